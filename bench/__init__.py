@@ -1,0 +1,28 @@
+"""Which way of moving knowledge between neural networks really works, and at what price?
+
+`bench.method` and `bench.scenario` register; `bench.run(suite)` and `bench.load_results(path)` give
+pandas frames. Names are imported when first used, so that `import bench` costs little.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "method": "bench.registry",
+    "scenario": "bench.registry",
+    "Access": "bench.task",
+    "AccessDenied": "bench.errors",
+    "BenchError": "bench.errors",
+    "Skip": "bench.errors",
+    "Task": "bench.task",
+    "run": "bench.runner",
+    "load_results": "bench.records",
+}
+__all__ = list(_PUBLIC)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

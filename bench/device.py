@@ -1,0 +1,67 @@
+"""Device, memory format and mixed precision, handled here and nowhere else."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a cell computes. `bf16` is autocast, on a GPU only: on a CPU it is slower than fp32."""
+
+    name: str = "cpu"
+    precision: Precision = "fp32"
+    threads: int = 1
+
+    @property
+    def torch(self) -> torch.device:
+        """The torch device."""
+        import torch
+
+        return torch.device(self.name)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Context of a forward pass under this device's precision."""
+        import torch
+
+        if self.precision == "bf16" and self.torch.type == "cuda":
+            return torch.autocast("cuda", dtype=torch.bfloat16)
+        return nullcontext()
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """The model on the device, convolutions in channels_last."""
+        import torch
+
+        return model.to(self.torch, memory_format=torch.channels_last)
+
+
+def resolve(name: str, precision: Precision, threads: int) -> Device:
+    """Turn `auto` into what is here.
+
+    Raises:
+        BenchError: CUDA was asked for and there is none.
+    """
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise BenchError(f"device {name!r} was asked for and torch sees no GPU; use --device cpu")
+    return Device(name, precision, threads)
+
+
+def as_input(images: Tensor) -> Tensor:
+    """uint8 [B, C, H, W] -> float in [0, 1], channels_last: what every standard model takes."""
+    import torch
+
+    return images.float().div_(255).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,29 @@
+"""What can go wrong, by name. Every message says what was wrong, where, and what would be right."""
+
+
+class BenchError(Exception):
+    """Bad input or a broken file: the command line prints the message alone and exits with 2."""
+
+
+class SuiteError(BenchError):
+    """A suite file that cannot be run as it stands."""
+
+
+class DataError(BenchError):
+    """A data set that is missing, half-downloaded or altered."""
+
+
+class ZooError(BenchError):
+    """A standard model that can be neither loaded nor trained."""
+
+
+class AccessDenied(BenchError):
+    """A method touched knowledge that it did not declare."""
+
+
+class BadResult(BenchError):
+    """A method returned something that its scenario cannot score (wrong type, wrong shape, NaN)."""
+
+
+class Skip(BenchError):
+    """Raised by a method where it does not apply; the reason becomes the row's reason."""

@@ -1,0 +1,113 @@
+"""What a scenario works with: data, standard models, device, and random draws by name."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.models.spec import Architecture, ModelSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from bench.data.spec import DataSpec, Dataset, Rows
+    from bench.device import Device
+    from bench.models.zoo import Zoo
+    from bench.recipe import Recipe
+
+
+def seed_of(*axes: object) -> int:
+    """A seed in [0, 2^63) from the hash of named axes: adding a method never shifts another's draws."""
+    text = "\x1f".join(str(a) for a in axes)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The suite's side of a scenario: enough to *name* its standard models, without loading anything."""
+
+    data: DataSpec
+    fingerprint: str
+    num_classes: int
+    models: dict[str, Architecture]
+    recipe: Recipe
+    seed: int
+
+    def spec(
+        self,
+        model: str,
+        role: str,
+        *,
+        rows: Rows | None = None,
+        recipe: Recipe | None = None,
+        init: ModelSpec | None = None,
+        init_role: str | None = None,
+        num_classes: int | None = None,
+        relabel: tuple[int, ...] = (),
+        head: str = "trained",
+    ) -> ModelSpec:
+        """The spec of suite model `model` in this role and seed. Raises SuiteError for an unknown name."""
+        from bench.errors import SuiteError
+        from bench.registry import near_miss
+
+        if model not in self.models:
+            raise SuiteError(f"unknown model {model!r}{near_miss(model, self.models)}")
+        entry = self.models[model]
+        base = init or (self.spec(entry.init, role) if entry.init else None)
+        return ModelSpec.model_validate(
+            {
+                "arch": entry.arch,
+                "options": entry.options,
+                "num_classes": self.num_classes if num_classes is None else num_classes,
+                "data": self.data,
+                "fingerprint": self.fingerprint,
+                **({"rows": rows} if rows is not None else {}),
+                "relabel": relabel,
+                "recipe": recipe or entry.recipe or self.recipe,
+                "seed": self.seed,
+                "role": role,
+                "init_role": init_role,
+                "init": base,
+                "head": head,
+                "weights": entry.weights,
+                "weights_sha256": None,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Given to `prepare` and `score`: the loaded data set, the zoo, and generators by name."""
+
+    bench: Bench
+    dataset: Dataset
+    zoo: Zoo
+    device: Device
+    cell_axes: tuple[str, ...] = ()
+
+    def model(self, spec: ModelSpec) -> nn.Module:
+        """A fresh copy of a standard model on the device, in eval mode; trained now if the zoo lacks it."""
+        return self.zoo.load(spec, self.dataset).to(self.device.torch).eval()
+
+    def fresh(self, model: str, role: str, num_classes: int | None = None) -> nn.Module:
+        """An untrained network of suite model `model`, the same for every method of this seed."""
+        from bench.models import build
+
+        entry = self.bench.models[model]
+        classes = self.bench.num_classes if num_classes is None else num_classes
+        seed = seed_of("fresh", role, self.bench.seed)
+        return build(entry.arch, entry.options, classes, self.dataset, seed=seed).to(self.device.torch)
+
+    def data(self, name: str) -> Dataset:
+        """Another data set at this one's shape (a proxy)."""
+        from bench.data import load_like
+
+        return load_like(name, self.dataset)
+
+    def generator(self, *axes: object) -> torch.Generator:
+        """A CPU generator that depends on these names and the seed only."""
+        import torch
+
+        return torch.Generator().manual_seed(seed_of(*axes, self.bench.seed))

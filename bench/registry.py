@@ -1,0 +1,204 @@
+"""The two registries, `@method` and `@scenario`, their discovery, and a method's parameters as a schema."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench.errors import BenchError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A registered method. `function(task, **params)` turns the task into a model or predictor."""
+
+    name: str
+    family: str
+    scenarios: tuple[str, ...]
+    access: frozenset[str]
+    function: Callable[..., Any]
+    paper: str | None = None
+    year: int | None = None
+    in_place: bool = False
+    """It says that it changes the weights of the models that it is given."""
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring of the function, else of its file."""
+        doc = inspect.getdoc(self.function) or inspect.getdoc(sys.modules[self.function.__module__]) or ""
+        return doc.strip().partition("\n")[0]
+
+    @property
+    def file(self) -> Path:
+        """The file that defines the method."""
+        return Path(inspect.getsourcefile(self.function) or "")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A registered kind of scenario: its settings class (see `bench.scenarios`) and how it is judged."""
+
+    kind: str
+    settings: type
+    task: type
+    headline: str
+    """The metric that ranks; gap closed is computed from it."""
+    higher_is_better: bool
+    lower: str
+    """Method that gives the lower reference, unless the suite names another."""
+    upper: str
+    references: tuple[str, ...] = ()
+    """Further methods that every board of this kind shows (parents, teacher, ...)."""
+
+    @property
+    def summary(self) -> str:
+        """First line of the settings' docstring."""
+        return (inspect.getdoc(self.settings) or "").partition("\n")[0]
+
+
+@dataclass
+class Registry:
+    """Name -> entry, refusing two entries of one name and suggesting the near miss for an unknown one."""
+
+    what: str
+    entries: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, name: str, entry: Any, origin: str) -> None:
+        """Register `entry`; the same definition imported again replaces itself."""
+        old = self.entries.get(name)
+        if old is not None and _origin(old) != origin:
+            raise BenchError(f"two {self.what}s are named {name!r}: {_origin(old)} and {origin}; rename one")
+        self.entries[name] = entry
+
+    def get(self, name: str) -> Any:
+        """The entry, or a BenchError that suggests the nearest name."""
+        if name not in self.entries:
+            raise BenchError(f"unknown {self.what} {name!r}{near_miss(name, self.entries)}")
+        return self.entries[name]
+
+
+METHODS = Registry("method")
+SCENARIOS = Registry("scenario kind")
+
+
+def method(
+    *,
+    family: str,
+    scenario: str | tuple[str, ...],
+    access: Iterable[str] = (),
+    paper: str | None = None,
+    year: int | None = None,
+    name: str | None = None,
+    in_place: bool = False,
+) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Register a function `f(task, *, hyperparameters...)` as a method; the function itself is unchanged.
+
+    Args:
+        family: the folder it belongs to on boards, e.g. "merging".
+        scenario: the kind, or kinds, of scenario it solves.
+        access: the knowledge it needs; everything else is absent from its task.
+        paper: "arXiv:2212.09849" or a short citation.
+        name: defaults to the function's name with dashes.
+        in_place: it changes the weights of the models it is given.
+    """
+
+    def register(function: Callable[..., T]) -> Callable[..., T]:
+        label = name or function.__name__.replace("_", "-")
+        kinds = (scenario,) if isinstance(scenario, str) else tuple(scenario)
+        entry = Method(label, family, kinds, frozenset(access), function, paper, year, in_place)
+        METHODS.add(label, entry, _origin(entry))
+        return function
+
+    return register
+
+
+def scenario(
+    *,
+    kind: str,
+    task: type,
+    headline: str = "accuracy",
+    higher_is_better: bool = True,
+    lower: str,
+    upper: str,
+    references: tuple[str, ...] = (),
+) -> Callable[[type[T]], type[T]]:
+    """Register a settings class as a kind of scenario (the contract is in `bench.scenarios`)."""
+
+    def register(settings: type[T]) -> type[T]:
+        entry = Scenario(kind, settings, task, headline, higher_is_better, lower, upper, references)
+        SCENARIOS.add(kind, entry, _origin(entry))
+        return settings
+
+    return register
+
+
+@cache
+def discover() -> None:
+    """Import every scenario and method: ours, and those of installed packages (entry points)."""
+    import bench.scenarios
+    import methods
+
+    for package in (bench.scenarios, methods):
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            importlib.import_module(module.name)
+    for group in ("bench.scenarios", "bench.methods"):
+        for point in entry_points(group=group):
+            point.load()
+
+
+def load_plugin(path: Path) -> None:
+    """Import a file of somebody's own methods and scenarios (`--plugin FILE.py`)."""
+    path = path.resolve()
+    if not path.is_file() or path.suffix != ".py":
+        raise BenchError(f"plugin {path} is not a Python file")
+    name = f"bench_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BenchError:
+        raise
+    except Exception as error:
+        raise BenchError(f"plugin {path} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def parameters(entry: Method) -> type:
+    """The hyperparameters of a method as a pydantic model: names, types, defaults, bounds; unknown keys refused."""
+    from typing import get_type_hints
+
+    from pydantic import ConfigDict, create_model
+
+    hints = get_type_hints(entry.function, include_extras=True)
+    fields: dict[str, Any] = {
+        p.name: (hints.get(p.name, Any), ... if p.default is p.empty else p.default)
+        for p in inspect.signature(entry.function).parameters.values()
+        if p.kind is p.KEYWORD_ONLY
+    }
+    config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    return create_model(entry.name, __config__=config, **fields)
+
+
+def near_miss(name: str, known: Iterable[str]) -> str:
+    """'; did you mean ...?' or, where nothing is near, the list of what there is."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names) or 'none'}"
+
+
+def _origin(entry: Any) -> str:
+    thing = entry.function if isinstance(entry, Method) else entry.settings
+    return f"{inspect.getsourcefile(thing)}:{thing.__qualname__}"

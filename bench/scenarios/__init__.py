@@ -1,0 +1,48 @@
+"""One file a kind of scenario. A kind is a settings class with three methods::
+
+    @scenario(kind="fuse", task=FuseTask, lower="average", upper="ensemble", references=("parent",))
+    class Fuse(Settings):
+        '''First line: what is given and what is wanted (shown by `bench show fuse`).'''
+
+        model: str                      # fields: what `[scenarios.NAME]` of a suite may set
+
+        def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
+            '''The standard models of one seed, by role: trained before any cell runs.'''
+
+        def prepare(self, lab: Lab) -> Situation:
+            '''Load them; say what a task is made of and what scoring needs.'''
+
+        def score(self, situation: Situation, result: object, lab: Lab) -> Score:
+            '''Judge what a method returned. Raises BadResult where it cannot be judged.'''
+
+A scenario knows neither methods nor the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A prepared scenario: what tasks are made of, and what only the judge sees."""
+
+    providers: Mapping[str, Callable[[], Any]]
+    """Task attribute -> function that makes it. Called only if granted; its cost is charged to the method.
+    A provider hands out copies of its own, never the judge's objects."""
+    judge: Mapping[str, Any]
+    """Private to `score`."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Metrics by name, and per-example correctness of named example sets."""
+
+    metrics: dict[str, float]
+    correct: dict[str, np.ndarray] = field(default_factory=dict)
+    """Example set (`test`, `retain`, ...) -> bool [N]; `accuracy` must be the mean of `correct["test"]`."""

@@ -1,0 +1,65 @@
+"""What every judge does: logits of a returned model, checked, and the metrics that follow from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from bench.device import as_input
+from bench.errors import BadResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from bench.data.spec import Split
+
+
+@torch.inference_mode()
+def logits(model: Callable[[Tensor], Tensor], images: Tensor, num_classes: int, batch_size: int = 500) -> Tensor:
+    """Logits [N, C] (float32, on the CPU) of uint8 images, a module being put into eval mode.
+
+    Raises:
+        BadResult: the model is not callable, returns another shape, or returns NaN or infinity.
+    """
+    if not callable(model):
+        raise BadResult(f"a model or predictor was expected, got {type(model).__name__}")
+    device = images.device
+    if isinstance(model, nn.Module):
+        model.eval()
+        device = next((p.device for p in model.parameters()), device)
+    parts = []
+    for batch in images.split(batch_size):
+        z = model(as_input(batch.to(device)))
+        if not isinstance(z, Tensor) or z.shape != (len(batch), num_classes):
+            got = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+            raise BadResult(f"logits of shape {(len(batch), num_classes)} were expected, got {got}")
+        parts.append(z.float().cpu())
+    out = torch.cat(parts)
+    if not torch.isfinite(out).all():
+        raise BadResult(f"{int((~torch.isfinite(out)).any(1).sum())} of {len(out)} predictions are NaN or infinite")
+    return out
+
+
+def judge_classifier(z: Tensor, split: Split) -> tuple[dict[str, float], np.ndarray]:
+    """accuracy, nll (nats) and ece (15 equal-width bins) of logits z [N, C], and correctness bool [N]."""
+    from bench.metrics.calibration import expected_calibration_error
+
+    labels = split.labels.cpu()
+    p = z.double().softmax(1)
+    correct = (z.argmax(1) == labels).numpy()
+    confidence = p.max(1).values.numpy()
+    metrics = {
+        "accuracy": float(correct.mean()),
+        "nll": float(nn.functional.cross_entropy(z.double(), labels)),
+        "ece": float(expected_calibration_error(confidence, correct, bins=15)),
+    }
+    return metrics, correct
+
+
+def agreement(z: Tensor, other: Tensor) -> float:
+    """Share of examples on which two sets of logits [N, C] pick the same class."""
+    return float((z.argmax(1) == other.argmax(1)).double().mean())
