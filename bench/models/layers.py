@@ -1,0 +1,60 @@
+"""Layers that the standard models share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Norm = Literal["batch", "layer"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What every architecture is built for."""
+
+    num_classes: int
+    shape: tuple[int, int, int]
+    """(channels, height, width) of an image."""
+    mean: tuple[float, ...]
+    """Per channel, of pixels in [0, 1]."""
+    std: tuple[float, ...]
+
+
+class Normalize(nn.Module):
+    """Pixels in [0, 1] [B, C, H, W] -> zero mean and unit variance a channel. The first layer of every standard model."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape."""
+        return (x - self.mean) / self.std
+
+
+class ChannelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of each pixel [B, C, H, W]: no batch statistics, and channels may be permuted."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape. A view in channels_last, where channels are the innermost axis."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def norm2d(kind: Norm, channels: int) -> nn.Module:
+    """The norm that follows a convolution."""
+    return nn.BatchNorm2d(channels) if kind == "batch" else ChannelNorm(channels)
+
+
+def initialise_convolutions(model: nn.Module) -> None:
+    """He initialisation for ReLU networks (He et al. 2015, arXiv:1502.01852), by fan-out."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,0 +1,58 @@
+"""Multilayer perceptron on flattened images."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from torch import Tensor, nn
+
+from bench.models.layers import Normalize, Problem
+from bench.models.permutation import Axes, Axis, PermutationSpec, axes_of
+from bench.types import Count
+
+Norm = Literal["none", "batch", "layer"]
+
+
+class MLP(nn.Module):
+    """`depth` hidden layers of `width` units: linear - norm - ReLU."""
+
+    def __init__(self, problem: Problem, *, width: int, depth: int, norm: Norm) -> None:
+        super().__init__()
+        inputs = math.prod(problem.shape)
+        make_norm = {"none": lambda _: nn.Identity(), "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}[norm]
+        self.normalize = Normalize(problem.mean, problem.std)
+        self.hidden = nn.ModuleList(nn.Linear(inputs if i == 0 else width, width) for i in range(depth))
+        self.norms = nn.ModuleList(make_norm(width) for _ in range(depth))
+        self.head = nn.Linear(width, problem.num_classes)
+        for linear in self.hidden:
+            nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+            nn.init.zeros_(linear.bias)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images [B, C, H, W] in [0, 1] -> last hidden activations [B, width]."""
+        x = self.normalize(x).flatten(1)
+        for linear, norm in zip(self.hidden, self.norms, strict=True):
+            x = norm(linear(x)).relu()
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [B, C, H, W] in [0, 1] -> logits [B, num_classes]."""
+        return self.head(self.features(x))
+
+    def permutation_spec(self) -> PermutationSpec:
+        """One group a hidden layer."""
+        axes: Axes = {"normalize.mean": (None,) * 4, "normalize.std": (None,) * 4}
+        before: Axis | None = None
+        for i, (linear, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
+            group = Axis(f"hidden{i}")
+            axes |= axes_of(f"hidden.{i}", linear, group, before) | axes_of(f"norms.{i}", norm, group)
+            before = group
+        axes |= axes_of("head", self.head, None, before)
+        order = tuple(f"hidden{i}" for i in range(len(self.hidden)))
+        return PermutationSpec(axes, order, {group: (f"hidden.{i}",) for i, group in enumerate(order)})
+
+
+def mlp(problem: Problem, *, width: Count = 256, depth: Count = 3, norm: Norm = "none") -> MLP:
+    """MLP of `depth` equal hidden layers."""
+    return MLP(problem, width=width, depth=depth, norm=norm)
