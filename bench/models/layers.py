@@ -25,7 +25,7 @@ class Problem:
 
 
 class Normalize(nn.Module):
-    """Pixels in [0, 1] [B, C, H, W] -> zero mean and unit variance a channel. The first layer of every standard model."""
+    """Pixels in [0, 1] [B, C, H, W] -> zero mean, unit variance a channel. The first layer of every standard model."""
 
     mean: Tensor
     std: Tensor

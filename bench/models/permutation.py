@@ -52,7 +52,7 @@ def axes_of(name: str, module: nn.Module, out: Axis | None, into: Axis | None = 
         if module.bias is not None:
             found["bias"] = (out,)
     elif isinstance(module, nn.modules.batchnorm._BatchNorm):
-        found = {entry: (out,) for entry in ("weight", "bias", "running_mean", "running_var")}
+        found = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (out,))
     elif isinstance(module, nn.LayerNorm):
         found = {"weight": (out,), "bias": (out,)}
     elif isinstance(module, nn.Identity):

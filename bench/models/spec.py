@@ -19,7 +19,7 @@ class Architecture(Settings):
     recipe: Recipe | None = None
     """Replaces the suite's recipe for this model."""
     weights: str | None = None
-    """A safetensors file (or a torch file, read with weights_only) of your own, in place of training; relative to the suite."""
+    """A file of your own, in place of training: safetensors, or torch read with weights_only. Relative to the suite."""
     init: str | None = None
     """Another model of the suite that training starts from."""
 
@@ -46,7 +46,7 @@ class ModelSpec(Settings):
     init: ModelSpec | None = None
     """Training starts from this network's weights."""
     head: Literal["trained", "class-means"] = "trained"
-    """`class-means`: before training the head becomes the l2-normalised class-mean features x 10, and stays frozen."""
+    """`class-means`: before training the head becomes a class-mean classifier (weights of norm 10), and stays frozen."""
     weights: str | None = None
     """A file of the user's own: not trained at all."""
     weights_sha256: str | None = None

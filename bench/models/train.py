@@ -59,7 +59,7 @@ def fit(
     batch = min(recipe.batch_size, len(images))
     per_epoch = len(images) // batch
     total = per_epoch * recipe.epochs
-    optimizer = make_optimizer(model.parameters() if parameters is None else parameters, recipe, device)
+    optimizer = make_optimizer(model.parameters() if parameters is None else parameters, recipe)
     for epoch in range(recipe.epochs):
         order = torch.randperm(len(images), generator=generator)[: per_epoch * batch].to(device.torch)
         pictures = augment(images[order], recipe.augment, generator)
@@ -102,7 +102,7 @@ def learning_rate(step: int, total: int, recipe: Recipe) -> float:
     return recipe.peak_lr * (1 - done) / (1 - recipe.warmup)
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe, device: Device) -> torch.optim.Optimizer:
+def make_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum or AdamW; weight decay on matrices and kernels only, not on biases and norms.
 
     Raises:

@@ -1,0 +1,86 @@
+"""Weight files: written whole or not at all, read without executing anything."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from bench.errors import ZooError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write through a temporary file beside `path`, fsync, and rename: a reader sees the old file or the new one.
+
+    Raises:
+        ZooError: the disk is full, or the folder cannot be written; nothing is left behind.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise ZooError(
+                f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
+            ) from error
+        raise
+
+
+def serialise(state: Mapping[str, Tensor]) -> bytes:
+    """A state dict as safetensors, on the CPU; tensors that share memory are written once each."""
+    return to_safetensors({name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()})
+
+
+def sha256(content: bytes) -> str:
+    """64 hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_user_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in a safetensors file, or in a torch file that holds nothing but tensors.
+
+    Raises:
+        ZooError: there is no such file, it is neither of the two, or unpickling it would execute code.
+    """
+    if not path.is_file():
+        raise ZooError(f"weights {path}: no such file")
+    if path.suffix == ".safetensors":
+        try:
+            return parse_safetensors(path.read_bytes())
+        except SafetensorError as error:
+            raise ZooError(f"weights {path}: not a safetensors file, or cut short: {error}") from error
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).partition("\n")[0]
+        raise ZooError(
+            f"weights {path}: refused, since unpickling it would execute code ({reason}); "
+            "save the state dict alone, best as safetensors"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise ZooError(f"weights {path}: not a torch file, or cut short: {error}") from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise ZooError(f"weights {path}: a state dict (name -> tensor) was expected")
+    return dict(state)

@@ -1,0 +1,150 @@
+"""From the spec of a standard model to its weights: initialise, select rows, train. Nothing is kept here.
+
+The zoo's key covers the source of this file and of all it imports; the zoo's own source is left out, so that
+keeping files differently does not train everything again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from bench.data.spec import Dataset, Split
+from bench.device import Device, as_input
+from bench.errors import ZooError
+from bench.models import build
+from bench.models.spec import ModelSpec
+from bench.models.train import fit
+
+CLASS_MEANS_SCALE = 10.0
+"""Norm of a head weight of `head = "class-means"`."""
+
+
+def initialise(spec: ModelSpec, dataset: Dataset, *, seed: int, start: Mapping[str, Tensor] | None) -> nn.Module:
+    """The network before training, on the CPU: drawn from `seed`, then overwritten by `start`, where there is one.
+
+    The entries of the head stay as drawn where `start` has another number of classes.
+
+    Raises:
+        ZooError: `start` is the state of another architecture.
+    """
+    model = build(spec.arch, spec.options, spec.num_classes, dataset, seed=seed)
+    if start is None:
+        return model
+    own = model.state_dict()
+    kept = {name for name in own if name.startswith("head.") and name in start and own[name].shape != start[name].shape}
+    state = {name: own[name] if name in kept else tensor for name, tensor in start.items()}
+    load_state(model, state, f"{spec.describe()} starts from {spec.init.describe() if spec.init else 'given weights'}")
+    return model
+
+
+def load_state(model: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Put a whole state into a model.
+
+    Raises:
+        ZooError: keys are missing, unexpected, or of another shape; all of them are named.
+    """
+    own = model.state_dict()
+    faults = [f"{name} is missing" for name in own if name not in state]
+    faults += [f"{name} is unexpected" for name in state if name not in own]
+    faults += [
+        f"{name} has shape {tuple(state[name].shape)}, the model needs {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if faults:
+        raise ZooError(f"{what}: the weights do not fit {type(model).__name__}: {'; '.join(faults)}")
+    model.load_state_dict(dict(state))
+
+
+def training_rows(spec: ModelSpec, dataset: Dataset) -> Split:
+    """The images and (relabelled) labels that a model is trained on.
+
+    Raises:
+        ZooError: no row is left, or a label lies outside of the model's classes.
+    """
+    from bench.data import select
+
+    rows = select(spec.rows, dataset.train.labels)
+    split = Split(dataset.train.images[rows], relabel(spec, dataset.train.labels[rows]))
+    if len(split) == 0:
+        raise ZooError(f"{spec.describe()}: its rows ({spec.rows}) select no training image")
+    low, high = int(split.labels.min()), int(split.labels.max())
+    if low < 0 or high >= spec.num_classes:
+        raise ZooError(f"{spec.describe()}: labels from {low} to {high} do not fit {spec.num_classes} classes")
+    return split
+
+
+def relabel(spec: ModelSpec, labels: Tensor) -> Tensor:
+    """Labels [N] as the model's head counts them.
+
+    Raises:
+        ZooError: a label that `spec.relabel` does not reach.
+    """
+    if not spec.relabel:
+        return labels
+    if len(labels) and int(labels.max()) >= len(spec.relabel):
+        raise ZooError(
+            f"{spec.describe()}: relabel has {len(spec.relabel)} entries, there is a label {int(labels.max())}"
+        )
+    return torch.tensor(spec.relabel, dtype=torch.int64)[labels]
+
+
+def train(
+    model: nn.Module,
+    spec: ModelSpec,
+    split: Split,
+    device: Device,
+    *,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Train an initialised model in place by its spec; torch's global generators are left as they were."""
+    cuda = [device.torch] if device.torch.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)  # dropout and the like of a user's architecture
+        device.place(model)
+        parameters = None
+        if spec.head == "class-means":
+            set_class_means_head(model, split)
+            frozen = {id(p) for p in model.head.parameters()}
+            parameters = [p for p in model.parameters() if id(p) not in frozen]
+        generator = torch.Generator().manual_seed(seed)
+        fit(
+            model,
+            split.images,
+            split.labels,
+            spec.recipe,
+            generator=generator,
+            device=device,
+            parameters=parameters,
+            progress=progress,
+        )
+
+
+@torch.no_grad()
+def set_class_means_head(model: nn.Module, split: Split) -> None:
+    """Make the head a class-mean classifier on the features as they are now.
+
+    With m_c the mean feature of class c and m the mean of the m_c, the weight of class c is
+    w_c = 10 (m_c - m) / |m_c - m| and its bias is -w_c . (m_c + m) / 2: the score is positive on the class's side of
+    the middle between its mean and the centre. A head that is fixed before tuning is what merging methods know from
+    CLIP, whose text embeddings serve as the classifier (Ilharco et al. 2023, arXiv:2212.04089); experts of one
+    task family then share their head, and only backbones are merged. Classes without rows get weight 0.
+    """
+    model.eval()
+    head = model.head
+    sums = torch.zeros_like(head.weight)
+    counts = torch.zeros(len(sums), 1, device=sums.device)
+    for images, labels in zip(split.images.split(500), split.labels.split(500), strict=True):
+        labels = labels.to(sums.device)
+        sums.index_add_(0, labels, model.features(as_input(images.to(sums.device))))
+        counts.index_add_(0, labels, torch.ones(len(labels), 1, device=sums.device))
+    seen = counts > 0
+    means = sums / counts.clamp(min=1)
+    centre = means.sum(0) / seen.sum()
+    weight = nn.functional.normalize(means - centre, dim=1) * CLASS_MEANS_SCALE * seen
+    head.weight.copy_(weight)
+    head.bias.copy_(-(weight * (means + centre)).sum(1) / 2)

@@ -1,0 +1,224 @@
+"""The zoo: trained standard models, kept by what they are.
+
+    <root>/<architecture>/<key>.safetensors     the weights
+    <root>/<architecture>/<key>.json            what they are: spec, seconds, accuracies, hash, versions
+
+The key is a hash of the spec and of the source code that turns it into weights, so nothing stale is ever found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import time
+import warnings
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
+from torch import Tensor, nn
+
+from bench.data.spec import Dataset, Split
+from bench.device import Device, as_input
+from bench.errors import ZooError
+from bench.lab import seed_of
+from bench.models import build, factory, make
+from bench.models.files import read_user_weights, serialise, sha256, write_atomically
+from bench.models.spec import ModelSpec
+from bench.source import digest_of
+
+JUDGED_ON = 5000
+"""The accuracies in the JSON are those on at most so many images: they inform, and select nothing."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One trained model on disk."""
+
+    key: str
+    weights: Path
+    bytes: int
+    about: dict[str, Any]
+    """The content of the JSON file."""
+
+
+class Zoo:
+    """Loads standard models, and trains those that are not there yet: each once, even if several runs ask at once."""
+
+    def __init__(
+        self, root: Path, device: Device, progress: Callable[[ModelSpec, int, int], None] | None = None
+    ) -> None:
+        """`progress(spec, step, steps)` is called while a model is trained."""
+        self.root = Path(root)
+        self.device = device
+        self.progress = progress
+
+    def key(self, spec: ModelSpec) -> str:
+        """16 hex digits that change with everything that can change the weights.
+
+        Of the data spec, the number of test images and the name of the stand-in do not count.
+
+        Raises:
+            ZooError: a weight file of the user's is missing.
+        """
+        told: dict[str, Any] = {"arch": spec.arch, "options": spec.options, "num_classes": spec.num_classes}
+        if spec.weights is not None:
+            told["sha256"] = _user_sha256(spec)
+        else:
+            told |= spec.model_dump(mode="json", exclude={"init", "weights", "weights_sha256", "data"})
+            told["data"] = spec.data.model_dump(mode="json", exclude={"test", "offline"})
+            told["init"] = self.key(spec.init) if spec.init else None
+            told["source"] = digest_of(make, factory(spec.arch))
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+    def load(self, spec: ModelSpec, dataset: Dataset) -> nn.Module:
+        """A fresh copy of a standard model, on the CPU in eval mode; trained now if it is not there.
+
+        Raises:
+            ZooError: it can be neither loaded nor trained, or not be stored.
+            BenchError: the architecture is unknown, or training diverged.
+        """
+        model = build(spec.arch, spec.options, spec.num_classes, dataset, seed=0)
+        make.load_state(model, self._state(spec, dataset), self._file(spec).as_posix())
+        return model.eval()
+
+    def has(self, spec: ModelSpec) -> bool:
+        """Whether `load` would train nothing (whether the file is intact shows when it is read)."""
+        if spec.weights is not None:
+            return Path(spec.weights).is_file()
+        return self._file(spec).is_file() and self._file(spec).with_suffix(".json").is_file()
+
+    def seconds(self, spec: ModelSpec) -> float | None:
+        """How long training this model took, where it is recorded."""
+        about = _read_about(self._file(spec).with_suffix(".json")) if spec.weights is None else None
+        return None if about is None else about["seconds"]
+
+    def entries(self) -> list[Entry]:
+        """All models on disk, by path."""
+        found = []
+        for path in sorted(self.root.glob("*/*.safetensors")):
+            about = _read_about(path.with_suffix(".json"))
+            if about is not None:
+                found.append(Entry(path.stem, path, path.stat().st_size, about))
+        return found
+
+    def prune(self, keep: Collection[str]) -> list[Path]:
+        """Remove every model whose key is not in `keep`, and what an interrupted run left; the weight files removed."""
+        removed = []
+        for path in sorted(self.root.glob("*/*")):
+            key = path.name.partition(".")[0]
+            if path.is_file() and key not in keep:
+                path.unlink(missing_ok=True)
+                removed += [path] if path.suffix == ".safetensors" else []
+        return removed
+
+    def _file(self, spec: ModelSpec) -> Path:
+        folder = re.sub(r"[^\w.-]+", "-", spec.arch)
+        return self.root / folder / f"{self.key(spec)}.safetensors"
+
+    def _state(self, spec: ModelSpec, dataset: Dataset) -> dict[str, Tensor]:
+        if spec.weights is not None:
+            _user_sha256(spec)
+            return read_user_weights(Path(spec.weights))
+        path = self._file(spec)
+        state = _read(path)
+        if state is not None:
+            return state
+        start = None if spec.init is None else self._state(spec.init, dataset)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            state = _read(path)  # another run may have trained it while this one waited
+            return self._train(spec, dataset, start, path) if state is None else state
+
+    def _train(
+        self, spec: ModelSpec, dataset: Dataset, start: dict[str, Tensor] | None, path: Path
+    ) -> dict[str, Tensor]:
+        progress = self.progress
+        drawn = seed_of("zoo", "init", spec.init_role or spec.role, spec.seed)
+        model = make.initialise(spec, dataset, seed=drawn, start=start)
+        split = make.training_rows(spec, dataset)
+        began = time.perf_counter()
+        make.train(
+            model,
+            spec,
+            split,
+            self.device,
+            seed=seed_of("zoo", "train", spec.role, spec.seed),
+            progress=None if progress is None else lambda done, total: progress(spec, done, total),
+        )
+        seconds = time.perf_counter() - began
+        content = serialise(model.state_dict())
+        about = {
+            "spec": spec.model_dump(mode="json"),
+            "seconds": seconds,
+            "train_accuracy": _accuracy(model, split, self.device),
+            "validation_accuracy": _accuracy(model, _seen(spec, split, dataset.validation), self.device),
+            "train_images": len(split),
+            "sha256": sha256(content),
+            "data": dataset.identity(),
+            "device": self.device.name,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        }
+        write_atomically(path, content)
+        write_atomically(path.with_suffix(".json"), (json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
+        return parse_safetensors(content)
+
+
+def _read(path: Path) -> dict[str, Tensor] | None:
+    """The weights, or None where they are not (whole) on disk. A spoilt file is reported, then treated as absent."""
+    if not path.is_file() and not path.with_suffix(".json").is_file():
+        return None
+    about = _read_about(path.with_suffix(".json"))
+    try:
+        content = path.read_bytes()
+        if about is None or about["sha256"] != sha256(content):
+            raise ValueError("its content is not what its JSON file says")
+        return parse_safetensors(content)
+    except (OSError, ValueError, SafetensorError) as error:
+        warnings.warn(f"zoo: {path} is truncated or altered ({error}); the model is trained again", stacklevel=2)
+        return None
+
+
+def _read_about(path: Path) -> dict[str, Any] | None:
+    """The JSON beside a weight file; None where it is missing or not ours."""
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return about if isinstance(about, dict) and {"sha256", "seconds", "spec"} <= about.keys() else None
+
+
+def _user_sha256(spec: ModelSpec) -> str:
+    path = Path(spec.weights or "")
+    if not path.is_file():
+        raise ZooError(f"{spec.describe()}: its weights {path} are not there; paths are relative to the suite")
+    found = sha256(path.read_bytes())
+    if spec.weights_sha256 not in (None, found):
+        raise ZooError(f"{spec.describe()}: {path} has sha256 {found}, the spec says {spec.weights_sha256}")
+    return found
+
+
+def _seen(spec: ModelSpec, trained: Split, validation: Split) -> Split:
+    """The validation rows of the classes that a model was trained on, labelled as its head counts them."""
+    labels = make.relabel(spec, validation.labels)
+    rows = torch.isin(labels, trained.labels.unique())
+    return Split(validation.images[rows], labels[rows])
+
+
+@torch.inference_mode()
+def _accuracy(model: nn.Module, split: Split, device: Device) -> float | None:
+    """Share of the first `JUDGED_ON` images that a model gets right; None without images."""
+    if len(split) == 0:
+        return None
+    images, labels = split.images[:JUDGED_ON], split.labels[:JUDGED_ON]
+    right = 0
+    for x, y in zip(images.split(500), labels.split(500), strict=True):
+        right += int((model(as_input(x.to(device.torch))).argmax(1).cpu() == y.cpu()).sum())
+    return right / len(labels)
