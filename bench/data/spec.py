@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from bench.settings import Settings
 from bench.types import Count
@@ -36,7 +38,7 @@ class Rows(Settings):
     part: int = 0
     """Which of the parts."""
     parts: Count = 1
-    classes: tuple[int, ...] = ()
+    classes: Annotated[tuple[int, ...], Field(strict=False)] = ()
     """`classes`: rows of these classes only."""
     share: float = 1.0
     """`random`: share of the rows; `personal`: share of the other classes' rows that the owner of the class gets."""

@@ -1,0 +1,65 @@
+"""CIFAR-10 in its official python layout: five training batches and a test batch, pickled."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from bench.data.catalogue import Source, folder_of, remedy
+from bench.data.parts import Parts
+from bench.data.unpickle import load_arrays
+from bench.errors import DataError
+
+
+def files(source: Source) -> tuple[Path, ...]:
+    """The batch files in the official order; () where the folder is not there.
+
+    Raises:
+        DataError: the folder is there and some of its files are not.
+    """
+    folder = folder_of(source)
+    if folder is None:
+        return ()
+    paths = tuple(folder / name for name, _ in source.hashes)
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise DataError(f"{folder} lacks {', '.join(missing)}: {source.name} is not whole; {remedy(source)}")
+    return paths
+
+
+def read(source: Source, paths: tuple[Path, ...]) -> Parts:
+    """All batches.
+
+    Raises:
+        DataError: a batch is torn, altered, or would run code.
+    """
+    batches = [_batch(source, path) for path in paths]
+    images, labels = zip(*batches, strict=True)
+    return Parts(np.concatenate(images[:-1]), np.concatenate(labels[:-1]), images[-1], labels[-1])
+
+
+def official(source: Source, paths: tuple[Path, ...]) -> bool:
+    """Whether the files are the official ones, by the published md5."""
+    expected = dict(source.hashes)
+    for path in paths:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "md5").hexdigest() != expected[path.name]:
+                return False
+    return True
+
+
+def _batch(source: Source, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    content = load_arrays(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{path} holds a {type(content).__name__} and should hold a dict; {remedy(source)}")
+    batch = {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in content.items()}
+    data, labels = batch.get("data"), batch.get("labels")
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3072,):
+        raise DataError(f"{path}: 'data' should be uint8 [N, 3072]; {remedy(source)}")
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise DataError(f"{path}: 'labels' should be a list of whole numbers; {remedy(source)}")
+    if len(labels) != len(data):
+        raise DataError(f"{path}: {len(data)} images and {len(labels)} labels; {remedy(source)}")
+    return data.reshape(-1, *source.shape), np.array(labels, dtype=np.int64)
