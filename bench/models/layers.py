@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from bench.models.permutation import Axes, PermutationSpec
+
 Norm = Literal["batch", "layer"]
 
 
@@ -38,6 +40,29 @@ class Normalize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Same shape."""
         return (x - self.mean) / self.std
+
+
+class Classifier(nn.Module):
+    """What every standard model is: it normalises inside, and its head reads pooled features."""
+
+    normalize: Normalize
+    head: nn.Linear
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images [B, C, H, W] in [0, 1] -> what the head reads, [B, d]."""
+        raise NotImplementedError
+
+    def permutation_spec(self) -> PermutationSpec:
+        """Which units may be reordered."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images [B, C, H, W] in [0, 1] -> logits [B, num_classes]."""
+        return self.head(self.features(x))
+
+
+NORMALIZE_AXES: Axes = {"normalize.mean": (None,) * 4, "normalize.std": (None,) * 4}
+"""Entries of `Normalize` in a permutation spec: input channels stay where they are."""
 
 
 class ChannelNorm(nn.LayerNorm):

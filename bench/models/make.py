@@ -15,6 +15,7 @@ from bench.data.spec import Dataset, Split
 from bench.device import Device, as_input
 from bench.errors import ZooError
 from bench.models import build
+from bench.models.layers import Classifier
 from bench.models.spec import ModelSpec
 from bench.models.train import fit
 
@@ -108,6 +109,10 @@ def train(
         device.place(model)
         parameters = None
         if spec.head == "class-means":
+            if not isinstance(model, Classifier):
+                raise ZooError(
+                    f'{spec.describe()}: head = "class-means" needs a standard model, not a factory of your own'
+                )
             set_class_means_head(model, split)
             frozen = {id(p) for p in model.head.parameters()}
             parameters = [p for p in model.parameters() if id(p) not in frozen]
@@ -125,7 +130,7 @@ def train(
 
 
 @torch.no_grad()
-def set_class_means_head(model: nn.Module, split: Split) -> None:
+def set_class_means_head(model: Classifier, split: Split) -> None:
     """Make the head a class-mean classifier on the features as they are now.
 
     With m_c the mean feature of class c and m the mean of the m_c, the weight of class c is

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor, nn
 
-from bench.models.layers import Normalize, Problem
+from bench.models.layers import NORMALIZE_AXES, Classifier, Normalize, Problem
 from bench.models.permutation import Axes, Axis, PermutationSpec, axes_of
 from bench.types import Count
 
 Norm = Literal["none", "batch", "layer"]
+NORMS: dict[Norm, Callable[[int], nn.Module]] = {"none": nn.Identity, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
-class MLP(nn.Module):
+class MLP(Classifier):
     """`depth` hidden layers of `width` units: linear - norm - ReLU."""
 
     def __init__(self, problem: Problem, *, width: int, depth: int, norm: Norm) -> None:
         super().__init__()
         inputs = math.prod(problem.shape)
-        make_norm = {"none": lambda _: nn.Identity(), "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}[norm]
         self.normalize = Normalize(problem.mean, problem.std)
         self.hidden = nn.ModuleList(nn.Linear(inputs if i == 0 else width, width) for i in range(depth))
-        self.norms = nn.ModuleList(make_norm(width) for _ in range(depth))
-        self.head = nn.Linear(width, problem.num_classes)
-        for linear in self.hidden:
+        for linear in self.hidden.children():
+            assert isinstance(linear, nn.Linear)
             nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
             nn.init.zeros_(linear.bias)
+        self.norms = nn.ModuleList(NORMS[norm](width) for _ in range(depth))
+        self.head = nn.Linear(width, problem.num_classes)
 
     def features(self, x: Tensor) -> Tensor:
         """Images [B, C, H, W] in [0, 1] -> last hidden activations [B, width]."""
@@ -36,13 +38,9 @@ class MLP(nn.Module):
             x = norm(linear(x)).relu()
         return x
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Images [B, C, H, W] in [0, 1] -> logits [B, num_classes]."""
-        return self.head(self.features(x))
-
     def permutation_spec(self) -> PermutationSpec:
         """One group a hidden layer."""
-        axes: Axes = {"normalize.mean": (None,) * 4, "normalize.std": (None,) * 4}
+        axes: Axes = dict(NORMALIZE_AXES)
         before: Axis | None = None
         for i, (linear, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
             group = Axis(f"hidden{i}")

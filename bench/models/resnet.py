@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from bench.models.layers import Norm, Normalize, Problem, initialise_convolutions, norm2d
+from bench.models.layers import NORMALIZE_AXES, Classifier, Norm, Normalize, Problem, initialise_convolutions, norm2d
 from bench.models.permutation import Axes, Axis, PermutationSpec, axes_of
 from bench.types import Count
 
@@ -33,7 +33,7 @@ class Block(nn.Module):
         return self.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
-class ResNet(nn.Module):
+class ResNet(Classifier):
     """6n + 2 layers: a stem, three stages of n blocks, global average pooling, a linear head."""
 
     def __init__(self, problem: Problem, *, blocks: int, width: int, norm: Norm) -> None:
@@ -58,32 +58,27 @@ class ResNet(nn.Module):
         x = self.relu(self.norm(self.stem(self.normalize(x))))
         return self.stages(x).mean((2, 3))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Images [B, C, H, W] in [0, 1] -> logits [B, num_classes]."""
-        return self.head(self.features(x))
-
     def permutation_spec(self) -> PermutationSpec:
         """One group a residual stream (`stage0` includes the stem) and one inside every block."""
         stream = Axis("stage0")
-        axes: Axes = {"normalize.mean": (None,) * 4, "normalize.std": (None,) * 4}
+        axes: Axes = dict(NORMALIZE_AXES)
         axes |= axes_of("stem", self.stem, stream) | axes_of("norm", self.norm, stream)
         order, writers = ["stage0"], {"stage0": ["stem"]}
-        for s, stage in enumerate(self.stages):
-            for b, block in enumerate(stage):
-                name, inner = f"stages.{s}.{b}", Axis(f"stage{s}.block{b}")
-                before, stream = stream, Axis(f"stage{s}")
-                axes |= axes_of(f"{name}.conv1", block.conv1, inner, before)
-                axes |= axes_of(f"{name}.norm1", block.norm1, inner)
-                axes |= axes_of(f"{name}.conv2", block.conv2, stream, inner)
-                axes |= axes_of(f"{name}.norm2", block.norm2, stream)
-                written = writers.setdefault(stream.group, [])
-                if isinstance(block.shortcut, nn.Sequential):
-                    axes |= axes_of(f"{name}.shortcut.0", block.shortcut[0], stream, before)
-                    axes |= axes_of(f"{name}.shortcut.1", block.shortcut[1], stream)
-                    written.append(f"{name}.shortcut.0")
-                written.append(f"{name}.conv2")
-                writers[inner.group] = [f"{name}.conv1"]
-                order += [inner.group] if stream.group in order else [inner.group, stream.group]
+        for name, block in self.named_modules():
+            if not isinstance(block, Block):
+                continue
+            _, stage, number = name.split(".")
+            inner, before, stream = Axis(f"stage{stage}.block{number}"), stream, Axis(f"stage{stage}")
+            axes |= axes_of(f"{name}.conv1", block.conv1, inner, before) | axes_of(f"{name}.norm1", block.norm1, inner)
+            axes |= axes_of(f"{name}.conv2", block.conv2, stream, inner) | axes_of(f"{name}.norm2", block.norm2, stream)
+            writers[inner.group] = [f"{name}.conv1"]
+            written = writers.setdefault(stream.group, [])
+            if isinstance(block.shortcut, nn.Sequential):
+                axes |= axes_of(f"{name}.shortcut.0", block.shortcut[0], stream, before)
+                axes |= axes_of(f"{name}.shortcut.1", block.shortcut[1], stream)
+                written.append(f"{name}.shortcut.0")
+            written.append(f"{name}.conv2")
+            order += [inner.group] if stream.group in order else [inner.group, stream.group]
         axes |= axes_of("head", self.head, None, stream)
         return PermutationSpec(axes, tuple(order), {group: tuple(writers[group]) for group in order})
 

@@ -46,7 +46,7 @@ class ModelSpec(Settings):
     init: ModelSpec | None = None
     """Training starts from this network's weights."""
     head: Literal["trained", "class-means"] = "trained"
-    """`class-means`: before training the head becomes a class-mean classifier (weights of norm 10), and stays frozen."""
+    """`class-means`: set before training by the class means of the features (weights of norm 10), then frozen."""
     weights: str | None = None
     """A file of the user's own: not trained at all."""
     weights_sha256: str | None = None
