@@ -1,7 +1,8 @@
 """Data sets by name, their identity, and the parts that a scenario hands out. Imported light: no NumPy, no torch.
 
 `DATASETS` name -> description. `identify` says which data a suite will see, `load` gives them, `load_like` gives
-another set at the same shape, `select` names rows, `noise_images` draws noise.
+another set at the same shape, `select` names rows, `noise_images` draws noise; `inventory`, `fetch` and `verify`
+look after what lies on disk.
 """
 
 from __future__ import annotations
@@ -12,25 +13,37 @@ from typing import TYPE_CHECKING, Any
 from bench.data.catalogue import SOURCES
 
 if TYPE_CHECKING:
+    from bench.data.holdings import Holding, fetch, inventory, verify
     from bench.data.identity import Identity, identify
     from bench.data.loading import load, load_like, noise_images
     from bench.data.rows import select
 
-__all__ = ["DATASETS", "Identity", "identify", "load", "load_like", "noise_images", "select"]
+__all__ = [
+    "DATASETS",
+    "Holding",
+    "Identity",
+    "fetch",
+    "identify",
+    "inventory",
+    "load",
+    "load_like",
+    "noise_images",
+    "select",
+    "verify",
+]
 
 DATASETS: dict[str, str] = {name: source.description for name, source in SOURCES.items()}
 
-_HOME = {
-    "Identity": "identity",
-    "identify": "identity",
-    "load": "loading",
-    "load_like": "loading",
-    "noise_images": "loading",
-    "select": "rows",
+_HOMES = {
+    "holdings": ("Holding", "fetch", "inventory", "verify"),
+    "identity": ("Identity", "identify"),
+    "loading": ("load", "load_like", "noise_images"),
+    "rows": ("select",),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'bench.data' has no attribute {name!r}")
-    return getattr(import_module(f"bench.data.{_HOME[name]}"), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"bench.data.{home}"), name)
+    raise AttributeError(f"module 'bench.data' has no attribute {name!r}")

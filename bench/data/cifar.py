@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
+import shutil
+import tarfile
+import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
-from bench.data.catalogue import Source, folder_of, remedy
+from bench.data.catalogue import Source, folder_of, places, remedy, root
 from bench.data.parts import Parts
+from bench.data.remote import download, fetching
 from bench.data.unpickle import load_arrays
 from bench.errors import DataError
 
@@ -40,14 +44,41 @@ def read(source: Source, paths: tuple[Path, ...]) -> Parts:
     return Parts(np.concatenate(images[:-1]), np.concatenate(labels[:-1]), images[-1], labels[-1])
 
 
-def official(source: Source, paths: tuple[Path, ...]) -> bool:
-    """Whether the files are the official ones, by the published md5."""
-    expected = dict(source.hashes)
-    for path in paths:
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "md5").hexdigest() != expected[path.name]:
-                return False
-    return True
+def fetch(source: Source, patience: float) -> None:
+    """Download the archive, and put its batches in place by one rename.
+
+    Raises:
+        UnreachableError, DataError: see `bench.data.remote.fetching`.
+    """
+    (remote,) = source.remotes
+    archive = root() / remote.file
+    with fetching(source):
+        if files(source):  # another process was faster
+            return
+        download(remote, archive, patience)
+        with tempfile.TemporaryDirectory(dir=root(), prefix=f".{source.name}-") as place:
+            unpack(archive, source, Path(place) / "whole")
+            (Path(place) / "whole").rename(places(source)[0])
+        archive.unlink()
+
+
+def unpack(archive: Path, source: Source, folder: Path) -> None:
+    """Write the data set's own files, and nothing else that an archive may hold, into a new folder.
+
+    Raises:
+        DataError: the archive is not one, or lacks a file.
+    """
+    folder.mkdir()
+    try:
+        with tarfile.open(archive) as tar:
+            for name in (*(name for name, _ in source.hashes), "batches.meta"):
+                content = tar.extractfile(f"{source.folders[0]}/{name}")
+                if content is None:
+                    raise DataError(f"{archive}: {name} is not a file; delete the archive")
+                with content, (folder / name).open("wb") as file:
+                    shutil.copyfileobj(content, file)
+    except (tarfile.TarError, KeyError, EOFError, zlib.error) as error:
+        raise DataError(f"{archive} is not the archive of {source.name} ({error}); delete it") from error
 
 
 def _batch(source: Source, path: Path) -> tuple[np.ndarray, np.ndarray]:

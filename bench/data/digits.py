@@ -27,7 +27,7 @@ def files(source: Source) -> tuple[Path, ...]:
     return (Path(spec.origin),)
 
 
-def read(source: Source, paths: tuple[Path, ...]) -> Parts:
+def read(source: Source, _paths: tuple[Path, ...]) -> Parts:
     """Pixels 0..16 become 0..255; a fifth of every class (rounded) is the test part, drawn with a fixed seed."""
     from sklearn.datasets import load_digits
 
@@ -38,8 +38,3 @@ def read(source: Source, paths: tuple[Path, ...]) -> Parts:
     for rows in ordered_by_class(labels, len(source.classes), "digits test part"):
         test[rows[: round(TEST_SHARE * len(rows))]] = True
     return Parts(images[~test], labels[~test], images[test], labels[test])
-
-
-def official(source: Source, paths: tuple[Path, ...]) -> bool:
-    """Told by the fingerprint alone: scikit-learn publishes no hash."""
-    return False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
-import os
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -14,6 +14,8 @@ from typing import Protocol, cast
 
 from bench.data.catalogue import SOURCES, Source, cache_folder, source_of
 from bench.data.parts import Parts, check
+from bench.data.remote import UnreachableError
+from bench.data.resize import check_side
 from bench.data.spec import DataSpec
 from bench.errors import DataError
 
@@ -27,17 +29,14 @@ KNOWN = {
 class Reader(Protocol):
     """What a module that reads one kind of data set offers."""
 
-    def files(self, source: Source) -> tuple[Path, ...]:
-        """The files it is made of; () where it is not here. Raises DataError where only some are."""
+    def files(self, source: Source, /) -> tuple[Path, ...]:
+        """The files it is made of; () where it is not here. Raises DataError where it can never be."""
 
-    def read(self, source: Source, paths: tuple[Path, ...]) -> Parts:
+    def read(self, source: Source, paths: tuple[Path, ...], /) -> Parts:
         """Its arrays. Raises DataError where a file is damaged."""
 
-    def official(self, source: Source, paths: tuple[Path, ...]) -> bool:
-        """Whether the files are the official ones."""
-
-    def fetch(self, source: Source, patience: float) -> None:
-        """Bring it here, waiting `patience` seconds for an answer. Raises Unreachable without a network."""
+    def fetch(self, source: Source, patience: float, /) -> None:
+        """Bring it here, waiting `patience` seconds for an answer. Raises UnreachableError without a network."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,6 @@ class Identity:
     """Why there is a stand-in."""
 
 
-class Unreachable(DataError):
-    """A data set that is not here and whose official address did not answer."""
-
-
 def identify(spec: DataSpec) -> Identity:
     """Find out which data `spec` stands for; what is not here is fetched, or stood in for where `offline` says so.
 
@@ -88,7 +83,7 @@ def identify(spec: DataSpec) -> Identity:
     stand_in = _stand_in(spec)
     try:
         facts = examine(source)
-    except Unreachable as error:
+    except UnreachableError as error:
         if stand_in is None:
             raise
         facts = examine(stand_in)
@@ -100,7 +95,7 @@ def examine(source: Source, patience: float = 4.0) -> Facts:
     """Fingerprint and sizes of a data set, which is fetched if it is not here.
 
     Raises:
-        DataError: it is damaged; `Unreachable`: it is neither here nor at its address.
+        DataError: it is damaged; `UnreachableError`: it is neither here nor at its address.
     """
     paths = files(source, patience)
     memory = cache_folder() / "fingerprints" / f"{source.name}-{_stamp(source, paths)}.json"
@@ -131,8 +126,7 @@ def read(source: Source, paths: tuple[Path, ...]) -> Parts:
 def facts_of(source: Source, paths: tuple[Path, ...]) -> Facts:
     """The facts, from the files themselves."""
     parts = read(source, paths)
-    official = reader_of(source).official(source, paths)
-    return Facts(parts.fingerprint(), official, len(parts.train_labels), len(parts.test_labels))
+    return Facts(parts.fingerprint(), _official(source, paths), len(parts.train_labels), len(parts.test_labels))
 
 
 def reader_of(source: Source) -> Reader:
@@ -145,9 +139,16 @@ def validation_size(spec: DataSpec, train: int) -> int:
     return spec.validation if spec.validation is not None else train // 10
 
 
-def _identity(spec: DataSpec, source: Source, facts: Facts, missing: str | None = None, reason: str = "") -> Identity:
-    from bench.data.resize import check_side
+def _official(source: Source, paths: tuple[Path, ...]) -> bool:
+    """Whether the unpacked files have the published hashes."""
+    for path, (_, expected) in zip(paths, source.hashes, strict=False):
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            if hashlib.file_digest(file, "md5" if len(expected) == 32 else "sha256").hexdigest() != expected:
+                return False
+    return bool(source.hashes)
 
+
+def _identity(spec: DataSpec, source: Source, facts: Facts, missing: str | None = None, reason: str = "") -> Identity:
     held_out = validation_size(spec, facts.train)
     if held_out + (spec.train or 1) > facts.train:
         raise DataError(
@@ -210,4 +211,4 @@ def _remember(memory: Path, facts: Facts) -> None:
         memory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=memory.parent, delete=False) as file:
             json.dump(asdict(facts), file)
-        os.replace(file.name, memory)
+        Path(file.name).replace(memory)

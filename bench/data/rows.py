@@ -43,7 +43,7 @@ def _select(rows: Rows, labels: np.ndarray) -> np.ndarray:
     return np.sort(chosen)
 
 
-def _all(rows: Rows, labels: np.ndarray) -> np.ndarray:
+def _all(_rows: Rows, labels: np.ndarray) -> np.ndarray:
     return np.arange(len(labels))
 
 

@@ -64,7 +64,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set as the suite asked for it. `mean` and `std` (per channel, of pixels in [0, 1]) are the training part's."""
+    """A data set as the suite asked for it.
+
+    `mean` and `std` (per channel, of pixels in [0, 1]) are those of `train`.
+    """
 
     name: str
     variant: str
