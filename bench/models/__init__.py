@@ -41,17 +41,27 @@ def options_of(arch: str) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
 
 
+def module_of(arch: str) -> str:
+    """The module that holds the factory of an architecture.
+
+    Raises:
+        BenchError: neither a name of `architectures()` nor `package.module:function`.
+    """
+    if arch in ARCHITECTURES:
+        return ARCHITECTURES[arch][0]
+    module, colon, _ = arch.partition(":")
+    if not colon:
+        raise BenchError(f"unknown architecture {arch!r}{near_miss(arch, ARCHITECTURES)}")
+    return module
+
+
 def factory(arch: str) -> Callable[..., nn.Module]:
     """The function behind a name of `architectures()`, or behind `package.module:function`.
 
     Raises:
         BenchError: there is none, or its module cannot be imported.
     """
-    if arch in ARCHITECTURES:
-        return getattr(import_module(ARCHITECTURES[arch][0]), arch)
-    module_name, colon, function = arch.partition(":")
-    if not colon:
-        raise BenchError(f"unknown architecture {arch!r}{near_miss(arch, ARCHITECTURES)}")
+    module_name, function = module_of(arch), arch.rpartition(":")[2]
     try:
         module = import_module(module_name)
     except Exception as error:

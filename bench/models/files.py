@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import os
 import pickle
+import re
 import tempfile
-import zipfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def read_user_weights(path: Path) -> dict[str, Tensor]:
     """The state dict in a safetensors file, or in a torch file that holds nothing but tensors.
 
     Raises:
-        ZooError: there is no such file, it is neither of the two, or unpickling it would execute code.
+        ZooError: there is no such file, it is neither of the two, or it holds more than tensors.
     """
     if not path.is_file():
         raise ZooError(f"weights {path}: no such file")
@@ -70,15 +71,17 @@ def read_user_weights(path: Path) -> dict[str, Tensor]:
         except SafetensorError as error:
             raise ZooError(f"weights {path}: not a safetensors file, or cut short: {error}") from error
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # torch's remarks on pickle protocols
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0]
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        named = f" ({found[1]})" if found else ""
         raise ZooError(
-            f"weights {path}: refused, since unpickling it would execute code ({reason}); "
-            "save the state dict alone, best as safetensors"
+            f"weights {path}: refused: it holds more than tensors{named}, and unpickling that "
+            "could execute code; save the state dict alone, best as safetensors"
         ) from error
-    except (RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise ZooError(f"weights {path}: not a torch file, or cut short: {error}") from error
+    except Exception as error:  # what torch raises on other bytes follows no rule: KeyError, OSError, EOFError ...
+        raise ZooError(f"weights {path}: not a torch file, or cut short ({type(error).__name__}: {error})") from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):

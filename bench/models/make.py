@@ -64,14 +64,13 @@ def training_rows(spec: ModelSpec, dataset: Dataset) -> Split:
     """The images and (relabelled) labels that a model is trained on.
 
     Raises:
-        ZooError: no row is left, or a label lies outside of the model's classes.
+        ZooError: a label lies outside of the model's classes.
+        DataError: the part of the rows does not exist, or is empty.
     """
-    from bench.data import select
+    from bench.data.rows import select
 
     rows = select(spec.rows, dataset.train.labels)
     split = Split(dataset.train.images[rows], relabel(spec, dataset.train.labels[rows]))
-    if len(split) == 0:
-        raise ZooError(f"{spec.describe()}: its rows ({spec.rows}) select no training image")
     low, high = int(split.labels.min()), int(split.labels.max())
     if low < 0 or high >= spec.num_classes:
         raise ZooError(f"{spec.describe()}: labels from {low} to {high} do not fit {spec.num_classes} classes")
@@ -107,26 +106,18 @@ def train(
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)  # dropout and the like of a user's architecture
         device.place(model)
-        parameters = None
+        frozen: list[nn.Parameter] = []
         if spec.head == "class-means":
             if not isinstance(model, Classifier):
-                raise ZooError(
-                    f'{spec.describe()}: head = "class-means" needs a standard model, not a factory of your own'
-                )
+                raise ZooError(f"{spec.describe()}: head 'class-means' needs a standard model, not your own")
             set_class_means_head(model, split)
-            frozen = {id(p) for p in model.head.parameters()}
-            parameters = [p for p in model.parameters() if id(p) not in frozen]
+            frozen = list(model.head.parameters())
+        for parameter in frozen:
+            parameter.requires_grad_(False)
         generator = torch.Generator().manual_seed(seed)
-        fit(
-            model,
-            split.images,
-            split.labels,
-            spec.recipe,
-            generator=generator,
-            device=device,
-            parameters=parameters,
-            progress=progress,
-        )
+        fit(model, split.images, split.labels, spec.recipe, generator=generator, device=device, progress=progress)
+        for parameter in frozen:
+            parameter.requires_grad_(True)
 
 
 @torch.no_grad()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from bench.data.spec import DataSpec, Rows
 from bench.recipe import Recipe
 from bench.settings import Settings
@@ -14,7 +16,7 @@ class Architecture(Settings):
 
     arch: str
     """resnet8, resnet14, resnet20, vgg, mlp, vit, or `package.module:factory` of your own."""
-    options: dict[str, int | float | str | bool] = {}
+    options: dict[str, int | float | str | bool] = Field(default_factory=dict)
     """Keyword arguments of the architecture: width, norm, depth ..."""
     recipe: Recipe | None = None
     """Replaces the suite's recipe for this model."""
@@ -28,7 +30,7 @@ class ModelSpec(Settings):
     """One trained network of the zoo. Equal specs are the same network."""
 
     arch: str
-    options: dict[str, int | float | str | bool] = {}
+    options: dict[str, int | float | str | bool] = Field(default_factory=dict)
     num_classes: int
     data: DataSpec
     fingerprint: str

@@ -79,6 +79,7 @@ def fit(
             if progress is not None:
                 progress(step + 1, total)
         _refuse_non_finite(losses, epoch * per_epoch, total)
+    model.zero_grad(set_to_none=True)
     model.eval()
 
 

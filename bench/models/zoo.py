@@ -14,27 +14,30 @@ import platform
 import re
 import time
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors
 from torch import Tensor, nn
 
+from bench.data import loading
 from bench.data.spec import Dataset, Split
 from bench.device import Device, as_input
 from bench.errors import ZooError
 from bench.lab import seed_of
-from bench.models import build, factory, make
+from bench.models import build, factory, make, module_of
 from bench.models.files import read_user_weights, serialise, sha256, write_atomically
 from bench.models.spec import ModelSpec
 from bench.source import digest_of
 
-JUDGED_ON = 5000
+JUDGED_ON = 2000
 """The accuracies in the JSON are those on at most so many images: they inform, and select nothing."""
 
 
@@ -75,7 +78,7 @@ class Zoo:
             told |= spec.model_dump(mode="json", exclude={"init", "weights", "weights_sha256", "data"})
             told["data"] = spec.data.model_dump(mode="json", exclude={"test", "offline"})
             told["init"] = self.key(spec.init) if spec.init else None
-            told["source"] = digest_of(make, factory(spec.arch))
+            told["source"] = digest_of(make, loading, factory(spec.arch), import_module(module_of(spec.arch)))
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def load(self, spec: ModelSpec, dataset: Dataset) -> nn.Module:
@@ -110,13 +113,23 @@ class Zoo:
         return found
 
     def prune(self, keep: Collection[str]) -> list[Path]:
-        """Remove every model whose key is not in `keep`, and what an interrupted run left; the weight files removed."""
+        """Remove every model whose key is not in `keep`, and what an interrupted run left; the weight files removed.
+
+        A model that another run is training now is left alone.
+        """
         removed = []
-        for path in sorted(self.root.glob("*/*")):
-            key = path.name.partition(".")[0]
-            if path.is_file() and key not in keep:
-                path.unlink(missing_ok=True)
-                removed += [path] if path.suffix == ".safetensors" else []
+        files = sorted(path for path in self.root.glob("*/*") if path.is_file())
+        for folder, key in sorted({(path.parent, path.name.partition(".")[0]) for path in files}):
+            lock = FileLock(folder / f"{key}.lock", timeout=0)
+            if key in keep:
+                continue
+            try:
+                with lock:
+                    for path in folder.glob(f"{key}.*"):
+                        path.unlink(missing_ok=True)
+                        removed += [path] if path.suffix == ".safetensors" else []
+            except Timeout:
+                continue
         return removed
 
     def _file(self, spec: ModelSpec) -> Path:
@@ -132,8 +145,7 @@ class Zoo:
         if state is not None:
             return state
         start = None if spec.init is None else self._state(spec.init, dataset)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+        with _alone(path):
             state = _read(path)  # another run may have trained it while this one waited
             return self._train(spec, dataset, start, path) if state is None else state
 
@@ -169,6 +181,21 @@ class Zoo:
         write_atomically(path, content)
         write_atomically(path.with_suffix(".json"), (json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
         return parse_safetensors(content)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock of a weight file, waiting for whoever has it. A run that dies gives it up."""
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise ZooError(f"the zoo cannot write to {path.parent}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:
@@ -214,10 +241,11 @@ def _seen(spec: ModelSpec, trained: Split, validation: Split) -> Split:
 
 @torch.inference_mode()
 def _accuracy(model: nn.Module, split: Split, device: Device) -> float | None:
-    """Share of the first `JUDGED_ON` images that a model gets right; None without images."""
+    """Share of the images (of `JUDGED_ON`, evenly spaced, where there are more) that a model gets right."""
     if len(split) == 0:
         return None
-    images, labels = split.images[:JUDGED_ON], split.labels[:JUDGED_ON]
+    stride = -(-len(split) // JUDGED_ON)
+    images, labels = split.images[::stride], split.labels[::stride]
     right = 0
     for x, y in zip(images.split(500), labels.split(500), strict=True):
         right += int((model(as_input(x.to(device.torch))).argmax(1).cpu() == y.cpu()).sum())
