@@ -59,8 +59,8 @@ class Scenario:
     lower: str
     """Method that gives the lower reference, unless the suite names another."""
     upper: str
-    references: tuple[str, ...] = ()
-    """Further methods that every board of this kind shows (parents, teacher, ...)."""
+    references: tuple[str | tuple[str, str, dict[str, Any]], ...] = ()
+    """Further rows that every board of this kind shows: a method's name, or (label, method, parameters)."""
 
     @property
     def summary(self) -> str:
@@ -132,7 +132,7 @@ def scenario(
     higher_is_better: bool = True,
     lower: str,
     upper: str,
-    references: tuple[str, ...] = (),
+    references: tuple[str | tuple[str, str, dict[str, Any]], ...] = (),
 ) -> Callable[[type[T]], type[T]]:
     """Register a settings class as a kind of scenario (the contract is in `bench.scenarios`)."""
 
@@ -180,7 +180,9 @@ def parameters(entry: Method) -> type:
     """The hyperparameters of a method as a pydantic model: names, types, defaults, bounds; unknown keys refused."""
     from typing import get_type_hints
 
-    from pydantic import ConfigDict, create_model
+    from pydantic import create_model
+
+    from bench.settings import Settings
 
     hints = get_type_hints(entry.function, include_extras=True)
     fields: dict[str, Any] = {
@@ -188,8 +190,7 @@ def parameters(entry: Method) -> type:
         for p in inspect.signature(entry.function).parameters.values()
         if p.kind is p.KEYWORD_ONLY
     }
-    config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-    return create_model(entry.name, __config__=config, **fields)
+    return create_model(entry.name, __base__=Settings, **fields)
 
 
 def near_miss(name: str, known: Iterable[str]) -> str:

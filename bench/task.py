@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
+from bench.device import Device
 from bench.errors import AccessDenied
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Task:
     """The base of every scenario's task: what all methods are given, and the refusal of the rest."""
 
     device: torch.device
+    compute: Device
+    """The same device with its precision: what `bench.models.train.fit` and `recalibrate` take."""
     seed: int
     """Seed of this cell; the global generators of torch, numpy and random are seeded with it as well."""
     generator: torch.Generator
@@ -57,7 +60,9 @@ class Task:
     def __getattr__(self, name: str) -> Any:
         declared = needs(type(self)).get(name)
         if declared is None:
-            raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {', '.join(sorted(needs(type(self))))}")
+            raise AttributeError(
+                f"{type(self).__name__} has no {name!r}; it has {', '.join(sorted(needs(type(self))))}"
+            )
         raise AccessDenied(
             f"method {self._method!r} touched task.{name} without access: declare "
             f"{' or '.join(map(repr, declared))} (it declares {', '.join(self._access) or 'nothing'})"
@@ -73,9 +78,7 @@ def needs(task: type[Task]) -> dict[str, tuple[str, ...]]:
     return table
 
 
-def grant(
-    task: type[Task], providers: Mapping[str, Callable[[], Any]], access: Collection[str], method: str
-) -> Task:
+def grant(task: type[Task], providers: Mapping[str, Callable[[], Any]], access: Collection[str], method: str) -> Task:
     """Build the task of one method: evaluate the providers that `access` opens, drop the others.
 
     Raises:
@@ -117,5 +120,14 @@ class BlackBox:
         with torch.no_grad():
             return _SEALED[self._number](x)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> BlackBox:
+        """A box cannot be copied: copies would be queries that nobody counts."""
+        return self
+
     def __del__(self) -> None:
         _SEALED.pop(self._number, None)
+
+
+def sealed(box: BlackBox) -> nn.Module:
+    """The model inside a black box, for the meter; a method that calls this fails its conformance test."""
+    return _SEALED[box._number]

@@ -1,0 +1,154 @@
+"""One cell, from prepared scenario to record. This is what runs inside a worker process."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import registry
+from bench.device import Device
+from bench.errors import BadResult, BenchError, DataError, Skip
+from bench.models.spec import ModelSpec
+from bench.plan import Cell
+from bench.provenance import provenance
+from bench.records import Record, pack
+from bench.scenarios import Score
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell and where to compute it; small enough to travel to a worker."""
+
+    cell: Cell
+    suite: str
+    profile: str
+    data_identity: dict[str, Any]
+    device: Device
+    zoo_root: Path
+
+
+@dataclass(frozen=True)
+class ZooJob:
+    """A standard model to train ahead of the cells."""
+
+    key: str
+    spec: ModelSpec
+    device: Device
+    zoo_root: Path
+
+
+def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
+    """Run one cell. Whatever its method does becomes a record: `ok`, `skipped` or `failed` with the reason."""
+    from bench.meter import Costs
+
+    started, clock = datetime.now(UTC), time.perf_counter()
+    costs: dict[str, Any] = Costs().as_data()
+    score, status, reason = Score({}), "ok", None
+    try:
+        score, costs = _compute(job, progress)
+    except Skip as skip:
+        status, reason = "skipped", str(skip)
+    except BenchError as error:
+        status, reason = "failed", f"{type(error).__name__}: {error}"
+    except Exception as error:  # whatever a method raises is that row's result, and only that row's
+        status, reason = "failed", f"{type(error).__name__}: {error} ({_where(error)})"
+    cell = job.cell
+    return Record(
+        key=cell.key,
+        suite=job.suite,
+        profile=job.profile,
+        scenario=cell.scenario.name,
+        kind=cell.scenario.kind,
+        method=cell.row.method,
+        label=cell.row.label,
+        params=cell.row.params,
+        seed=cell.seed,
+        status=status,  # type: ignore[arg-type]
+        reason=reason,
+        metrics=score.metrics,
+        examples={name: pack(bits) for name, bits in score.correct.items()},
+        costs=costs,
+        data=job.data_identity,
+        provenance=provenance()
+        | {
+            "device": job.device.name,
+            "precision": job.device.precision,
+            "threads": job.device.threads,
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.perf_counter() - clock, 3),
+        },
+        recipe=cell.recipe,
+    )
+
+
+def train_standard_model(job: ZooJob, progress: Callable[[int, int], None]) -> None:
+    """Have one standard model in the zoo."""
+    from bench.data import load
+    from bench.models.zoo import Zoo
+
+    zoo = Zoo(job.zoo_root, job.device, progress=lambda _, done, total: progress(done, total))
+    zoo.load(job.spec, load(job.spec.data))
+
+
+def _compute(job: Job, progress: Callable[[int, int], None]) -> tuple[Score, dict[str, Any]]:
+    import torch
+
+    from bench.data import load
+    from bench.lab import Lab
+    from bench.meter import Costs, metered, watch
+    from bench.models.zoo import Zoo
+    from bench.task import grant
+
+    cell = job.cell
+    dataset = load(cell.bench.data)
+    if dataset.fingerprint != cell.bench.fingerprint:
+        raise DataError(f"{dataset.name} changed on disk since the run began; start the run again")
+    lab = Lab(cell.bench, dataset, Zoo(job.zoo_root, job.device), job.device)
+    settings = cell.scenario.settings
+    situation = settings.prepare(lab)
+    kind = registry.SCENARIOS.get(cell.scenario.kind)
+    method = registry.METHODS.get(cell.row.method)
+    common = {
+        "device": lambda: job.device.torch,
+        "compute": lambda: job.device,
+        "seed": lambda: cell.draws,
+        "generator": lambda: torch.Generator().manual_seed(cell.draws),
+        "num_classes": lambda: cell.bench.num_classes,
+        "input_shape": lambda: dataset.shape,
+        "progress": lambda: progress,
+    }
+    seed_everything(cell.draws)
+    costs = Costs()
+    with metered(costs, job.device.torch):
+        task = grant(kind.task, common | dict(situation.providers), method.access, method.name)
+        watch(task, costs)
+        result = method.function(task, **cell.row.params)
+    spent = costs.as_data()  # before scoring sends test images through a returned model
+    score = settings.score(situation, result, lab)
+    broken = sorted(name for name, value in score.metrics.items() if not math.isfinite(value))
+    if broken:
+        raise BadResult(f"metrics {', '.join(broken)} are not finite")
+    return score, spent
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch, numpy and random, so that a method may draw as usual."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - methods may use the global generator
+    torch.manual_seed(seed)
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "site-packages" not in f.filename] or list(frames)
+    return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else "unknown place"

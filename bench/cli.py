@@ -1,0 +1,405 @@
+"""The command line. Every command imports what it needs when it is called, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.plan import Plan
+
+FAILED_CELLS = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line; bad input prints its message alone and exits with 2."""
+    try:
+        cli(standalone_mode=False)
+    except BenchError as error:
+        click.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(BAD_INPUT)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.secho("interrupted; finished cells are on record, and the same command goes on from there", err=True)
+        sys.exit(INTERRUPTED)
+
+
+def _plugins(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    from bench import registry
+
+    for path in paths:
+        registry.load_plugin(path)
+    return paths
+
+
+plugin_option = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    callback=_plugins,
+    metavar="FILE.py",
+    help="A file with methods or scenarios of your own.",
+)
+profile_option = click.option("--profile", help="smoke, cpu or gpu; by default what suits this machine.")
+results_option = click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder of records."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
+suite_argument = click.argument("suite", metavar="SUITE")
+only_option = click.option("--only", metavar="PATTERN", help="Part or shell pattern of scenario/row/seed.")
+
+
+def _seeds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of numbers like 0,1,2") from None
+
+
+seeds_option = click.option("--seeds", callback=_seeds, metavar="0,1,2", help="In place of the suite's.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ktbench", prog_name="bench")
+def cli() -> None:
+    """Which way of moving knowledge between neural networks really works, and at what price?
+
+    A SUITE is the path of a TOML file, or the name of one that ships with the package.
+    """
+
+
+@cli.command()
+@suite_argument
+@profile_option
+@seeds_option
+@only_option
+@click.option("--jobs", type=click.IntRange(min=1), help="Cells at once; by default as many as the cores allow.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
+@click.option("--force", is_flag=True, help="Run cells again that are on record.")
+@click.option("--dry-run", is_flag=True, help="Show the cells, which are on record, and the expected time.")
+@results_option
+@plugin_option
+def run(
+    suite: str,
+    profile: str | None,
+    seeds: tuple[int, ...] | None,
+    only: str | None,
+    jobs: int | None,
+    device: str,
+    force: bool,
+    dry_run: bool,
+    results: Path,
+    plugins: tuple[Path, ...],
+) -> None:
+    """Run a suite; leave records, a leaderboard and verdicts on claims."""
+    from bench import runner
+    from bench.executors import default_jobs
+    from bench.progress import Terminal
+
+    planned = _plan(suite, profile, seeds, only)
+    jobs = jobs or default_jobs(planned.suite.threads)
+    if dry_run:
+        _show_dry_run(planned, results, jobs, force)
+        return
+    console = _console()
+    outcome = runner.execute(
+        planned,
+        results=results,
+        jobs=jobs,
+        device=device,
+        force=force,
+        plugins=plugins,
+        report=Terminal(console, jobs),
+    )
+    _write_board(planned.suite, outcome.store.path, console)
+    if outcome.failed:
+        sys.exit(FAILED_CELLS)
+
+
+@cli.command()
+@suite_argument
+@profile_option
+@results_option
+@json_option
+@plugin_option
+def leaderboard(suite: str, profile: str | None, results: Path, as_json: bool, plugins: tuple[Path, ...]) -> None:
+    """Regenerate a suite's leaderboard (md, csv, html) and claims from its records."""
+    from bench import suite as suites
+    from bench.leaderboard import as_data
+
+    loaded = suites.load(suite, profile)
+    boards = {path: _board(loaded, path) for path in _result_files(loaded, results)}
+    if as_json:
+        click.echo(json.dumps({str(path): as_data(board) for path, board in boards.items()}, indent=1))
+        return
+    for path in boards:
+        _write_board(loaded, path, _console())
+
+
+@cli.command()
+@suite_argument
+@profile_option
+@results_option
+@json_option
+@plugin_option
+def claims(suite: str, profile: str | None, results: Path, as_json: bool, plugins: tuple[Path, ...]) -> None:
+    """What the papers say, and what the records say to it."""
+    from bench import suite as suites
+    from bench.leaderboard import as_data
+
+    loaded = suites.load(suite, profile)
+    boards = {path: _board(loaded, path) for path in _result_files(loaded, results)}
+    if as_json:
+        click.echo(json.dumps({str(path): as_data(board)["claims"] for path, board in boards.items()}, indent=1))
+        return
+    for board in boards.values():
+        _print_claims(board, _console())
+
+
+@cli.command("list")
+@json_option
+@plugin_option
+def list_(as_json: bool, plugins: tuple[Path, ...]) -> None:
+    """Methods, scenarios, data sets, suites."""
+    from bench import describe
+
+    catalogue = describe.catalogue()
+    if as_json:
+        click.echo(json.dumps(catalogue, indent=1))
+    else:
+        describe.print_catalogue(catalogue, _console())
+
+
+@cli.command()
+@click.argument("name")
+@profile_option
+@json_option
+@plugin_option
+def show(name: str, profile: str | None, as_json: bool, plugins: tuple[Path, ...]) -> None:
+    """What a method is, needs and may be set; what a scenario gives; a data set; a suite's plan."""
+    from bench import describe
+
+    shown = describe.describe(name, profile)
+    if as_json:
+        click.echo(json.dumps(shown, indent=1))
+    else:
+        describe.print_description(shown, _console())
+
+
+@cli.command()
+@click.argument("suite", metavar="SUITE", required=False)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of suite files, for editors.")
+@json_option
+@plugin_option
+def check(suite: str | None, schema: bool, as_json: bool, plugins: tuple[Path, ...]) -> None:
+    """Validate a suite, every profile of it, without running anything."""
+    from bench import checking
+
+    if schema:
+        click.echo(json.dumps(checking.json_schema(), indent=1))
+        return
+    if suite is None:
+        raise click.UsageError("give a SUITE, or --schema")
+    checked = checking.check(suite)
+    if as_json:
+        click.echo(json.dumps(checked, indent=1))
+        return
+    for profile in checked["profiles"]:
+        click.echo(
+            f"{checked['path']}: profile {profile['profile']} is sound: {profile['scenarios']} scenarios, "
+            f"{profile['rows']} rows, {profile['seeds']} seeds, {profile['cells']} cells, {profile['claims']} claims"
+        )
+
+
+@cli.command()
+@click.argument("row")
+@click.option("--suite", "suite", required=True, metavar="SUITE")
+@profile_option
+@results_option
+@plugin_option
+def explain(row: str, suite: str, profile: str | None, results: Path, plugins: tuple[Path, ...]) -> None:
+    """A record's full recipe, how to rerun it, and why it would be reused or run again.
+
+    ROW is scenario/label/seed, or part of it, or a key.
+    """
+    from bench import explaining
+
+    for text in explaining.explain(_plan(suite, profile, None, None), row, results):
+        click.echo(text)
+
+
+@cli.command()
+@click.argument("method")
+@plugin_option
+def test(method: str, plugins: tuple[Path, ...]) -> None:
+    """The conformance kit on one method, ours or yours."""
+    from bench import conformance
+
+    failed = False
+    for result in conformance.check_method(method):
+        mark = click.style("ok  ", fg="green") if result.ok else click.style("FAIL", fg="red")
+        click.echo(f"{mark} {result.scenario:<10} {result.check:<28} {result.detail}")
+        failed |= not result.ok
+    if failed:
+        sys.exit(FAILED_CELLS)
+
+
+@cli.command()
+@suite_argument
+@profile_option
+@seeds_option
+@click.option("--jobs", type=click.IntRange(min=1))
+@click.option("--device", default="auto", show_default=True)
+@click.option("--list", "listing", is_flag=True, help="Show the suite's standard models; train nothing.")
+@click.option("--prune", is_flag=True, help="Remove what no profile of this suite needs.")
+@json_option
+@plugin_option
+def zoo(
+    suite: str,
+    profile: str | None,
+    seeds: tuple[int, ...] | None,
+    jobs: int | None,
+    device: str,
+    listing: bool,
+    prune: bool,
+    as_json: bool,
+    plugins: tuple[Path, ...],
+) -> None:
+    """Train a suite's standard models ahead; list or prune them."""
+    from bench import zookeeping
+
+    planned = _plan(suite, profile, seeds, None)
+    if prune:
+        for path in zookeeping.prune(suite):
+            click.echo(f"removed {path}")
+        return
+    if not listing:
+        zookeeping.train(planned, jobs, device, plugins, _console())
+    rows = zookeeping.entries(planned)
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for entry in rows:
+        click.echo(zookeeping.line(entry))
+
+
+@cli.group()
+def data() -> None:
+    """Data sets: what is here, fetch, verify."""
+
+
+@data.command("list")
+@json_option
+def data_list(as_json: bool) -> None:
+    """What is here."""
+    from bench.data import DATASETS, describe
+
+    rows = [describe(name) for name in DATASETS]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        click.echo("  ".join(f"{key}={value}" for key, value in row.items()))
+
+
+@data.command("fetch")
+@click.argument("name")
+def data_fetch(name: str) -> None:
+    """Download a data set from its official address and check it by hash."""
+    from bench.data import fetch
+
+    click.echo(str(fetch(name)))
+
+
+@data.command("verify")
+@click.argument("name")
+def data_verify(name: str) -> None:
+    """Hash a data set on disk and say which variant it is."""
+    from bench.data import verify
+
+    click.echo(str(verify(name)))
+
+
+def _plan(suite: str, profile: str | None, seeds: tuple[int, ...] | None, only: str | None) -> Plan:
+    from bench import suite as suites
+    from bench.plan import plan
+
+    return plan(suites.load(suite, profile), seeds, only)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200  # a pipe has no width; do not wrap lines for it
+    return console
+
+
+def _result_files(suite: Any, results: Path) -> list[Path]:
+    folders = [results / suite.name, *sorted(results.glob(f"{suite.name}@*"))]
+    files = [folder / f"{suite.profile}.jsonl" for folder in folders]
+    found = [path for path in files if path.is_file()]
+    if not found:
+        raise BenchError(f"no records at {files[0]}; run `python -m bench run {suite.path}` first")
+    return found
+
+
+def _board(suite: Any, path: Path) -> Any:
+    from bench.leaderboard import build
+    from bench.records import Store
+
+    return build(suite, Store(path).read())
+
+
+def _write_board(suite: Any, path: Path, console: Console) -> None:
+    from bench.leaderboard import write
+
+    board = _board(suite, path)
+    _print_claims(board, console)
+    for written in write(board, path.parent):
+        console.print(f"wrote {written}", markup=False)
+
+
+def _print_claims(board: Any, console: Console) -> None:
+    from bench.leaderboard import claim_lines
+
+    for line in claim_lines(board):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _show_dry_run(planned: Plan, results: Path, jobs: int, force: bool) -> None:
+    from bench.progress import expected_seconds, span
+    from bench.runner import on_record, store_of
+
+    store = store_of(planned, results)
+    there = {} if force else on_record(planned, store)
+    todo = [cell for cell in planned.cells if cell.key not in there]
+    expected = expected_seconds(todo, store.read())
+    for cell in planned.cells:
+        state = "on record" if cell.key in there else f"to run, {_seconds(expected.get(cell.key))}"
+        click.echo(f"  {cell.name:<60} {state}")
+    known = [expected[cell.key] for cell in todo if cell.key in expected]
+    unknown = len(todo) - len(known)
+    told = f"about {span(sum(known) / jobs)} at {jobs} jobs" if known else "time unknown: nothing like it is on record"
+    also = f", besides {unknown} cells never run before" if known and unknown else ""
+    click.echo(f"{len(there)} on record, {len(todo)} to run: {told}{also} (training of standard models not counted)")
+
+
+def _seconds(value: float | None) -> str:
+    return "time unknown" if value is None else f"about {value:.0f} s"

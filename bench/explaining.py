@@ -1,0 +1,63 @@
+"""`explain`: the full recipe behind a record, how to rerun it, and why it would be reused or run again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.plan import Cell, Plan
+from bench.records import Record
+from bench.registry import near_miss
+from bench.runner import store_of
+
+
+def explain(planned: Plan, row: str, results: Path) -> Iterator[str]:
+    """Lines about every cell that `row` (a part of scenario/label/seed, or a key) names."""
+    records = store_of(planned, results).read()
+    cells = [c for c in planned.cells if row in c.name or c.key.startswith(row)]
+    if not cells:
+        raise BenchError(f"no cell is named {row!r}{near_miss(row, [c.name for c in planned.cells])}")
+    for cell in cells:
+        yield from _cell(planned, cell, records)
+        yield ""
+
+
+def _cell(planned: Plan, cell: Cell, records: list[Record]) -> Iterator[str]:
+    suite = planned.suite
+    same_place = [
+        r for r in records if (r.scenario, r.label, r.seed) == (cell.scenario.name, cell.row.label, cell.seed)
+    ]
+    same_key = [r for r in same_place if r.key == cell.key]
+    yield f"{cell.name}  key {cell.key}"
+    yield f"rerun: python -m bench run {suite.path} --profile {suite.profile} --only '{cell.name}' --force"
+    yield verdict(cell, same_place, same_key)
+    if same_key:
+        yield f"record: {json.dumps(_shown(same_key[-1]), indent=1)}"
+    yield f"recipe: {json.dumps(cell.recipe, indent=1, sort_keys=True)}"
+
+
+def verdict(cell: Cell, same_place: list[Record], same_key: list[Record]) -> str:
+    """Why the next run reuses the cell's record, or runs it (again)."""
+    if same_key and same_key[-1].status != "failed":
+        return f"on record since {same_key[-1].provenance.get('started')}: the next run reuses it"
+    if same_key:
+        return f"it failed ({same_key[-1].reason}): the next run tries it again"
+    if not same_place:
+        return "never run: no record of this row and seed"
+    changes = ", ".join(_differences(same_place[-1].recipe, cell.recipe)) or "the way keys are made"
+    return f"the next run runs it again; since the last record these changed: {changes}"
+
+
+def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            yield from _differences(old.get(key), new.get(key), f"{path}.{key}".strip("."))
+    elif old != new:
+        yield f"{path} ({old!r} -> {new!r})"
+
+
+def _shown(record: Record) -> dict[str, Any]:
+    return record.model_dump(mode="json", exclude={"recipe", "examples", "schema_"})

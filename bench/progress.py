@@ -1,0 +1,199 @@
+"""What a run shows: a live view on a terminal, plain lines when piped, nothing when called from Python."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bench.records import Record, Store
+
+if TYPE_CHECKING:
+    from bench.models.spec import ModelSpec
+    from bench.plan import Cell, Plan
+    from bench.runner import Outcome
+
+
+class Report(Protocol):
+    """What a run tells while it goes on."""
+
+    def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store) -> None:
+        """Before the first job."""
+
+    def tick(self, in_flight: Mapping[str, str], told: Mapping[str, tuple[int, int]]) -> None:
+        """Four times a second: what is being computed, by key, and the steps of each that told any."""
+
+    def trained(self, key: str, spec: ModelSpec) -> None:
+        """A standard model is in the zoo."""
+
+    def reused(self, cell: Cell) -> None:
+        """Another run finished this cell meanwhile."""
+
+    def finished(self, cell: Cell, record: Record) -> None:
+        """The record of a cell is on disk."""
+
+    def warn(self, message: str) -> None:
+        """Something the user must know."""
+
+    def end(self, outcome: Outcome) -> None:
+        """After the last job."""
+
+    def close(self) -> None:
+        """The run is over, however it ended."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store) -> None: ...  # noqa: D102
+    def tick(self, in_flight: Mapping[str, str], told: Mapping[str, tuple[int, int]]) -> None: ...  # noqa: D102
+    def trained(self, key: str, spec: ModelSpec) -> None: ...  # noqa: D102
+    def reused(self, cell: Cell) -> None: ...  # noqa: D102
+    def finished(self, cell: Cell, record: Record) -> None: ...  # noqa: D102
+    def warn(self, message: str) -> None: ...  # noqa: D102
+    def end(self, outcome: Outcome) -> None: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+
+
+def expected_seconds(cells: Iterable[Cell], records: Iterable[Record]) -> dict[str, float]:
+    """Cell key -> seconds to expect, from the last record of the same row, else of the same method; unknown cells lack."""
+    rows: dict[tuple[str, str], float] = {}
+    methods: dict[str, float] = {}
+    for record in records:
+        seconds = record.provenance.get("seconds")
+        if record.status == "ok" and seconds:
+            rows[record.scenario, record.label] = seconds
+            methods[record.method] = seconds
+    out = {}
+    for cell in cells:
+        found = rows.get((cell.scenario.name, cell.row.label), methods.get(cell.row.method))
+        if found is not None:
+            out[cell.key] = found
+    return out
+
+
+class Terminal:
+    """Lines for what happened; on a terminal also a live table of what is going on."""
+
+    def __init__(self, console: Console, jobs: int) -> None:
+        self.console, self.jobs = console, jobs
+        self.live: Live | None = None
+        self.total = self.done = 0
+        self.started: dict[str, float] = {}
+        self.expected: dict[str, float] = {}
+        self.waiting: dict[str, Cell] = {}
+
+    def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store) -> None:
+        """Say what will run on what data, the stand-in loudly."""
+        suite = planned.suite
+        identity = planned.data_identity
+        if planned.stand_in_for:
+            self.console.print(
+                f"[bold red]STAND-IN DATA[/]: {planned.stand_in_for} is not on disk and cannot be downloaded; this run "
+                f"uses [bold]{identity['name']}[/], and files its records under that name."
+            )
+        self.console.print(
+            f"[bold]{suite.name}[/] ({suite.profile}) on {identity['variant']} [{identity['fingerprint']}]: "
+            f"{len(todo)} cells to run, {reused} on record in {store.path}",
+            markup=True,
+            highlight=False,
+        )
+        self.total = len(todo)
+        self.waiting = {cell.key: cell for cell in todo}
+        self.expected = expected_seconds(todo, store.read())
+        if self.console.is_terminal and todo:
+            self.live = Live(console=self.console, refresh_per_second=4, transient=True)
+            self.live.start()
+
+    def tick(self, in_flight: Mapping[str, str], told: Mapping[str, tuple[int, int]]) -> None:
+        """Redraw the live table."""
+        now = time.monotonic()
+        for key in in_flight:
+            self.started.setdefault(key, now)
+        if self.live is None:
+            return
+        table = Table.grid(padding=(0, 2))
+        for key, name in in_flight.items():
+            done, total = told.get(key, (0, 0))
+            bar = ProgressBar(total=total, completed=done, width=24) if total else Text("")
+            table.add_row(name, bar, f"{done}/{total}" if total else "", f"{now - self.started[key]:.0f} s")
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            "cells",
+            ProgressBar(total=max(1, self.total), completed=self.done, width=24),
+            f"{self.done}/{self.total}",
+            self._time_left(),
+        )
+        self.live.update(Group(head, table))
+
+    def _time_left(self) -> str:
+        known = [self.expected[key] for key in self.waiting if key in self.expected]
+        if not known:
+            return "time left unknown"
+        unknown = len(self.waiting) - len(known)
+        seconds = (sum(known) + unknown * sum(known) / len(known)) / self.jobs
+        return f"about {span(seconds)} left"
+
+    def trained(self, key: str, spec: ModelSpec) -> None:
+        """One line."""
+        seconds = time.monotonic() - self.started.get(key, time.monotonic())
+        self.console.print(f"  zoo   {spec.describe()}  {seconds:.1f} s", highlight=False, markup=False)
+
+    def reused(self, cell: Cell) -> None:
+        """One line."""
+        self._count(cell)
+        self.console.print(f"  there {cell.name}  (by another run)", highlight=False, markup=False)
+
+    def finished(self, cell: Cell, record: Record) -> None:
+        """One line: status, row, headline metric, seconds; or the reason."""
+        from bench import registry
+
+        self._count(cell)
+        if record.status == "ok":
+            headline = registry.SCENARIOS.get(record.kind).headline
+            said = f"{headline} {record.metrics.get(headline, float('nan')):.4f}  {record.costs['seconds']:.1f} s"
+        else:
+            said = record.reason or ""
+        mark = {"ok": "ok   ", "failed": "FAIL ", "skipped": "skip "}[record.status]
+        style = {"ok": "", "failed": "bold red", "skipped": "yellow"}[record.status]
+        text = f"  {mark} [{self.done}/{self.total}] {cell.name}  {said}"
+        self.console.print(Text(text, style=style), highlight=False, soft_wrap=True)
+
+    def _count(self, cell: Cell) -> None:
+        self.done += 1
+        self.waiting.pop(cell.key, None)
+
+    def warn(self, message: str) -> None:
+        """One line."""
+        self.console.print(Text(f"  warning: {message}", style="yellow"), highlight=False, soft_wrap=True)
+
+    def end(self, outcome: Outcome) -> None:
+        """What was done, and every failure once more."""
+        self.close()
+        failed = outcome.failed
+        self.console.print(
+            f"{outcome.ran} cells run, {outcome.reused} on record, {len(failed)} failed; records in {outcome.store.path}",
+            highlight=False,
+        )
+        for record in failed:
+            line = f"  FAIL  {record.scenario}/{record.label}/{record.seed}: {record.reason}"
+            self.console.print(Text(line, style="bold red"), soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the live table down."""
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+
+def span(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

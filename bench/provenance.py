@@ -1,0 +1,50 @@
+"""Under what a number was computed: commit, versions, machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("ktbench", "torch", "numpy", "scipy", "numba", "pot", "scikit-learn")
+
+
+@cache
+def provenance() -> dict[str, Any]:
+    """Commit (and whether the code differed from it), package versions, machine. Constant within a process."""
+    return {
+        "commit": _git("rev-parse", "--short=12", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain", "--", "bench", "methods", "suites")),
+        "versions": {"python": platform.python_version()} | {p: v for p in PACKAGES if (v := _version(p))},
+        "machine": f"{platform.system()} {platform.machine()}, {_cpu()}",
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git(*words: str) -> str | None:
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown processor"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.processor() or "unknown processor"

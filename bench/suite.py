@@ -1,0 +1,325 @@
+"""A suite: TOML -> validated `Suite` of one profile. Errors name the file, the table and the key."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from bench import registry
+from bench.data.spec import DataSpec
+from bench.errors import BenchError, SuiteError
+from bench.models.spec import Architecture
+from bench.recipe import Recipe
+from bench.registry import near_miss
+from bench.settings import Settings, fields_at
+from bench.types import Count, Rate
+
+
+class Claim(Settings):
+    """`[[claims]]`: what a paper says, as a comparison of two rows of one scenario."""
+
+    id: str
+    paper: str
+    says: str
+    """The claim in a sentence."""
+    scenario: str
+    better: str
+    """Label of the row that is said to be better."""
+    worse: str
+    metric: str | None = None
+    """The scenario's headline metric, if unset."""
+    margin: float = 0.0
+    """`better` must exceed `worse` by this much in the metric's good direction; negative: stay within it."""
+
+
+class Header(Settings):
+    """The keys at the top of a suite file."""
+
+    title: str
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """One repetition each; three or more wherever a row claims an ordering."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """`bf16`: autocast, on a GPU only."""
+    threads: Count = 1
+    """Threads of one cell; the same for every `--jobs`, since it can change the last digit of a sum."""
+    max_seconds: Rate = 3600.0
+    """A cell that takes longer is stopped and filed as failed."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a scenario's board: a method with all its parameters."""
+
+    label: str
+    method: str
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SuiteScenario:
+    """One scenario of a suite, with its rows; references come first."""
+
+    name: str
+    kind: str
+    title: str
+    settings: Any
+    rows: tuple[Row, ...]
+    lower: str
+    upper: str
+    max_seconds: float
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite file at one profile, all of it checked."""
+
+    name: str
+    path: Path
+    profile: str
+    title: str
+    seeds: tuple[int, ...]
+    precision: Literal["fp32", "bf16"]
+    threads: int
+    data: DataSpec
+    recipe: Recipe
+    models: dict[str, Architecture]
+    scenarios: dict[str, SuiteScenario]
+    claims: tuple[Claim, ...]
+
+
+TABLES = ("data", "recipe", "models", "scenarios", "claims", "profiles")
+SCENARIO_KEYS = ("kind", "title", "methods", "lower", "upper", "max_seconds")
+
+
+def find(name: str | Path) -> Path:
+    """The path of a suite given by path or by the name of one that ships with the package."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        if path.is_file():
+            return path
+        raise SuiteError(f"{path}: no such suite file{near_miss(path.stem, shipped())}")
+    if str(name) in shipped():
+        return shipped()[str(name)]
+    raise SuiteError(f"no suite {str(name)!r}{near_miss(str(name), shipped())} (or give the path of a .toml file)")
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> path of the suites in the clone or, failing that, in the installed package."""
+    here = Path(__file__).parent
+    folder = here / "suites" if (here / "suites").is_dir() else here.parent / "suites"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load(name: str | Path, profile: str | None = None) -> Suite:
+    """Read, merge the profile, and validate.
+
+    Args:
+        name: a path, or the name of a shipped suite.
+        profile: `cpu`, or `gpu` where there is one, if not given.
+
+    Raises:
+        SuiteError: with file, table and key, and the near miss where there is one.
+    """
+    registry.discover()
+    path = find(name)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path}: not valid TOML: {error}") from error
+    return validate(content, path, profile or default_profile())
+
+
+def default_profile() -> str:
+    """`gpu` with a GPU, else `cpu`."""
+    import torch
+
+    return "gpu" if torch.cuda.is_available() else "cpu"
+
+
+def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
+    """Parsed TOML -> Suite at `profile`. See `load`."""
+    merged = with_profile(dict(content), path, profile)
+    where = f"{path} (profile {profile})"
+    header = _checked(Header, {k: v for k, v in merged.items() if k not in TABLES}, where, "", extra=TABLES)
+    if len(set(header.seeds)) != len(header.seeds) or not header.seeds:
+        raise SuiteError(f"{where}: seeds must be one or more different numbers, got {list(header.seeds)}")
+    if "data" not in merged:
+        raise SuiteError(f"{where}: table [data] is missing; it names the data set, e.g. name = 'digits'")
+    models = {
+        name: _checked(Architecture, table, where, f"models.{name}") for name, table in _tables(merged, "models", where)
+    }
+    _refuse_cycles({n: m.init for n, m in models.items()}, where, "models", "init")
+    scenarios = {name: _scenario(name, table, where, header) for name, table in _tables(merged, "scenarios", where)}
+    if not scenarios:
+        raise SuiteError(f"{where}: no [scenarios.NAME] table; a suite needs at least one")
+    return Suite(
+        name=path.stem,
+        path=path,
+        profile=profile,
+        title=header.title,
+        seeds=header.seeds,
+        precision=header.precision,
+        threads=header.threads,
+        data=_checked(DataSpec, merged["data"], where, "data"),
+        recipe=_checked(Recipe, merged.get("recipe", {}), where, "recipe"),
+        models={name: _weights_beside(model, path) for name, model in models.items()},
+        scenarios=scenarios,
+        claims=_claims(merged.get("claims", []), scenarios, where),
+    )
+
+
+def with_profile(content: dict[str, Any], path: Path, profile: str) -> dict[str, Any]:
+    """The suite with the overrides of `[profiles.NAME]` merged in, those that it `extends` first."""
+    profiles = content.pop("profiles", {})
+    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
+        raise SuiteError(f"{path}: [profiles.NAME] must be tables")
+    if profile not in profiles:
+        raise SuiteError(f"{path}: no profile {profile!r}{near_miss(profile, profiles)}")
+    _refuse_cycles({n: p.get("extends") for n, p in profiles.items()}, str(path), "profiles", "extends")
+    chain: list[dict[str, Any]] = []
+    name: str | None = profile
+    while name is not None:
+        chain.insert(0, profiles[name])
+        name = profiles[name].get("extends")
+    for overrides in chain:
+        content = _merged(content, {k: v for k, v in overrides.items() if k != "extends"})
+    return content
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = _merged(out[key], value) if both else value
+    return out
+
+
+def _refuse_cycles(parent: Mapping[str, str | None], where: str, table: str, key: str) -> None:
+    for start in parent:
+        seen = [start]
+        while (above := parent[seen[-1]]) is not None:
+            if above not in parent:
+                raise SuiteError(f"{where}: [{table}.{seen[-1]}] {key} = {above!r}{near_miss(above, parent)}")
+            if above in seen:
+                raise SuiteError(f"{where}: [{table}] {key} runs in a cycle: {' -> '.join([*seen, above])}")
+            seen.append(above)
+
+
+def _tables(content: Mapping[str, Any], key: str, where: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    tables = content.get(key, {})
+    if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
+        raise SuiteError(f"{where}: {key} must be tables [{key}.NAME]")
+    return tables.items()
+
+
+def _scenario(name: str, table: dict[str, Any], where: str, header: Header) -> SuiteScenario:
+    at = f"scenarios.{name}"
+    if "kind" not in table:
+        raise SuiteError(f"{where}: [{at}] needs a kind{near_miss('', registry.SCENARIOS.entries)}")
+    try:
+        kind = registry.SCENARIOS.get(table["kind"])
+    except (BenchError, TypeError) as error:
+        raise SuiteError(f"{where}: [{at}] {error}") from None
+    own = {k: v for k, v in table.items() if k not in SCENARIO_KEYS}
+    settings = _checked(kind.settings, own, where, at, extra=SCENARIO_KEYS)
+    max_seconds = table.get("max_seconds", header.max_seconds)
+    if isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float) or max_seconds <= 0:
+        raise SuiteError(f"{where}: [{at}] max_seconds must be a positive number, got {max_seconds!r}")
+    lower, upper = table.get("lower", kind.lower), table.get("upper", kind.upper)
+    rows: dict[str, Row] = {}
+    asked = table.get("methods", [])
+    if not isinstance(asked, list):
+        raise SuiteError(f"{where}: [{at}] methods must be a list of names or tables, got {asked!r}")
+    for entry in asked:
+        row = _row(entry, kind.kind, where, at)
+        if row.label in rows:
+            raise SuiteError(f"{where}: [{at}] two rows are named {row.label!r}; give one a label of its own")
+        rows[row.label] = row
+    implied = [
+        {"method": m} if isinstance(m, str) else {"label": m[0], "method": m[1], **m[2]} for m in kind.references
+    ]
+    for entry in [{"method": lower}, *implied, {"method": upper}]:
+        label = entry.get("label", entry["method"])
+        if label not in rows:
+            rows[label] = _row(entry, kind.kind, where, at)
+    first = [lower, *(e.get("label", e["method"]) for e in implied)]
+    order = list(dict.fromkeys([*first, *(label for label in rows if label != upper), upper]))
+    return SuiteScenario(
+        name=name,
+        kind=kind.kind,
+        title=str(table.get("title", "")),
+        settings=settings,
+        rows=tuple(rows[label] for label in order),
+        lower=lower,
+        upper=upper,
+        max_seconds=float(max_seconds),
+    )
+
+
+def _row(entry: object, kind: str, where: str, at: str) -> Row:
+    table: dict[str, Any] = {"method": entry} if isinstance(entry, str) else entry  # type: ignore[assignment]
+    if not isinstance(table, dict) or not isinstance(table.get("method"), str):
+        raise SuiteError(f"{where}: [{at}] a row is a method's name or a table with `method`, got {entry!r}")
+    try:
+        found = registry.METHODS.get(table["method"])
+    except BenchError as error:
+        raise SuiteError(f"{where}: [{at}] {error}") from None
+    if kind not in found.scenarios:
+        raise SuiteError(f"{where}: [{at}] method {found.name!r} solves {', '.join(found.scenarios)}, not {kind}")
+    own = {k: v for k, v in table.items() if k not in ("method", "label")}
+    params = _checked(registry.parameters(found), own, where, f"{at}.methods.{found.name}", extra=("method", "label"))
+    return Row(str(table.get("label", found.name)), found.name, params.model_dump(mode="json"))
+
+
+def _claims(tables: object, scenarios: Mapping[str, SuiteScenario], where: str) -> tuple[Claim, ...]:
+    if not isinstance(tables, list):
+        raise SuiteError(f"{where}: claims must be an array of tables [[claims]]")
+    claims: dict[str, Claim] = {}
+    for number, table in enumerate(tables, 1):
+        claim = _checked(Claim, table, where, f"claims #{number}")
+        if claim.id in claims:
+            raise SuiteError(f"{where}: two claims have the id {claim.id!r}")
+        if claim.scenario not in scenarios:
+            hint = near_miss(claim.scenario, scenarios)
+            raise SuiteError(f"{where}: claim {claim.id!r} names scenario {claim.scenario!r}{hint}")
+        labels = [row.label for row in scenarios[claim.scenario].rows]
+        for label in (claim.better, claim.worse):
+            if label not in labels:
+                raise SuiteError(
+                    f"{where}: claim {claim.id!r} names row {label!r} of {claim.scenario}{near_miss(label, labels)}"
+                )
+        claims[claim.id] = claim
+    return tuple(claims.values())
+
+
+def _weights_beside(model: Architecture, path: Path) -> Architecture:
+    if model.weights is None or Path(model.weights).is_absolute():
+        return model
+    return model.model_copy(update={"weights": str(path.parent / model.weights)})
+
+
+def _checked(schema: type[Any], table: object, where: str, at: str, extra: Iterable[str] = ()) -> Any:
+    """Validate one table; every fault of it becomes a line of one SuiteError."""
+    try:
+        return schema.model_validate(table)
+    except ValidationError as error:
+        lines = [_fault(schema, fault, at, extra) for fault in error.errors()]
+        raise SuiteError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def _fault(schema: type[BaseModel], fault: Mapping[str, Any], at: str, extra: Iterable[str]) -> str:
+    location = [str(part) for part in fault["loc"]]
+    table = ".".join([at, *location[:-1]]).strip(".")
+    prefix = f"[{table}] " if table else ""
+    key = location[-1] if location else ""
+    if fault["type"] == "extra_forbidden":
+        known = [*fields_at(schema, location[:-1]), *(extra if len(location) == 1 else ())]
+        return f"{prefix}unknown key {key!r}{near_miss(key, known)}"
+    if fault["type"] == "missing":
+        return f"{prefix}key {key!r} is missing"
+    return f"{prefix}{key}: {fault['msg']}, got {fault['input']!r}"

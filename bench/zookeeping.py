@@ -1,0 +1,79 @@
+"""What the `zoo` command does: train a suite's standard models ahead, list them, prune what nothing needs."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.device import Device
+from bench.errors import ZooError
+from bench.paths import cache_root
+from bench.plan import Plan, plan
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.models.zoo import Zoo
+
+
+def the_zoo() -> Zoo:
+    """The zoo of this machine."""
+    from bench.models.zoo import Zoo
+
+    return Zoo(cache_root() / "zoo", Device())
+
+
+def train(planned: Plan, jobs: int | None, device: str, plugins: Sequence[Path], console: Console) -> None:
+    """Train what is missing. Raises ZooError that names every model that could not be trained."""
+    from bench.executors import default_jobs
+    from bench.progress import Terminal
+    from bench.runner import train_standard_models
+
+    jobs = jobs or default_jobs(planned.suite.threads)
+    report = Terminal(console, jobs)
+    broken = train_standard_models(planned, jobs=jobs, device=device, plugins=plugins, report=report)
+    if broken:
+        raise ZooError("\n".join(broken.values()))
+
+
+def entries(planned: Plan) -> list[dict[str, Any]]:
+    """One dict a standard model of the plan: key, what it is, whether it is there, its accuracy and seconds."""
+    zoo = the_zoo()
+    about = {entry.key: entry.about for entry in zoo.entries()}
+    return [
+        {
+            "key": key,
+            "model": spec.describe(),
+            "rows": spec.rows.kind,
+            "there": zoo.has(spec),
+            "validation_accuracy": about.get(key, {}).get("validation_accuracy"),
+            "train_images": about.get(key, {}).get("train_images"),
+            "seconds": about.get(key, {}).get("seconds"),
+        }
+        for key, spec in planned.specs().items()
+    ]
+
+
+def line(entry: dict[str, Any]) -> str:
+    """An entry as a line of the terminal."""
+    if not entry["there"]:
+        return f"{entry['key']}  {entry['model']:<40} {entry['rows']:<10} not trained yet"
+    if entry["seconds"] is None:
+        return f"{entry['key']}  {entry['model']:<40} {entry['rows']:<10} weights of your own"
+    accuracy = entry["validation_accuracy"]
+    told = "no validation rows" if accuracy is None else f"validation {100 * accuracy:.1f} %"
+    return (
+        f"{entry['key']}  {entry['model']:<40} {entry['rows']:<10} {told}, {entry['train_images']} images, "
+        f"{entry['seconds']:.1f} s"
+    )
+
+
+def prune(suite: str) -> list[Path]:
+    """Remove what no profile of the suite needs; the weight files removed."""
+    from bench import suite as suites
+
+    profiles = tomllib.loads(suites.find(suite).read_text(encoding="utf-8")).get("profiles", {})
+    keep = {key for profile in profiles for key in plan(suites.load(suite, profile)).specs()}
+    return the_zoo().prune(keep)
