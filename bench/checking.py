@@ -5,13 +5,12 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
-from bench import registry
+from bench import models, registry
 from bench import suite as suites
 from bench.data.catalogue import SOURCES
 from bench.data.spec import DataSpec
 from bench.errors import BenchError, SuiteError
 from bench.lab import Bench
-from bench import models
 from bench.models.spec import Architecture
 from bench.recipe import Recipe
 from bench.registry import METHODS, SCENARIOS, near_miss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,15 +45,21 @@ def _plugins(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> 
     return paths
 
 
-plugin_option = click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    callback=_plugins,
-    metavar="FILE.py",
-    help="A file with methods or scenarios of your own.",
-)
+def _plugin_option(*, passed_on: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--plugin",
+        "plugins",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        callback=_plugins,
+        expose_value=passed_on,
+        metavar="FILE.py",
+        help="A file with methods or scenarios of your own.",
+    )
+
+
+plugin_option = _plugin_option(passed_on=False)
+worker_plugin_option = _plugin_option(passed_on=True)
 profile_option = click.option("--profile", help="smoke, cpu or gpu; by default what suits this machine.")
 results_option = click.option(
     "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder of records."
@@ -93,7 +100,7 @@ def cli() -> None:
 @click.option("--force", is_flag=True, help="Run cells again that are on record.")
 @click.option("--dry-run", is_flag=True, help="Show the cells, which are on record, and the expected time.")
 @results_option
-@plugin_option
+@worker_plugin_option
 def run(
     suite: str,
     profile: str | None,
@@ -137,7 +144,7 @@ def run(
 @results_option
 @json_option
 @plugin_option
-def leaderboard(suite: str, profile: str | None, results: Path, as_json: bool, plugins: tuple[Path, ...]) -> None:
+def leaderboard(suite: str, profile: str | None, results: Path, as_json: bool) -> None:
     """Regenerate a suite's leaderboard (md, csv, html) and claims from its records."""
     from bench import suite as suites
     from bench.leaderboard import as_data
@@ -157,7 +164,7 @@ def leaderboard(suite: str, profile: str | None, results: Path, as_json: bool, p
 @results_option
 @json_option
 @plugin_option
-def claims(suite: str, profile: str | None, results: Path, as_json: bool, plugins: tuple[Path, ...]) -> None:
+def claims(suite: str, profile: str | None, results: Path, as_json: bool) -> None:
     """What the papers say, and what the records say to it."""
     from bench import suite as suites
     from bench.leaderboard import as_data
@@ -174,7 +181,7 @@ def claims(suite: str, profile: str | None, results: Path, as_json: bool, plugin
 @cli.command("list")
 @json_option
 @plugin_option
-def list_(as_json: bool, plugins: tuple[Path, ...]) -> None:
+def list_(as_json: bool) -> None:
     """Methods, scenarios, data sets, suites."""
     from bench import describe
 
@@ -190,7 +197,7 @@ def list_(as_json: bool, plugins: tuple[Path, ...]) -> None:
 @profile_option
 @json_option
 @plugin_option
-def show(name: str, profile: str | None, as_json: bool, plugins: tuple[Path, ...]) -> None:
+def show(name: str, profile: str | None, as_json: bool) -> None:
     """What a method is, needs and may be set; what a scenario gives; a data set; a suite's plan."""
     from bench import describe
 
@@ -206,7 +213,7 @@ def show(name: str, profile: str | None, as_json: bool, plugins: tuple[Path, ...
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of suite files, for editors.")
 @json_option
 @plugin_option
-def check(suite: str | None, schema: bool, as_json: bool, plugins: tuple[Path, ...]) -> None:
+def check(suite: str | None, schema: bool, as_json: bool) -> None:
     """Validate a suite, every profile of it, without running anything."""
     from bench import checking
 
@@ -232,7 +239,7 @@ def check(suite: str | None, schema: bool, as_json: bool, plugins: tuple[Path, .
 @profile_option
 @results_option
 @plugin_option
-def explain(row: str, suite: str, profile: str | None, results: Path, plugins: tuple[Path, ...]) -> None:
+def explain(row: str, suite: str, profile: str | None, results: Path) -> None:
     """A record's full recipe, how to rerun it, and why it would be reused or run again.
 
     ROW is scenario/label/seed, or part of it, or a key.
@@ -246,7 +253,7 @@ def explain(row: str, suite: str, profile: str | None, results: Path, plugins: t
 @cli.command()
 @click.argument("method")
 @plugin_option
-def test(method: str, plugins: tuple[Path, ...]) -> None:
+def test(method: str) -> None:
     """The conformance kit on one method, ours or yours."""
     from bench import conformance
 
@@ -268,7 +275,7 @@ def test(method: str, plugins: tuple[Path, ...]) -> None:
 @click.option("--list", "listing", is_flag=True, help="Show the suite's standard models; train nothing.")
 @click.option("--prune", is_flag=True, help="Remove what no profile of this suite needs.")
 @json_option
-@plugin_option
+@worker_plugin_option
 def zoo(
     suite: str,
     profile: str | None,

@@ -42,7 +42,7 @@ class Device:
         """The model on the device, convolutions in channels_last."""
         import torch
 
-        return model.to(self.torch, memory_format=torch.channels_last)
+        return model.to(self.torch).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def resolve(name: str, precision: Precision, threads: int) -> Device:

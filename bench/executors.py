@@ -87,7 +87,8 @@ def _run(job: Job | ZooJob) -> Record | None:
 
 def _teller(key: str) -> Callable[[int, int], None]:
     """A `progress(done, total)` that writes at most five times a second: a file, since a killed process
-    could take the lock of a queue with it."""
+    could take the lock of a queue with it.
+    """
     assert _progress_folder is not None
     path, last = _progress_folder / f"{key}.progress", 0.0
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from bench.data.spec import DataSpec, Dataset, Rows
+    from bench.data.spec import Dataset, DataSpec, Rows
     from bench.device import Device
     from bench.models.zoo import Zoo
     from bench.recipe import Recipe

@@ -120,10 +120,8 @@ def _sample_memory(costs: Costs, device: torch.device) -> tuple[threading.Event,
 
     def sample() -> None:
         while True:
-            if device.type == "cuda":
-                now = torch.cuda.max_memory_allocated(device)
-            else:
-                now = process.memory_info().rss
+            on_gpu = device.type == "cuda"
+            now = torch.cuda.max_memory_allocated(device) if on_gpu else process.memory_info().rss
             costs.peak_memory_mb = max(costs.peak_memory_mb, (now - start) / 2**20)
             if stop.wait(0.02):
                 return

@@ -51,18 +51,18 @@ class Report(Protocol):
 class Silent:
     """Says nothing."""
 
-    def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store) -> None: ...  # noqa: D102
-    def tick(self, in_flight: Mapping[str, str], told: Mapping[str, tuple[int, int]]) -> None: ...  # noqa: D102
-    def trained(self, key: str, spec: ModelSpec) -> None: ...  # noqa: D102
-    def reused(self, cell: Cell) -> None: ...  # noqa: D102
-    def finished(self, cell: Cell, record: Record) -> None: ...  # noqa: D102
-    def warn(self, message: str) -> None: ...  # noqa: D102
-    def end(self, outcome: Outcome) -> None: ...  # noqa: D102
-    def close(self) -> None: ...  # noqa: D102
+    def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store) -> None: ...
+    def tick(self, in_flight: Mapping[str, str], told: Mapping[str, tuple[int, int]]) -> None: ...
+    def trained(self, key: str, spec: ModelSpec) -> None: ...
+    def reused(self, cell: Cell) -> None: ...
+    def finished(self, cell: Cell, record: Record) -> None: ...
+    def warn(self, message: str) -> None: ...
+    def end(self, outcome: Outcome) -> None: ...
+    def close(self) -> None: ...
 
 
 def expected_seconds(cells: Iterable[Cell], records: Iterable[Record]) -> dict[str, float]:
-    """Cell key -> seconds to expect, from the last record of the same row, else of the same method; unknown cells lack."""
+    """Cell key -> seconds to expect: those of the row's last record, else of the method's; no entry where unknown."""
     rows: dict[tuple[str, str], float] = {}
     methods: dict[str, float] = {}
     for record in records:
@@ -178,7 +178,8 @@ class Terminal:
         self.close()
         failed = outcome.failed
         self.console.print(
-            f"{outcome.ran} cells run, {outcome.reused} on record, {len(failed)} failed; records in {outcome.store.path}",
+            f"{outcome.ran} cells run, {outcome.reused} on record, {len(failed)} failed; "
+            f"records in {outcome.store.path}",
             highlight=False,
         )
         for record in failed:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 
 
 class Examples(BaseModel):

@@ -13,9 +13,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.settings import Settings
+    from bench.task import Task
 
 T = TypeVar("T")
 
@@ -51,8 +55,8 @@ class Scenario:
     """A registered kind of scenario: its settings class (see `bench.scenarios`) and how it is judged."""
 
     kind: str
-    settings: type
-    task: type
+    settings: type[Settings]
+    task: type[Task]
     headline: str
     """The metric that ranks; gap closed is computed from it."""
     higher_is_better: bool
@@ -124,19 +128,22 @@ def method(
     return register
 
 
+S = TypeVar("S", bound="Settings")
+
+
 def scenario(
     *,
     kind: str,
-    task: type,
+    task: type[Task],
     headline: str = "accuracy",
     higher_is_better: bool = True,
     lower: str,
     upper: str,
     references: tuple[str | tuple[str, str, dict[str, Any]], ...] = (),
-) -> Callable[[type[T]], type[T]]:
+) -> Callable[[type[S]], type[S]]:
     """Register a settings class as a kind of scenario (the contract is in `bench.scenarios`)."""
 
-    def register(settings: type[T]) -> type[T]:
+    def register(settings: type[S]) -> type[S]:
         entry = Scenario(kind, settings, task, headline, higher_is_better, lower, upper, references)
         SCENARIOS.add(kind, entry, _origin(entry))
         return settings
@@ -176,7 +183,7 @@ def load_plugin(path: Path) -> None:
         raise BenchError(f"plugin {path} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-def parameters(entry: Method) -> type:
+def parameters(entry: Method) -> type[Settings]:
     """The hyperparameters of a method as a pydantic model: names, types, defaults, bounds; unknown keys refused."""
     from typing import get_type_hints
 

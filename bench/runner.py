@@ -1,4 +1,4 @@
-"""Runs a plan: standard models first, then cells; what is on record is not run again; one failure loses nothing else."""
+"""Runs a plan: standard models, then cells. What is on record stands; one failure loses nothing else."""
 
 from __future__ import annotations
 
@@ -205,8 +205,8 @@ class _Run:
                 if spec.init is not None and (why := self.broken.get(model_key(spec.init))):
                     self._give_up(name, why)
                     return True
-                job = ZooJob(name, spec, self.device, self.zoo_root)
-                self.flight[workers.submit(job, ZOO_SECONDS)] = name
+                training_job = ZooJob(name, spec, self.device, self.zoo_root)
+                self.flight[workers.submit(training_job, ZOO_SECONDS)] = name
                 self._in_training[name] = self.models.pop(name)
                 return True
         for cell in self.cells:

@@ -31,7 +31,6 @@ PINNED_BY_FINGERPRINT = frozenset(
         "cifar",
         "digits",
         "drawing",
-        "draws",
         "holdings",
         "identity",
         "idx",
