@@ -72,12 +72,11 @@ class ResNet(Classifier):
             axes |= axes_of(f"{name}.conv1", block.conv1, inner, before) | axes_of(f"{name}.norm1", block.norm1, inner)
             axes |= axes_of(f"{name}.conv2", block.conv2, stream, inner) | axes_of(f"{name}.norm2", block.norm2, stream)
             writers[inner.group] = [f"{name}.conv1"]
-            written = writers.setdefault(stream.group, [])
+            writers.setdefault(stream.group, []).append(f"{name}.conv2")
             if isinstance(block.shortcut, nn.Sequential):
                 axes |= axes_of(f"{name}.shortcut.0", block.shortcut[0], stream, before)
                 axes |= axes_of(f"{name}.shortcut.1", block.shortcut[1], stream)
-                written.append(f"{name}.shortcut.0")
-            written.append(f"{name}.conv2")
+                writers[stream.group].append(f"{name}.shortcut.0")
             order += [inner.group] if stream.group in order else [inner.group, stream.group]
         axes |= axes_of("head", self.head, None, stream)
         return PermutationSpec(axes, tuple(order), {group: tuple(writers[group]) for group in order})

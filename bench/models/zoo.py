@@ -144,14 +144,23 @@ class Zoo:
         state = _read(path)
         if state is not None:
             return state
-        start = None if spec.init is None else self._state(spec.init, dataset)
+        start = None if spec.init is None else self._start(spec, spec.init, dataset)
         with _alone(path):
             state = _read(path)  # another run may have trained it while this one waited
             return self._train(spec, dataset, start, path) if state is None else state
 
+    def _start(self, spec: ModelSpec, init: ModelSpec, dataset: Dataset) -> dict[str, Tensor]:
+        """The weights that training starts from, themselves trained if need be, on their own data."""
+        return self._state(init, dataset if init.data == spec.data else loading.load(init.data))
+
     def _train(
         self, spec: ModelSpec, dataset: Dataset, start: dict[str, Tensor] | None, path: Path
     ) -> dict[str, Tensor]:
+        if spec.fingerprint != dataset.fingerprint:
+            raise ZooError(
+                f"{spec.describe()} is to be trained on data of fingerprint {spec.fingerprint}, "
+                f"and {dataset.variant} of fingerprint {dataset.fingerprint} was given"
+            )
         progress = self.progress
         drawn = seed_of("zoo", "init", spec.init_role or spec.role, spec.seed)
         model = make.initialise(spec, dataset, seed=drawn, start=start)
