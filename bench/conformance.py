@@ -1,0 +1,350 @@
+"""The conformance kit: what every method must do, ours or yours, tried on tiny models and made-up images.
+
+A scenario takes part by a class attribute `tiny`, its smallest sensible settings, in which it may name the
+models `net` and `wide` of the kit. Whole-numbered hyperparameters (epochs, steps, sizes) are capped, so that
+the kit takes seconds; a method has to survive every value that its bounds allow anyway.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench import registry
+from bench.cell import seed_everything
+from bench.data.spec import Dataset, DataSpec, Split
+from bench.device import Device
+from bench.errors import AccessDenied, BenchError, Skip
+from bench.lab import Bench, Lab
+from bench.models.spec import Architecture
+from bench.models.zoo import Zoo
+from bench.recipe import Recipe
+from bench.registry import METHODS, SCENARIOS, Method, Scenario
+from bench.scenarios import Score, Situation
+from bench.task import Task, grant, needs
+
+CAP = 4
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A world of the kit: class count, image shape, widths."""
+
+    name: str
+    num_classes: int
+    shape: tuple[int, int, int]
+    widths: tuple[int, int]
+    """Of `net` and `wide`."""
+    arch: str = "resnet8"
+
+
+VARIANTS = (
+    Variant("4 classes, 1x8x8", 4, (1, 8, 8), (4, 8)),
+    Variant("6 classes, 3x12x12", 6, (3, 12, 12), (3, 7)),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check of one method in one kind of scenario."""
+
+    scenario: str
+    check: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class _World:
+    """A prepared scenario of the kit."""
+
+    kind: Scenario
+    settings: Any
+    lab: Lab
+    situation: Situation
+
+
+def check_method(name: str, only: str | None = None) -> Iterator[Result]:
+    """Every check of a method, in each kind of scenario that it solves (or in `only`).
+
+    Raises:
+        BenchError: no method is named so, or a kind has no `tiny` settings.
+    """
+    registry.discover()
+    method = METHODS.get(name)
+    for kind_name in method.scenarios:
+        if only in (None, kind_name):
+            yield from _check(method, SCENARIOS.get(kind_name))
+
+
+def _check(method: Method, kind: Scenario) -> Iterator[Result]:
+    ran = []
+    with tempfile.TemporaryDirectory(prefix="ktbench-kit-") as folder:
+        for variant in VARIANTS:
+            world = _world(kind, variant, Path(folder))
+            try:
+                first = _run(method, world)
+            except Skip as skip:
+                yield Result(kind.kind, f"runs: {variant.name}", True, f"does not apply: {skip}")
+                continue
+            except Exception as error:
+                yield Result(kind.kind, f"runs: {variant.name}", False, f"{type(error).__name__}: {error}")
+                continue
+            ran.append(variant)
+            yield Result(kind.kind, f"runs: {variant.name}", True, _headline(kind, first.score))
+            if variant is VARIANTS[0]:
+                yield from _same_again(method, world, first)
+                yield _inputs_untouched(method, kind, first)
+                yield _access_used(method, kind, first)
+                yield from _access_kept(method, world)
+    if not ran:
+        yield Result(kind.kind, "applies somewhere", False, "it applies to no world of the kit, so nothing was tested")
+
+
+@dataclass(frozen=True)
+class _Ran:
+    score: Score
+    changed: tuple[str, ...]
+    """Given models whose weights the method changed."""
+    touched: frozenset[str]
+
+
+def _run(method: Method, world: _World) -> _Ran:
+    touched: set[str] = set()
+    task = _task(method.access, method.name, world)
+    before = {name: _digest(model) for name, model in _given_models(task)}
+    models = dict(_given_models(task))
+    observed = _observed(task, touched)
+    seed_everything(SEED)
+    result = method.function(observed, **_capped(method))
+    changed = tuple(name for name, model in models.items() if _digest(model) != before[name])
+    score = world.settings.score(world.situation, result, world.lab)
+    broken = [name for name, value in score.metrics.items() if not np.isfinite(value)]
+    if broken:
+        raise BenchError(f"metrics {broken} are not finite")
+    return _Ran(score, changed, frozenset(touched))
+
+
+def _same_again(method: Method, world: _World, first: _Ran) -> Iterator[Result]:
+    second = _run(method, world)
+    differing = [name for name, value in first.score.metrics.items() if second.score.metrics.get(name) != value]
+    differing += [n for n, bits in first.score.correct.items() if not np.array_equal(bits, second.score.correct[n])]
+    yield Result(world.kind.kind, "deterministic", not differing, f"differ: {differing}" if differing else "")
+
+
+def _inputs_untouched(method: Method, kind: Scenario, first: _Ran) -> Result:
+    ours = [name for name in first.changed if name != "student"]  # a student is there to be trained
+    ok = method.in_place or not ours
+    return Result(kind.kind, "inputs untouched", ok, "" if ok else f"it changed {ours}; copy, or declare in_place=True")
+
+
+def _access_used(method: Method, kind: Scenario, first: _Ran) -> Result:
+    table = needs(kind.task)
+    idle = sorted(a for a in method.access if not any(a in names and n in first.touched for n, names in table.items()))
+    return Result(kind.kind, "access is used", not idle, f"declared and never touched: {idle}" if idle else "")
+
+
+def _access_kept(method: Method, world: _World) -> Iterator[Result]:
+    task = _task(method.access, method.name, world)
+    table = needs(world.kind.task)
+    withheld = [n for n, names in table.items() if names and not set(names) & method.access]
+    reached = []
+    for name in withheld:
+        try:
+            getattr(task, name)
+            reached.append(name)
+        except AccessDenied:
+            pass
+    detail = f"reachable without access: {reached}" if reached else f"{len(withheld)} attributes withheld"
+    yield Result(world.kind.kind, "the rest is denied", not reached, detail)
+    leaks = sorted(_leaks(task, withheld, world))
+    detail = f"found by walking from the task: {leaks}" if leaks else ""
+    yield Result(world.kind.kind, "nothing hides in the task", not leaks, detail)
+
+
+def _leaks(task: Task, withheld: list[str], world: _World) -> set[str]:
+    """Withheld attributes whose tensors can be reached from the task, and not through what was granted."""
+    granted = {_fingerprint(t) for t in _tensors(list(vars(task).values()))}
+    reachable = {_fingerprint(t) for t in _tensors(list(_graph(task)))} - granted
+    leaks = set()
+    for name in withheld:
+        provider = world.situation.providers.get(name)
+        if provider is not None:
+            secret = {_fingerprint(t) for t in _tensors([provider()]) if t.numel() > 8}
+            if secret & reachable:
+                leaks.add(name)
+    return leaks
+
+
+def _graph(start: object) -> Iterator[object]:
+    """Everything reachable by attributes, containers, closures, bound methods and defaults, not by modules' globals."""
+    seen: set[int] = set()
+    stack = [start]
+    while stack:
+        thing = stack.pop()
+        if id(thing) in seen or isinstance(thing, type | types.ModuleType | str | bytes | int | float):
+            continue
+        seen.add(id(thing))
+        yield thing
+        stack += list(_next(thing))
+
+
+def _next(thing: object) -> Iterator[object]:
+    if isinstance(thing, Mapping):
+        yield from thing.keys()
+        yield from thing.values()
+    elif isinstance(thing, list | tuple | set | frozenset):
+        yield from thing
+    if isinstance(thing, types.FunctionType):
+        yield from (cell.cell_contents for cell in thing.__closure__ or () if _filled(cell))
+        yield from thing.__defaults__ or ()
+    if isinstance(thing, types.MethodType):
+        yield thing.__self__
+        yield thing.__func__
+    yield from getattr(thing, "__dict__", {}).values()
+    for slot in getattr(type(thing), "__slots__", ()):
+        if hasattr(thing, slot):
+            yield getattr(thing, slot)
+
+
+def _filled(cell: types.CellType) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
+
+
+def _tensors(things: list[object]) -> Iterator[Tensor]:
+    for thing in things:
+        if isinstance(thing, Tensor):
+            yield thing
+        elif isinstance(thing, nn.Module):
+            yield from thing.state_dict().values()
+        elif isinstance(thing, list | tuple):
+            yield from _tensors(list(thing))
+        elif isinstance(thing, Mapping):
+            yield from _tensors(list(thing.values()))
+
+
+def _fingerprint(tensor: Tensor) -> str:
+    content = tensor.detach().cpu().contiguous()
+    return f"{tuple(content.shape)} {hashlib.sha256(content.numpy().tobytes()).hexdigest()}"
+
+
+def _digest(model: nn.Module) -> str:
+    return " ".join(_fingerprint(t) for t in model.state_dict().values())
+
+
+def _given_models(task: Task) -> Iterator[tuple[str, nn.Module]]:
+    for name, value in vars(task).items():
+        items = value if isinstance(value, list | tuple) else [value]
+        for index, item in enumerate(items):
+            if isinstance(item, nn.Module):
+                yield (f"{name}[{index}]" if items is value else name), item
+
+
+def _observed(task: Task, touched: set[str]) -> Task:
+    """The same task, telling which attributes were read."""
+
+    class Observed(type(task)):  # type: ignore[misc]
+        def __getattribute__(self, name: str) -> Any:
+            if not name.startswith("_"):
+                touched.add(name)
+            return super().__getattribute__(name)
+
+    observed = Observed.__new__(Observed)
+    observed.__dict__.update(task.__dict__)
+    return observed
+
+
+def _task(access: frozenset[str], name: str, world: _World) -> Task:
+    dataset = world.lab.dataset
+    common = {
+        "device": lambda: torch.device("cpu"),
+        "seed": lambda: SEED,
+        "generator": lambda: torch.Generator().manual_seed(SEED),
+        "num_classes": lambda: world.lab.bench.num_classes,
+        "input_shape": lambda: dataset.shape,
+        "progress": lambda: _no_progress,
+    }
+    seed_everything(SEED)
+    return grant(world.kind.task, common | dict(world.situation.providers), access, name)
+
+
+def _no_progress(done: int, total: int) -> None:
+    """The kit shows no progress, and checks that it is told in whole numbers."""
+    if not (isinstance(done, int) and isinstance(total, int)):
+        raise BenchError(f"task.progress takes two whole numbers, got {done!r}, {total!r}")
+
+
+def _capped(method: Method) -> dict[str, Any]:
+    """Default hyperparameters, whole numbers above CAP lowered to it."""
+    defaults = registry.parameters(method)().model_dump()
+    return {
+        name: min(value, CAP) if isinstance(value, int) and not isinstance(value, bool) else value
+        for name, value in defaults.items()
+    }
+
+
+def _headline(kind: Scenario, score: Score) -> str:
+    return f"{kind.headline} {score.metrics[kind.headline]:.3f}"
+
+
+def _world(kind: Scenario, variant: Variant, folder: Path) -> _World:
+    tiny = getattr(kind.settings, "tiny", None)
+    if tiny is None:
+        raise BenchError(f"scenario {kind.kind!r} has no `tiny` settings; the conformance kit needs them")
+    settings = kind.settings.model_validate(dict(tiny))
+    dataset = made_up(variant)
+    models = {
+        name: Architecture(arch=variant.arch, options={"width": width})
+        for name, width in zip(("net", "wide"), variant.widths, strict=True)
+    }
+    bench = Bench(
+        data=DataSpec(name="made-up"),
+        fingerprint=dataset.fingerprint,
+        num_classes=variant.num_classes,
+        models=models,
+        recipe=Recipe(epochs=2, batch_size=16, peak_lr=0.05, augment="none"),
+        seed=SEED,
+    )
+    device = Device()
+    lab = Lab(bench, dataset, Zoo(folder / "zoo", device), device)
+    return _World(kind, settings, lab, settings.prepare(lab))
+
+
+def made_up(variant: Variant, per_class: int = 16) -> Dataset:
+    """Images of one blurred pattern a class under noise: learnable, and made in a millisecond."""
+    draws = np.random.default_rng(variant.num_classes)
+    patterns = draws.uniform(40, 215, (variant.num_classes, *variant.shape))
+
+    def split(n: int) -> Split:
+        labels = np.repeat(np.arange(variant.num_classes), n)
+        noisy = patterns[labels] + draws.normal(0, 30, (len(labels), *variant.shape))
+        order = draws.permutation(len(labels))
+        images = torch.from_numpy(noisy[order].clip(0, 255).astype(np.uint8))
+        return Split(images, torch.from_numpy(labels[order]))
+
+    train = split(per_class)
+    pixels = train.images.double() / 255
+    return Dataset(
+        name="made-up",
+        variant="made-up",
+        fingerprint=hashlib.sha256(train.images.numpy().tobytes()).hexdigest()[:16],
+        classes=tuple(f"class {c}" for c in range(variant.num_classes)),
+        train=train,
+        validation=split(max(2, per_class // 4)),
+        test=split(max(2, per_class // 2)),
+        mean=tuple(pixels.mean((0, 2, 3)).tolist()),
+        std=tuple(pixels.std((0, 2, 3)).tolist()),
+    )

@@ -1,0 +1,79 @@
+"""What a cell costs is counted right."""
+
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from bench.meter import Costs, metered, watch
+from bench.task import BlackBox, Task
+
+CPU = torch.device("cpu")
+
+
+def test_seconds_and_memory():
+    costs = Costs()
+    with metered(costs, CPU):
+        block = torch.ones(64 * 2**18)  # 64 MiB
+        time.sleep(0.1)
+    assert costs.seconds >= 0.1
+    assert 50 < costs.peak_memory_mb < 500
+    assert block[0] == 1
+
+
+def test_flops_of_a_forward_pass_are_exact():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(8 * 16, 5))
+    costs = Costs()
+    with metered(costs, CPU), torch.no_grad():
+        net(torch.randn(2, 3, 4, 4))
+    assert costs.flops == 2 * 2 * (16 * 8 * 27 + 8 * 16 * 5)
+
+
+def test_gradients_cost_once_for_weights_and_once_for_inputs():
+    layer, costs = nn.Linear(3, 4), Costs()
+    with metered(costs, CPU):
+        layer(torch.randn(5, 3))
+    assert costs.flops == 2 * 2 * 5 * 12
+    costs = Costs()
+    with metered(costs, CPU):
+        layer(torch.randn(5, 3, requires_grad=True))
+    assert costs.flops == 3 * 2 * 5 * 12
+
+
+def test_transposed_convolutions_are_counted_by_their_inputs():
+    layer, costs = nn.ConvTranspose2d(2, 3, 2, stride=2), Costs()
+    with metered(costs, CPU), torch.no_grad():
+        layer(torch.randn(1, 2, 4, 4))
+    assert costs.flops == 2 * 2 * 16 * (3 * 4)
+
+
+def test_samples_through_given_models_are_counted_and_copies_are_not():
+    import copy
+
+    models = [nn.Linear(3, 2), nn.Linear(3, 2)]
+    box = BlackBox(nn.Linear(3, 2))
+    task, costs = Task({"parents": models, "teacher": box}, (), "m"), Costs()
+    watch(task, costs)
+    x = torch.randn(7, 3)
+    models[0](x)
+    models[0](x[:2])
+    box(x)
+    copy.deepcopy(models[1])(x)
+    assert costs.samples == {"parents[0]": 9, "parents[1]": 0, "teacher": 7}
+
+
+def test_nothing_is_counted_after_the_end():
+    layer, costs = nn.Linear(3, 4), Costs()
+    with metered(costs, CPU):
+        pass
+    layer(torch.randn(5, 3))
+    assert costs.flops == 0
+
+
+def test_costs_are_kept_when_the_method_raises():
+    costs = Costs()
+    with pytest.raises(ZeroDivisionError), metered(costs, CPU):
+        time.sleep(0.01)
+        raise ZeroDivisionError
+    assert costs.seconds >= 0.01

@@ -1,0 +1,176 @@
+"""Nothing is lost: failures stay in their row, kills lose only cells in flight, two runs share one folder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.records import Store
+
+ROOT = Path(__file__).parents[2]
+BAD = {
+    "toy-raises": "ValueError: the optimiser ran away (toy.py:",
+    "toy-nan": "predictions are NaN or infinite",
+    "toy-wrong-shape": "logits of shape",
+    "toy-not-a-model": "a model or predictor was expected, got int",
+    "toy-peeks": "method 'toy-peeks' touched task.labels without access: declare 'labels'",
+    "toy-dies": "its worker process died (exit code 3",
+    "toy-hangs": "stopped after max_seconds = 6",
+}
+
+
+@pytest.fixture
+def run(toy, tmp_path):
+    def call(path, **more):
+        return bench.run(path, "smoke", plugins=[toy], results=tmp_path / "results", **({"jobs": 2} | more))
+
+    return call
+
+
+def test_bad_methods_fail_alone_and_say_why(run, write_suite, tmp_path):
+    path = write_suite(methods=[*BAD, "toy-skips"])
+    path.write_text(path.read_text().replace('kind = "toy"', 'kind = "toy"\nmax_seconds = 6'))
+    frame = run(path, seeds=[0]).set_index("label")
+    for label, reason in BAD.items():
+        assert frame.loc[label, "status"] == "failed", label
+        assert reason in frame.loc[label, "reason"]
+    assert frame.loc["toy-skips", ["status", "reason"]].tolist() == ["skipped", "digits are not to its taste"]
+    assert frame.loc["toy-nearest-mean", "accuracy"] > 0.7
+    assert frame.loc["toy-constant", "status"] == "ok"
+    records = Store(tmp_path / "results" / "toysuite" / "smoke.jsonl").read()
+    assert len(records) == len(BAD) + 3
+
+
+def test_a_second_run_runs_nothing_and_failures_are_tried_again(run, write_suite, tmp_path):
+    path = write_suite(methods=["toy-raises", "toy-noisy-mean"])
+    first = run(path, seeds=[0])
+    second = run(path, seeds=[0])
+    assert first["key"].tolist() == second["key"].tolist()
+    lines = (tmp_path / "results" / "toysuite" / "smoke.jsonl").read_text().splitlines()
+    assert [json.loads(line)["label"] for line in lines].count("toy-raises") == 2
+    assert len(lines) == 5
+
+
+def test_two_runs_give_equal_records(run, write_suite):
+    path = write_suite()
+    columns = ["key", "label", "seed", "accuracy", "nll", "ece"]
+    first = run(path)
+    again = run(path, force=True, jobs=1)
+    assert first[columns].equals(again[columns])
+    assert first["provenance.started"].max() <= again["provenance.started"].min()
+
+
+def start(path, results, **environment):
+    """A run of its own process, in its own process group."""
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "bench", "run", path, "--profile", "smoke", "--results", results, "--jobs", "1"),
+            *("--plugin", ROOT / "tests" / "toy.py"),
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(path, seconds=60):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.05)
+
+
+def test_kill_9_in_a_cell_loses_that_cell_only_and_the_next_run_goes_on(run, write_suite, tmp_path):
+    path = write_suite(methods=["toy-waits"])
+    began, results = tmp_path / "began", tmp_path / "results"
+    process = start(path, results, TOY_BEGAN=str(began), TOY_WAITS="60")
+    wait_for(began)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    store = Store(results / "toysuite" / "smoke.jsonl")
+    before = store.read()
+    assert [r.label for r in before] == ["toy-constant"]
+    os.environ["TOY_BEGAN"], os.environ["TOY_WAITS"] = str(began), "0"
+    try:
+        frame = run(path)
+    finally:
+        del os.environ["TOY_BEGAN"], os.environ["TOY_WAITS"]
+    assert frame["status"].tolist() == ["ok"] * 6
+    assert store.read()[0] == before[0]
+    assert len(store.read()) == 6
+
+
+def test_kill_9_in_a_write_leaves_a_torn_line_that_is_set_aside(run, write_suite, tmp_path):
+    path = write_suite()
+    run(path, seeds=[0])
+    store = Store(tmp_path / "results" / "toysuite" / "smoke.jsonl")
+    whole = store.path.read_bytes()
+    store.path.write_bytes(whole[:-25])  # what a kill in the middle of the last write leaves
+    frame = run(path, seeds=[0])
+    assert frame["status"].tolist() == ["ok"] * 3
+    assert len(store.read()) == 3
+    assert store.path.with_suffix(".jsonl.torn").exists()
+
+
+def test_two_runs_at_once_share_the_work(write_suite, tmp_path):
+    path = write_suite(methods=["toy-waits", "toy-noisy-mean"])
+    results = tmp_path / "results"
+    runs = [start(path, results, TOY_BEGAN=str(tmp_path / "began"), TOY_WAITS="2") for _ in range(2)]
+    told = [process.communicate(timeout=120)[0] for process in runs]
+    assert [process.returncode for process in runs] == [0, 0], told
+    records = Store(results / "toysuite" / "smoke.jsonl").read()
+    assert sorted((r.label, r.seed) for r in records) == sorted(
+        (label, seed)
+        for label in ("toy-constant", "toy-nearest-mean", "toy-noisy-mean", "toy-waits")
+        for seed in (0, 1)
+    )
+
+
+def test_a_model_that_cannot_be_trained_fails_its_cells_only(run, write_suite, tmp_path):
+    more = """
+[models.mine]
+arch = "mlp"
+weights = "mine.safetensors"
+[models.small]
+arch = "mlp"
+options = { width = 8 }
+[recipe]
+epochs = 1
+augment = "none"
+[scenarios.broken]
+kind = "distill"
+teacher = "mine"
+student = "small"
+"""
+    (tmp_path / "mine.safetensors").write_bytes(b"not a weight file")
+    frame = run(write_suite(more=more), seeds=[0]).set_index(["scenario", "label"])
+    assert frame.loc[("hand", "toy-nearest-mean"), "status"] == "ok"
+    assert frame.loc[("broken", "teacher"), "status"] == "failed"
+    assert "mine.safetensors" in frame.loc[("broken", "teacher"), "reason"]
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_was_written(run, write_suite, tmp_path, monkeypatch):
+    appended = []
+    append = Store.append
+
+    def full_after_one(self, record):
+        if appended:
+            raise bench.BenchError(f"{self.path}: No space left on device")
+        appended.append(record)
+        append(self, record)
+
+    path = write_suite()
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "append", full_after_one)
+        with pytest.raises(bench.BenchError, match="No space left"):
+            run(path, seeds=[0])
+    assert len(Store(tmp_path / "results" / "toysuite" / "smoke.jsonl").read()) == 1
+    assert run(path, seeds=[0])["status"].tolist() == ["ok"] * 3

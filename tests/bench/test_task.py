@@ -1,0 +1,69 @@
+"""Access is enforced: what was not declared is not there."""
+
+from typing import Annotated
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.errors import AccessDenied
+from bench.task import Access, BlackBox, Task, grant, needs
+
+
+class AnyTask(Task):
+    model: Annotated[nn.Module, Access("weights")]
+    images: Annotated[Tensor, Access("unlabeled", "labels")]
+    labels: Annotated[Tensor, Access("labels")]
+    budget: int
+
+
+def providers(called):
+    def provide(name):
+        return lambda: called.append(name) or name
+
+    return {name: provide(name) for name in ("model", "images", "labels", "budget")}
+
+
+@pytest.mark.parametrize(
+    ("access", "given"),
+    [
+        (set(), {"budget"}),
+        ({"weights"}, {"budget", "model"}),
+        ({"unlabeled"}, {"budget", "images"}),
+        ({"labels"}, {"budget", "images", "labels"}),
+    ],
+)
+def test_only_what_is_declared_is_made(access, given):
+    called = []
+    task = grant(AnyTask, providers(called), access, "m")
+    assert set(called) == given
+    for name in ("model", "images", "labels", "budget"):
+        if name in given:
+            assert getattr(task, name) == name
+        else:
+            with pytest.raises(AccessDenied, match=rf"method 'm' touched task\.{name} without access: declare"):
+                getattr(task, name)
+
+
+def test_an_access_that_the_task_does_not_know_is_refused():
+    with pytest.raises(AccessDenied, match=r"declares access 'weigths'; AnyTask knows \['labels'"):
+        grant(AnyTask, {}, {"weigths"}, "m")
+
+
+def test_what_no_access_gives_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="AnyTask has no 'test_images'"):
+        grant(AnyTask, {}, set(), "m").test_images  # noqa: B018
+
+
+def test_needs_lists_the_common_attributes_too():
+    assert needs(AnyTask)["images"] == ("unlabeled", "labels")
+    assert needs(AnyTask)["generator"] == ()
+
+
+def test_a_black_box_answers_and_does_not_open():
+    model = nn.Linear(3, 2)
+    box = BlackBox(model)
+    x = torch.randn(5, 3)
+    assert torch.equal(box(x), model(x))
+    assert not box(x).requires_grad
+    assert not any(isinstance(v, nn.Module | Tensor) for v in vars(box).values())

@@ -1,0 +1,89 @@
+"""What every test may use: an empty cache, the toy plugin, and a suite file written on the spot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TOY = Path(__file__).parent / "toy.py"
+ROOT = TOY.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test reads or fills the user's cache."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("BENCH_CACHE", str(cache))
+    monkeypatch.delenv("BENCH_DATA", raising=False)
+    return cache
+
+
+@pytest.fixture
+def toy() -> Path:
+    """The toy plugin, registered in this process."""
+    from bench import registry
+
+    registry.discover()
+    registry.load_plugin(TOY)
+    return TOY
+
+
+TOY_SUITE = """
+title = "Toy"
+seeds = [0, 1]
+
+[data]
+name = "digits"
+
+[scenarios.hand]
+kind = "toy"
+methods = ["toy-noisy-mean"]
+
+[[claims]]
+id = "means"
+paper = "folklore"
+says = "A mean beats a constant"
+scenario = "hand"
+better = "toy-nearest-mean"
+worse = "toy-constant"
+
+[profiles.smoke]
+"""
+
+
+@pytest.fixture
+def write_suite(tmp_path: Path) -> Callable[..., Path]:
+    """`write_suite(methods=..., text=...)` -> path of a suite file; the toy suite unless told otherwise."""
+
+    def write(methods: list[str] | None = None, text: str = TOY_SUITE, name: str = "toysuite", more: str = "") -> Path:
+        if methods is not None:
+            text = text.replace('["toy-noisy-mean"]', str(methods))
+        path = tmp_path / f"{name}.toml"
+        path.write_text(text + more)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`command("run", suite, ...)` runs `python -m bench` with the toy plugin in a process of its own."""
+
+    def call(*words: object, plugin: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        plugins = ["--plugin", str(TOY)] if plugin else []
+        return subprocess.run(
+            [sys.executable, "-m", "bench", *map(str, words), *plugins],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return call
