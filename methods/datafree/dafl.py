@@ -1,0 +1,61 @@
+"""DAFL: Data-Free Learning of Student Networks.
+
+Chen, Wang, Xu, Yang, Liu, Shi, Xu, Xu and Tian, ICCV 2019, arXiv:1904.01186; facts checked against the authors' code
+(huawei-noah, `DAFL-train.py`). A generator learns to make images that the teacher is sure of, that excite its
+features, and whose classes balance; the student is distilled on each batch as it is made. The generator does not
+look at the student.
+
+Differs from the paper: the student's optimiser, learning rate schedule, batch size and distillation temperature
+(the paper's is 1) are the board's; the generator's width is a parameter; Adam's first moment decays at 0.5, as in the
+later harnesses of zju-vipa.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from bench import method
+from bench.scenarios.datafree import DataFreeTask
+from bench.types import Count, Rate, Weight
+from methods.datafree.generator import Generator, NormalizedPixels, normalizer
+from methods.datafree.hooks import penultimate
+from methods.datafree.losses import activation, class_balance, one_hot
+from methods.datafree.student import StudentTraining
+
+
+@method(family="datafree", scenario="datafree", access={"weights"}, paper="arXiv:1904.01186", year=2019)
+def dafl(
+    task: DataFreeTask,
+    *,
+    oh: Weight = 1.0,
+    ie: Weight = 5.0,
+    a: Weight = 0.1,
+    lr_g: Rate = 1e-3,
+    nz: Count = 100,
+    ngf: Count = 24,
+) -> nn.Module:
+    """DAFL: distil on images of a generator that makes the teacher sure, balanced over classes, and active.
+
+    Args:
+        oh: weight of the cross-entropy with the teacher's own decision.
+        ie: weight of the class balance, sum p log10 p of the batch's mean probabilities.
+        a: weight of the penultimate features' mean absolute value.
+        lr_g: learning rate of the generator's Adam.
+        nz: length of the noise vector (papers: 1000 on CIFAR-10, 100 on MNIST).
+        ngf: width of the generator (papers: 64).
+    """
+    generator = Generator(nz, ngf, task.input_shape, NormalizedPixels(*normalizer(task.teacher))).to(task.device)
+    optimizer = torch.optim.Adam(generator.parameters(), lr=lr_g, betas=(0.5, 0.999))
+    training = StudentTraining(task)
+    with penultimate(task.teacher) as features:
+        while training.left:
+            with task.compute.autocast():
+                x = generator.sample(task.batch_size, task.generator)
+                t = task.teacher(x)
+            loss = oh * one_hot(t) + ie * class_balance(t, base=10) + a * activation(features.latest[0])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            training.imitate(x.detach(), t.detach())
+    return training.model

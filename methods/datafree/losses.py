@@ -1,0 +1,47 @@
+"""The loss terms of data-free distillation, each once; the papers only differ in which they add up.
+
+Logits are [B, C]. A generator minimises all of these.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+
+def one_hot(logits: Tensor) -> Tensor:
+    """Cross-entropy (nats) with the class that the teacher itself finds most likely: low where it is sure."""
+    return cross_entropy(logits, logits.argmax(1))
+
+
+def class_balance(logits: Tensor, base: float = math.e) -> Tensor:
+    """sum_k p_k log p_k of the batch's mean class probabilities p; -log(C) where all classes occur equally.
+
+    Args:
+        base: of the logarithm; DAFL's code takes 10.
+    """
+    p = logits.softmax(1).mean(0)
+    return torch.special.xlogy(p, p).sum() / math.log(base)
+
+
+def activation(features: Tensor) -> Tensor:
+    """Minus the mean absolute penultimate feature [B, d]: real images excite a network more than noise does."""
+    return -features.abs().mean()
+
+
+def total_variation(images: Tensor) -> Tensor:
+    """Sum of the four L2 norms of the differences between neighbours [B, C, H, W]: right, below and both diagonals.
+
+    One norm over the whole batch each, as in DeepInversion's code: it grows with the square root of the batch.
+    """
+    left, right, upper, lower = images[..., :-1], images[..., 1:], images[..., :-1, :], images[..., 1:, :]
+    pairs = (
+        (left, right),
+        (upper, lower),
+        (upper[..., 1:], lower[..., :-1]),
+        (upper[..., :-1], lower[..., 1:]),
+    )
+    return torch.stack([torch.linalg.vector_norm(a - b) for a, b in pairs]).sum()

@@ -1,0 +1,46 @@
+"""Synthetic images that outlive the step which made them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class ImagePool:
+    """Every image synthesised so far, kept as 8 bits a channel, as the papers' pools of picture files are."""
+
+    def __init__(self) -> None:
+        self._batches: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self._batches))
+
+    def add(self, images: Tensor) -> None:
+        """Append images [B, C, H, W]; pixels outside [0, 1] are clipped."""
+        self._batches.append(images.detach().clamp(0, 1).mul(255).round().byte())
+
+    @property
+    def images(self) -> Tensor:
+        """All of them, uint8 [N, C, H, W]."""
+        if len(self._batches) > 1:
+            self._batches = [torch.cat(self._batches)]
+        return self._batches[0]
+
+
+class ReplayMemory:
+    """The latest `capacity` batches; a batch more pushes the oldest out."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._batches: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def add(self, images: Tensor) -> None:
+        """Keep a copy of these images [B, C, H, W]."""
+        self._batches = [*self._batches, images.detach().clone()][-self.capacity :]
+
+    def sample(self, rng: torch.Generator) -> Tensor:
+        """One of the batches kept, all equally likely."""
+        return self._batches[int(torch.randint(len(self._batches), (), generator=rng))]
