@@ -1,7 +1,7 @@
 """Data sets by name, their identity, and the parts that a scenario hands out. Imported light: no NumPy, no torch.
 
 `DATASETS` name -> description. `identify` says which data a suite will see, `load` gives them, `load_like` gives
-another set at the same shape, `select` names rows, `noise_images` draws noise; `inventory`, `fetch` and `verify`
+another set at the same shape, `select` names rows, `noise_images` draws noise; `describe`, `fetch` and `verify`
 look after what lies on disk.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.data.catalogue import SOURCES
 
 if TYPE_CHECKING:
-    from bench.data.holdings import Holding, fetch, inventory, verify
+    from bench.data.holdings import Holding, describe, fetch, verify
     from bench.data.identity import Identity, identify
     from bench.data.loading import load, load_like, noise_images
     from bench.data.rows import select
@@ -22,9 +22,9 @@ __all__ = [
     "DATASETS",
     "Holding",
     "Identity",
+    "describe",
     "fetch",
     "identify",
-    "inventory",
     "load",
     "load_like",
     "noise_images",
@@ -35,7 +35,7 @@ __all__ = [
 DATASETS: dict[str, str] = {name: source.description for name, source in SOURCES.items()}
 
 _HOMES = {
-    "holdings": ("Holding", "fetch", "inventory", "verify"),
+    "holdings": ("Holding", "describe", "fetch", "verify"),
     "identity": ("Identity", "identify"),
     "loading": ("load", "load_like", "noise_images"),
     "rows": ("select",),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import DataError
+from bench.paths import data_root
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ SOURCES: dict[str, Source] = {
                 "checked square",
                 "striped triangle",
                 "checked triangle",
-                "striped star",
-                "checked star",
+                "striped cross",
+                "checked cross",
                 "striped ring",
                 "checked ring",
             ),
@@ -180,22 +180,9 @@ def source_of(name: str) -> Source:
     return SOURCES[name]
 
 
-def cache_folder() -> Path:
-    """The folder of this user where made and remembered things go (platformdirs)."""
-    import platformdirs
-
-    return platformdirs.user_cache_path("ktbench")
-
-
-def root() -> Path:
-    """Where data sets lie: the folder that `BENCH_DATA` names, else `data` in the user's cache folder."""
-    named = os.environ.get("BENCH_DATA")
-    return Path(named).expanduser() if named else cache_folder() / "data"
-
-
 def places(source: Source) -> list[Path]:
     """Every folder in which this data set is looked for."""
-    return [root() / folder for folder in source.folders]
+    return [data_root() / folder for folder in source.folders]
 
 
 def folder_of(source: Source) -> Path | None:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.catalogue import Source, folder_of, places, remedy, root
+from bench.data.catalogue import Source, folder_of, places, remedy
 from bench.data.parts import Parts
 from bench.data.remote import download, fetching
 from bench.data.unpickle import load_arrays
 from bench.errors import DataError
+from bench.paths import data_root
 
 
 def files(source: Source) -> tuple[Path, ...]:
@@ -51,12 +52,12 @@ def fetch(source: Source, patience: float) -> None:
         UnreachableError, DataError: see `bench.data.remote.fetching`.
     """
     (remote,) = source.remotes
-    archive = root() / remote.file
+    archive = data_root() / remote.file
     with fetching(source):
         if files(source):  # another process was faster
             return
         download(remote, archive, patience)
-        with tempfile.TemporaryDirectory(dir=root(), prefix=f".{source.name}-") as place:
+        with tempfile.TemporaryDirectory(dir=data_root(), prefix=f".{source.name}-") as place:
             unpack(archive, source, Path(place) / "whole")
             (Path(place) / "whole").rename(places(source)[0])
         archive.unlink()

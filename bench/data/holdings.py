@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from bench.data.catalogue import SOURCES, Source, places, remedy, source_of
+from bench.data.catalogue import Source, places, remedy, source_of
 from bench.data.identity import Facts, examine, facts_of, files, reader_of
 from bench.errors import DataError
 
@@ -18,21 +19,34 @@ class Holding:
     """A data set as it lies here."""
 
     name: str
-    description: str
-    folder: Path | None
-    """Where it is, or would go; None for one that is made on first use and was not yet."""
-    found: bool
-    size: int = 0
-    """Bytes on disk."""
-    variant: str | None = None
-    fingerprint: str | None = None
-    problem: str | None = None
-    """What is wrong with it, and what to do."""
+    variant: str
+    fingerprint: str
+    bytes: int
+    folder: Path
+
+    def __str__(self) -> str:
+        megabytes = self.bytes / 1e6
+        return f"{self.name}: variant {self.variant}, {self.fingerprint}, {megabytes:.1f} MB in {self.folder}"
 
 
-def inventory() -> list[Holding]:
-    """Every data set there is, in the order of the catalogue; nothing is fetched or made."""
-    return [_look(source) for source in SOURCES.values()]
+def describe(name: str) -> dict[str, Any]:
+    """What is here of a data set, ready for JSON; nothing is fetched or made.
+
+    `name`, `found`; with `variant`, `fingerprint`, `bytes` and `folder` where it is here and whole, else with
+    `problem`: what is wrong and what to do.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    source = source_of(name)
+    try:
+        paths = reader_of(source).files(source)
+        if not paths:
+            return {"name": name, "found": False, "problem": _absent(source)}
+        holding = _holding(source, paths, examine(source))
+    except DataError as error:
+        return {"name": name, "found": False, "problem": str(error)}
+    return {"name": name, "found": True, **asdict(holding), "folder": str(holding.folder)}
 
 
 def fetch(name: str) -> Holding:
@@ -58,24 +72,9 @@ def verify(name: str) -> Holding:
     return _holding(source, paths, facts_of(source, paths))
 
 
-def _look(source: Source) -> Holding:
-    try:
-        paths = reader_of(source).files(source)
-        if paths:
-            return _holding(source, paths, examine(source))
-        return Holding(source.name, source.description, _home(source), found=False, problem=_absent(source))
-    except DataError as error:
-        return Holding(source.name, source.description, _home(source), found=False, problem=str(error))
-
-
 def _holding(source: Source, paths: tuple[Path, ...], facts: Facts) -> Holding:
     size = sum(path.stat().st_size for path in paths)
-    variant = facts.variant(source)
-    return Holding(source.name, source.description, paths[0].parent, True, size, variant, facts.fingerprint)
-
-
-def _home(source: Source) -> Path | None:
-    return next(iter(places(source)), None)
+    return Holding(source.name, facts.variant(source), facts.fingerprint, size, paths[0].parent)
 
 
 def _absent(source: Source) -> str:

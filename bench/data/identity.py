@@ -12,14 +12,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from bench.data.catalogue import SOURCES, Source, cache_folder, source_of
+from bench.data.catalogue import SOURCES, Source, source_of
 from bench.data.parts import Parts, check
 from bench.data.remote import UnreachableError
 from bench.data.resize import check_side
 from bench.data.spec import DataSpec
 from bench.errors import DataError
+from bench.paths import cache_root
 
 KNOWN = {
+    "1b692abb817c8d1f": "shapes32",
     "277b22fca7dadaa6": "digits",
     "fd767616bf0636e6": "cifar10-jpeg",
 }
@@ -98,12 +100,12 @@ def examine(source: Source, patience: float = 4.0) -> Facts:
         DataError: it is damaged; `UnreachableError`: it is neither here nor at its address.
     """
     paths = files(source, patience)
-    memory = cache_folder() / "fingerprints" / f"{source.name}-{_stamp(source, paths)}.json"
+    stamp = _stamp(source, paths)
+    memory = cache_root() / "fingerprints" / f"{source.name}-{stamp}.json"
     facts = _recall(memory)
     if facts is None:
         facts = facts_of(source, paths)
-        # Only what did not change while it was read is remembered.
-        if memory.stem == f"{source.name}-{_stamp(source, paths)}":
+        if stamp == _stamp(source, paths):  # nothing changed while it was read
             _remember(memory, facts)
     return facts
 
@@ -179,7 +181,9 @@ def _stand_in(spec: DataSpec) -> Source | None:
 
 def _shrunk(spec: DataSpec, facts: Facts) -> DataSpec:
     """The sizes that the suite asks of its own data set, cut to what the stand-in has."""
-    held_out = min(validation_size(spec, facts.train), facts.train // 10)
+    held_out = validation_size(spec, facts.train)
+    if held_out + (spec.train or 1) > facts.train:
+        held_out = min(held_out, facts.train // 10)
     cut = {"validation": held_out if spec.validation is not None else None}
     cut["train"] = min(spec.train, facts.train - held_out) if spec.train is not None else None
     cut["test"] = min(spec.test, facts.test) if spec.test is not None else None
@@ -188,7 +192,7 @@ def _shrunk(spec: DataSpec, facts: Facts) -> DataSpec:
 
 def _stamp(source: Source, paths: tuple[Path, ...]) -> str:
     """Changes whenever one of the files, or the code that reads them, does."""
-    code = (reader_of(source), import_module("bench.data.parts"), import_module("bench.data.draws"))
+    code = [import_module(f"bench.data.{name}") for name in (source.reader, "parts", "draws")]
     watched = (*paths, *(Path(str(module.__file__)) for module in code))
     seen = [
         (str(path.absolute()), s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)

@@ -7,7 +7,7 @@ import math
 import struct
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def read_idx(path: Path, dims: int, advice: str) -> np.ndarray:
         raise DataError(f"{path} is half-downloaded or altered ({error}); {advice}") from error
 
 
-def _parse(file: BinaryIO, path: Path, dims: int, advice: str) -> np.ndarray:
+def _parse(file: IO[bytes] | gzip.GzipFile, path: Path, dims: int, advice: str) -> np.ndarray:
     magic = file.read(4)
     if magic != bytes((0, 0, 8, dims)):
         raise DataError(

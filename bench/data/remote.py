@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from bench.data.catalogue import places, remedy, root
+from bench.data.catalogue import places, remedy
 from bench.errors import DataError
+from bench.paths import data_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,13 +44,13 @@ def fetching(source: Source) -> Iterator[None]:
 
     where = " or ".join(map(str, places(source)))
     try:
-        root().mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root() / f".{source.name}.lock")
+        data_root().mkdir(parents=True, exist_ok=True)
+        lock = FileLock(data_root() / f".{source.name}.lock")
         lock.acquire()
     except OSError as error:
         raise UnreachableError(
-            f"data set {source.name!r} is not in {where}, and {root()} cannot be written ({error.strerror or error}); "
-            f"{remedy(source)}"
+            f"data set {source.name!r} is not in {where}, and {data_root()} cannot be written "
+            f"({error.strerror or error}); {remedy(source)}"
         ) from error
     try:
         yield
@@ -59,7 +60,7 @@ def fetching(source: Source) -> Iterator[None]:
             f"{remedy(source)}"
         ) from error
     except OSError as error:
-        raise DataError(f"data set {source.name!r} could not be written to {root()}: {error}") from error
+        raise DataError(f"data set {source.name!r} could not be written to {data_root()}: {error}") from error
     finally:
         lock.release()
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.settings import Settings
 from bench.types import Count
@@ -38,7 +36,7 @@ class Rows(Settings):
     part: int = 0
     """Which of the parts."""
     parts: Count = 1
-    classes: Annotated[tuple[int, ...], Field(strict=False)] = ()
+    classes: tuple[int, ...] = ()
     """`classes`: rows of these classes only."""
     share: float = 1.0
     """`random`: share of the rows; `personal`: share of the other classes' rows that the owner of the class gets."""
