@@ -41,3 +41,11 @@ def same_shape(first: np.ndarray, second: np.ndarray, names: str) -> None:
     """Raises ValueError, with `names` ("a and b"), where two arrays differ in shape."""
     if first.shape != second.shape:
         raise ValueError(f"{names} must have one shape, got {first.shape} and {second.shape}")
+
+
+def check_resampling(level: float, draws: int) -> None:
+    """Raises ValueError where the level of an interval lies outside of (0, 1) or nothing is to be drawn."""
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, got {level}")
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, got {draws}")
