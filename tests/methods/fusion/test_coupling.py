@@ -1,0 +1,71 @@
+"""Optimal couplings: optimality against all permutations, marginals, and what regularisation may cost."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from methods.fusion.coupling import coupling
+
+
+def random_cost(n: int, m: int, seed: int) -> torch.Tensor:
+    return torch.rand(n, m, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@given(st.integers(1, 6), st.integers(0, 20))
+@settings(max_examples=15, deadline=None)
+def test_between_equal_numbers_it_is_the_cheapest_permutation(n, seed):
+    cost = random_cost(n, n, seed)
+    plan = coupling(cost)
+    assert set(plan.unique().tolist()) <= {0.0, 1.0}
+    cheapest = min(sum(float(cost[i, j]) for i, j in enumerate(p)) for p in itertools.permutations(range(n)))
+    assert float((plan * cost).sum()) == pytest.approx(cheapest, rel=1e-12)
+
+
+@pytest.mark.parametrize("reg", [0.0, 0.1])
+@pytest.mark.parametrize(("n", "m"), [(6, 3), (3, 6), (5, 4), (4, 4)])
+def test_columns_sum_to_one_and_rows_to_their_share(n, m, reg):
+    plan = coupling(random_cost(n, m, 0), reg)
+    np.testing.assert_allclose(plan.sum(0), np.ones(m), rtol=0, atol=1e-14)
+    np.testing.assert_allclose(plan.sum(1), np.full(n, m / n), rtol=0, atol=1e-7)
+
+
+def test_unequal_numbers_reach_the_optimum_of_the_linear_program():
+    from scipy.optimize import linprog
+
+    cost, n, m = random_cost(5, 3, 1), 5, 3
+    rows = np.kron(np.eye(n), np.ones(m))
+    columns = np.kron(np.ones(n), np.eye(m))
+    marginals = np.r_[np.full(n, 1 / n), np.full(m, 1 / m)]
+    best = linprog(cost.numpy().ravel(), A_eq=np.r_[rows, columns], b_eq=marginals).fun
+    assert float((coupling(cost) * cost).sum()) / m == pytest.approx(best, rel=1e-9)
+
+
+def test_what_regularisation_costs_shrinks_with_it_within_the_entropy_bound():
+    """The regularised plan's cost exceeds the optimum by at most reg times the largest entropy gap, log n."""
+    n, cost = 6, random_cost(6, 6, 2)
+    best = float((coupling(cost) * cost).sum()) / n
+    excess = [float((coupling(cost, reg) * cost).sum()) / n - best for reg in (1.0, 0.3, 0.1)]
+    assert excess == sorted(excess, reverse=True)
+    for reg, more in zip((1.0, 0.3, 0.1), excess, strict=True):
+        assert 0 <= more <= reg * float(cost.mean()) * math.log(n)
+
+
+def test_large_regularisation_mixes_all_units():
+    cost = random_cost(6, 6, 2)
+    torch.testing.assert_close(coupling(cost, 1e3), torch.full_like(cost, 1 / 6), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+def test_the_scale_of_the_cost_changes_nothing(scale):
+    cost = random_cost(5, 5, 3)
+    torch.testing.assert_close(coupling(cost * scale, 0.1), coupling(cost, 0.1), rtol=1e-9, atol=1e-12)
+
+
+def test_units_that_are_all_alike_couple_to_something_finite():
+    for reg in (0.0, 0.1):
+        assert coupling(torch.zeros(4, 4, dtype=torch.float64), reg).isfinite().all()

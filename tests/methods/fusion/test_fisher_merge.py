@@ -1,0 +1,74 @@
+"""Fisher merging: a weighted mean, and its limits."""
+
+import pytest
+import torch
+
+from bench.device import Device
+from bench.statistics import diagonal_fisher
+from methods.fusion.fisher_merge import fisher_merge, weighted_mean
+from methods.fusion.references import average
+
+A, B = ({"w": torch.tensor(values, dtype=torch.float64)} for values in ([1, 2, 3], [5, 6, 7]))
+
+
+def fisher(*values: float):
+    return {"w": torch.tensor(values, dtype=torch.float64)}
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_equal_fishers_give_the_plain_average(network, fuse_task, network_name, normalize):
+    parents = [network(network_name, seed) for seed in range(3)]
+    one = {name: torch.rand_like(p) for name, p in parents[0].named_parameters()}
+    task = fuse_task(parents, fishers=[one] * 3)
+    merged, mean = fisher_merge(task, normalize=normalize).state_dict(), average(task).state_dict()
+    for name, tensor in mean.items():
+        torch.testing.assert_close(merged[name], tensor, rtol=0, atol=1e-12)
+
+
+def test_each_parameter_is_weighted_by_its_own_fisher():
+    merged = weighted_mean([A, B], [fisher(1, 3, 1), fisher(3, 1, 1)], normalize=False, floor=0.0)
+    torch.testing.assert_close(merged["w"], torch.tensor([4.0, 3.0, 5.0], dtype=torch.float64))
+
+
+def test_where_one_parent_knows_nothing_the_other_decides():
+    merged = weighted_mean([A, B], [fisher(0, 1, 1), fisher(1, 0, 1)], normalize=True, floor=1e-9)
+    torch.testing.assert_close(merged["w"], torch.tensor([5.0, 2.0, 5.0], dtype=torch.float64))
+
+
+def test_where_nobody_knows_anything_it_is_the_plain_mean():
+    merged = weighted_mean([A, B], [fisher(0, 0, 1), fisher(0, 0, 1)], normalize=True, floor=1e-6)
+    torch.testing.assert_close(merged["w"], torch.tensor([3.0, 4.0, 5.0], dtype=torch.float64))
+    merged = weighted_mean([A, B], [fisher(0, 0, 0), fisher(0, 0, 0)], normalize=True, floor=1e-6)
+    torch.testing.assert_close(merged["w"], torch.tensor([3.0, 4.0, 5.0], dtype=torch.float64))
+
+
+def test_the_scale_of_a_parents_fisher_cancels_when_normalised_and_only_then():
+    fishers = [fisher(1, 2, 3), fisher(3, 1, 1)]
+    louder = [{"w": 1000 * fishers[0]["w"]}, fishers[1]]
+    equal = [weighted_mean([A, B], f, normalize=True, floor=1e-6)["w"] for f in (fishers, louder)]
+    torch.testing.assert_close(*equal)
+    raw = [weighted_mean([A, B], f, normalize=False, floor=1e-6)["w"] for f in (fishers, louder)]
+    torch.testing.assert_close(raw[1], A["w"], rtol=0, atol=0.02)
+    assert (raw[0] - raw[1]).abs().max() > 1
+
+
+def test_running_statistics_are_averaged_and_the_rest_lies_between_the_parents(network, fuse_task, images):
+    parents = [network("resnet-batch", seed) for seed in range(2)]
+    fishers = [diagonal_fisher(p, part, Device()) for p, part in zip(parents, images.split(6), strict=True)]
+    task = fuse_task(parents, fishers=fishers)
+    merged, mean = fisher_merge(task).state_dict(), average(task).state_dict()
+    a, b = (p.state_dict() for p in parents)
+    for name, tensor in merged.items():
+        if "running" in name:
+            assert torch.equal(tensor, mean[name])
+        elif name in fishers[0]:
+            assert (tensor >= torch.minimum(a[name], b[name]) - 1e-12).all()
+            assert (tensor <= torch.maximum(a[name], b[name]) + 1e-12).all()
+
+
+def test_identical_parents_are_a_fixed_point(network, fuse_task, images, network_name):
+    model = network(network_name)
+    fishers = [diagonal_fisher(model, part, Device()) for part in images.split(6)]
+    merged = fisher_merge(fuse_task([model, network(network_name)], fishers=fishers)).state_dict()
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(merged[name], tensor, rtol=0, atol=1e-12)
