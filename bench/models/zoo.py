@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from torch import Tensor, nn
 from bench.data import loading
 from bench.data.spec import Dataset, Split
 from bench.device import Device, as_input
-from bench.errors import ZooError
+from bench.errors import BenchError, ZooError
 from bench.lab import seed_of
 from bench.models import build, factory, make, module_of
 from bench.models.files import read_user_weights, serialise, sha256, write_atomically
@@ -86,10 +87,10 @@ class Zoo:
 
         Raises:
             ZooError: it can be neither loaded nor trained, or not be stored.
-            BenchError: the architecture is unknown, or training diverged.
+            BenchError: the architecture or one of its options is unknown.
         """
         model = build(spec.arch, spec.options, spec.num_classes, dataset, seed=0)
-        make.load_state(model, self._state(spec, dataset), self._file(spec).as_posix())
+        make.load_state(model, self._state(spec, dataset), f"{spec.describe()}, {spec.weights or self._file(spec)}")
         return model.eval()
 
     def has(self, spec: ModelSpec) -> bool:
@@ -166,14 +167,13 @@ class Zoo:
         model = make.initialise(spec, dataset, seed=drawn, start=start)
         split = make.training_rows(spec, dataset)
         began = time.perf_counter()
-        make.train(
-            model,
-            spec,
-            split,
-            self.device,
-            seed=seed_of("zoo", "train", spec.role, spec.seed),
-            progress=None if progress is None else lambda done, total: progress(spec, done, total),
-        )
+        told = None if progress is None else partial(progress, spec)
+        try:
+            make.train(
+                model, spec, split, self.device, seed=seed_of("zoo", "train", spec.role, spec.seed), progress=told
+            )
+        except BenchError as error:
+            raise ZooError(f"{spec.describe()} cannot be trained: {error}") from error
         seconds = time.perf_counter() - began
         content = serialise(model.state_dict())
         about = {

@@ -279,6 +279,13 @@ def test_parents_of_one_initialisation_start_alike_and_train_apart(zoo, digits, 
     assert not torch.equal(moving[0].head.weight, moving[1].head.weight)
 
 
+def test_training_that_diverges_names_the_model(zoo, digits, make_spec):
+    wild = Recipe(epochs=3, batch_size=64, peak_lr=1e30, augment="none")
+    with pytest.raises(ZooError, match=r"mlp wild seed 0 cannot be trained: the loss is (nan|inf) at step \d+ of 27"):
+        zoo.load(make_spec(role="wild", recipe=wild), digits)
+    assert zoo.entries() == []
+
+
 def test_labels_outside_of_the_head_are_refused(zoo, digits, make_spec):
     with pytest.raises(ZooError, match="labels from 0 to 9 do not fit 5 classes"):
         zoo.load(make_spec(num_classes=5), digits)
@@ -370,7 +377,10 @@ def test_weights_of_the_users_for_a_factory_of_the_users(zoo, digits, make_spec,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"options": {"width": 8, "depth": 1}}, r"hidden.0.weight has shape \(16, 64\), the model needs \(8, 64\)"),
+        (
+            {"options": {"width": 8, "depth": 1}},
+            r"mine.safetensors: the weights do not fit MLP: hidden.0.weight has shape \(16, 64\), the model needs \(8, 64\)",
+        ),
         ({"options": {"width": 16, "depth": 2}}, "hidden.1.weight is missing; hidden.1.bias is missing"),
         ({"arch": "resnet8", "options": {}}, "stem.weight is missing.*hidden.0.weight is unexpected"),
         ({"weights_sha256": "0" * 64}, "has sha256 .*, the spec says 0000"),
