@@ -71,9 +71,11 @@ def _joint_sums(sums: NDArray[np.float64], draws: int, seed: int) -> NDArray[np.
     The sums are whole numbers, so the product is exact in whatever order a BLAS adds.
     """
     state, examples = generator(seed), sums.shape[1]
+    exact = np.float32 if sums.max(initial=0) * examples < 2**24 else np.float64
+    sums = np.ascontiguousarray(sums.T, dtype=exact)
     size = max(1, CHUNK // examples)
     sizes = [min(size, draws - d) for d in range(0, draws, size)]
-    return np.concatenate([_multiplicities(state, n, examples).astype(np.float64) @ sums.T for n in sizes])
+    return np.concatenate([_multiplicities(state, n, examples).astype(exact) @ sums for n in sizes])
 
 
 @njit(cache=True)
