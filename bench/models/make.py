@@ -19,8 +19,8 @@ from bench.models.layers import Classifier
 from bench.models.spec import ModelSpec
 from bench.models.train import fit
 
-CLASS_MEANS_SCALE = 10.0
-"""Norm of a head weight of `head = "class-means"`."""
+CLASS_MEANS_FLOOR = 0.1
+"""Least variance that `head = "class-means"` assumes, in units of the mean squared distance of a class from the centre."""
 
 
 def initialise(spec: ModelSpec, dataset: Dataset, *, seed: int, start: Mapping[str, Tensor] | None) -> nn.Module:
@@ -122,25 +122,26 @@ def train(
 
 @torch.no_grad()
 def set_class_means_head(model: Classifier, split: Split) -> None:
-    """Make the head a class-mean classifier on the features as they are now.
+    """Make the head the classifier of Gaussian classes of one variance, fitted to the features as they are now.
 
-    With m_c the mean feature of class c and m the mean of the m_c, the weight of class c is
-    w_c = 10 (m_c - m) / |m_c - m| and its bias is -w_c . (m_c + m) / 2: the score is positive on the class's side of
-    the middle between its mean and the centre. A head that is fixed before tuning is what merging methods know from
-    CLIP, whose text embeddings serve as the classifier (Ilharco et al. 2023, arXiv:2212.04089); experts of one
-    task family then share their head, and only backbones are merged. Classes without rows get weight 0.
+    With m_c the mean feature of class c, m the mean of the m_c and s the variance within classes along m_c - m, the
+    weight of class c is w_c = (m_c - m) / s and its bias -w_c . (m_c + m) / 2: the nearest class mean wins, with the
+    confidence that the spread around the means warrants. (A norm fixed in advance, as for CLIP's normalised features,
+    makes logits of unnormalised features so large that tuning under the head starts by destroying the features.)
+    A head that is fixed before tuning is what merging methods know from CLIP, whose text embeddings serve as the
+    classifier (Ilharco et al. 2023, arXiv:2212.04089): only backbones are merged. Classes without rows get weight 0.
     """
     model.eval()
     head = model.head
-    sums = torch.zeros_like(head.weight)
-    counts = torch.zeros(len(sums), 1, device=sums.device)
-    for images, labels in zip(split.images.split(500), split.labels.split(500), strict=True):
-        labels = labels.to(sums.device)
-        sums.index_add_(0, labels, model.features(as_input(images.to(sums.device))))
-        counts.index_add_(0, labels, torch.ones(len(labels), 1, device=sums.device))
+    z = torch.cat([model.features(as_input(images.to(head.weight.device))) for images in split.images.split(500)])
+    labels = split.labels.to(z.device)
+    counts = torch.bincount(labels, minlength=head.out_features)[:, None].to(z)
     seen = counts > 0
-    means = sums / counts.clamp(min=1)
+    means = torch.zeros_like(head.weight).index_add_(0, labels, z) / counts.clamp(min=1)
     centre = means.sum(0) / seen.sum()
-    weight = nn.functional.normalize(means - centre, dim=1) * CLASS_MEANS_SCALE * seen
+    offsets = (means - centre) * seen
+    within = ((z - means[labels]) * nn.functional.normalize(offsets, dim=1)[labels]).sum(1).square().mean()
+    floor = CLASS_MEANS_FLOOR * offsets.square().sum() / seen.sum()
+    weight = offsets / torch.maximum(within, floor).clamp(min=torch.finfo(z.dtype).tiny)
     head.weight.copy_(weight)
     head.bias.copy_(-(weight * (means + centre)).sum(1) / 2)
