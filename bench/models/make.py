@@ -20,7 +20,7 @@ from bench.models.spec import ModelSpec
 from bench.models.train import fit
 
 CLASS_MEANS_FLOOR = 0.1
-"""Least variance that `head = "class-means"` assumes, in units of the mean squared distance of a class from the centre."""
+"""Least variance that `head = "class-means"` assumes, in units of a mean's mean squared distance from the centre."""
 
 
 def initialise(spec: ModelSpec, dataset: Dataset, *, seed: int, start: Mapping[str, Tensor] | None) -> nn.Module:
