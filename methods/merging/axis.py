@@ -1,0 +1,101 @@
+"""Efficient Multi-Source Knowledge Transfer by Model Merging (AXIS). Osial, Wojcik, Zielinski, et al.
+2025, arXiv:2508.19353.
+
+Stage 1 pools the rank-one components of all sources' task matrices, weight by weight, and keeps the top K by singular
+value. Stage 2 decomposes their sum anew and trains its top N singular values on the target's labelled images; the
+singular vectors, the rest of the spectrum, everything that is no matrix (mean of the sources) and the head stay fixed.
+
+Differences: K and N are shares of a matrix's rank (the paper: K = 76 of 768, N = 10, 20 or 40 %); convolution kernels
+count as matrices [out, in * k * k]; the schedule is this project's one-cycle under the scenario's recipe. Where a
+scenario has several tasks and no held-out target, stage 2 trains on the labelled images of all of them jointly.
+`stage1 = "average"` is the paper's control: the mean of the task vectors in place of the pooled components.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from bench import method
+from bench.scenarios.merge import MergeTask
+from bench.types import Fraction, Rate
+from methods.merging.task_vectors import TaskVector, add, as_matrix, mean, merge_matrices, task_vectors
+from methods.merging.tuning import tune
+
+
+@method(family="merging", scenario="merge", access={"weights", "labels"}, paper="arXiv:2508.19353", year=2025)
+def axis(
+    task: MergeTask,
+    *,
+    top_k: Fraction = 0.1,
+    top_n: Fraction = 0.4,
+    lr: Rate = 0.03,
+    stage1: Literal["axis", "average"] = "axis",
+    stage2: bool = True,
+) -> nn.Module:
+    """Strongest rank-one components of all sources, then training of the leading singular values of their sum."""
+    vectors = task_vectors(task.init, task.parents)
+    change = mean(vectors) if stage1 == "average" else merge_matrices(vectors, lambda d: pool(d, share(top_k, d[0])))
+    merged = add(task.init, change, task.parents)
+    if not stage2:
+        return merged
+    return tune_spectra(task, merged, change, top_n, lr)
+
+
+def share(fraction: float, matrix: Tensor) -> int:
+    """A share of a matrix's rank as a number of components; at least one."""
+    return max(1, math.ceil(fraction * min(matrix.shape)))
+
+
+def pool(deltas: list[Tensor], components: int) -> Tensor:
+    """Sum of the `components` rank-one terms s u v^T of largest s among those of all matrices [out, in]."""
+    triples = [torch.linalg.svd(delta, full_matrices=False) for delta in deltas]
+    u = torch.cat([u for u, _, _ in triples], dim=1)
+    s = torch.cat([s for _, s, _ in triples])
+    vh = torch.cat([vh for _, _, vh in triples])
+    top = s.argsort(descending=True, stable=True)[:components]
+    return (u[:, top] * s[top]) @ vh[top]
+
+
+class Spectrum:
+    """A weight theta_0 + U diag(s) V^T of which the leading n singular values s are trained, and nothing else."""
+
+    def __init__(self, merged: Tensor, change: Tensor, n: int) -> None:
+        """`merged` = theta_0 + `change`, both of the weight's shape; the change is decomposed in float64."""
+        u, s, vh = torch.linalg.svd(change.flatten(1).double(), full_matrices=False)
+        self.u, self.vh = u[:, :n].to(merged.dtype), vh[:n].to(merged.dtype)
+        self.leading = nn.Parameter(s[:n].to(merged.dtype))
+        self.rest = merged.detach() - self._product().detach().view_as(merged)
+
+    def weight(self) -> Tensor:
+        """The weight at the present singular values; gradients flow into `leading`."""
+        return self.rest + self._product().view_as(self.rest)
+
+    def _product(self) -> Tensor:
+        return (self.u * self.leading) @ self.vh
+
+
+def tune_spectra(task: MergeTask, merged: nn.Module, change: TaskVector, top_n: float, lr: float) -> nn.Module:
+    """Stage 2: train the leading singular values of every merged task matrix; returns the merged model with them."""
+    weights = dict(merged.named_parameters())
+    spectra = {
+        name: Spectrum(weights[name], delta, share(top_n, delta.flatten(1)))
+        for name, delta in change.items()
+        if as_matrix(delta) is not None
+    }
+    backbone = copy.deepcopy(merged).requires_grad_(False)
+    backbone.head = nn.Identity()  # so that calling it gives features
+
+    def features(x: Tensor) -> Tensor:
+        return functional_call(backbone, {name: s.weight() for name, s in spectra.items()}, (x,))
+
+    tune(task, backbone, features, [s.leading for s in spectra.values()], lr=lr)
+    with torch.no_grad():
+        for name, spectrum in spectra.items():
+            weights[name].copy_(spectrum.weight())
+    return merged

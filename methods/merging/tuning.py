@@ -1,0 +1,53 @@
+"""Training on the few labelled images of a merge's tasks, each task judged by its own fixed head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from bench.models.train import fit
+from bench.scenarios.merge import MergeTask
+
+
+def tune(
+    task: MergeTask,
+    model: nn.Module,
+    features: Callable[[Tensor], Tensor],
+    parameters: Iterable[nn.Parameter],
+    *,
+    lr: float | None = None,
+) -> None:
+    """Minimise the mean cross-entropy over all labelled images of all tasks, under the scenario's recipe.
+
+    Args:
+        task: its images, labels, heads, recipe and generator are used.
+        model: the network behind `features`; placed on the device.
+        features: pixels [B, C, H, W] -> features [B, d], of the weights that are trained.
+        parameters: what is trained; nothing else changes but running statistics.
+        lr: peak learning rate in place of the recipe's.
+    """
+    owner = torch.cat([torch.full((len(y),), t) for t, y in enumerate(task.labels)]).to(task.device)
+
+    def loss(_: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:
+        z = features(x)
+        parts = [
+            nn.functional.cross_entropy(head(z[mine]), y[mine], reduction="sum")
+            for t, head in enumerate(task.heads)
+            if (mine := owner[index] == t).any()
+        ]
+        return torch.stack(parts).sum() / len(y)
+
+    recipe = task.recipe if lr is None else task.recipe.model_copy(update={"peak_lr": lr})
+    fit(
+        model,
+        torch.cat(task.images),
+        torch.cat(task.labels),
+        recipe,
+        generator=task.generator,
+        device=task.compute,
+        loss=loss,
+        parameters=parameters,
+        progress=task.progress,
+    )
