@@ -6,8 +6,6 @@ import hashlib
 
 import numpy as np
 
-from bench.errors import DataError
-
 
 def generator(*axes: object) -> np.random.Generator:
     """A generator that depends on these names and nothing else."""
@@ -28,13 +26,7 @@ def ordered_by_class(labels: np.ndarray, num_classes: int, *axes: object) -> lis
 
 
 def level(total: int, available: list[int]) -> list[int]:
-    """Share `total` over classes as evenly as their numbers of rows allow; the first classes get what is odd.
-
-    Raises:
-        DataError: there are fewer rows than that.
-    """
-    if total > sum(available):
-        raise DataError(f"{total} images are asked for and {sum(available)} are there")
+    """Share `total` (at most the sum) over classes as evenly as their numbers of rows allow, the odd to the first."""
     counts = [0] * len(available)
     while total:
         open_classes = [c for c, n in enumerate(available) if counts[c] < n]

@@ -10,7 +10,7 @@ from bench.data.catalogue import Source, places, remedy, source_of
 from bench.data.identity import Facts, examine, facts_of, files, reader_of
 from bench.errors import DataError
 
-PATIENCE_S = 30.0
+FETCH_PATIENCE_S = 30.0
 """Who asks for a download waits longer than a run that has a stand-in."""
 
 
@@ -56,7 +56,7 @@ def fetch(name: str) -> Holding:
         DataError: it is unknown, damaged, or its official address does not give it.
     """
     source = source_of(name)
-    return _holding(source, files(source, PATIENCE_S), examine(source, PATIENCE_S))
+    return _holding(source, files(source, FETCH_PATIENCE_S), examine(source))
 
 
 def verify(name: str) -> Holding:

@@ -28,6 +28,10 @@ KNOWN = {
 """Fingerprint -> name on boards. `cifar10-jpeg`: every image, training and test, once through JPEG at quality 75."""
 
 
+PATIENCE_S = 3.0
+"""Without a network, a run goes on with its stand-in after so long at most."""
+
+
 class Reader(Protocol):
     """What a module that reads one kind of data set offers."""
 
@@ -93,7 +97,7 @@ def identify(spec: DataSpec) -> Identity:
     return _identity(spec, source, facts)
 
 
-def examine(source: Source, patience: float = 4.0) -> Facts:
+def examine(source: Source, patience: float = PATIENCE_S) -> Facts:
     """Fingerprint and sizes of a data set, which is fetched if it is not here.
 
     Raises:
@@ -154,8 +158,8 @@ def _identity(spec: DataSpec, source: Source, facts: Facts, missing: str | None 
     held_out = validation_size(spec, facts.train)
     if held_out + (spec.train or 1) > facts.train:
         raise DataError(
-            f"[data] asks for {spec.train or 1} training and {held_out} validation images and {source.name} has "
-            f"{facts.train} of both; train may be {max(facts.train - held_out, 0)} at most"
+            f"[data] asks for {spec.train or 'some'} training and {held_out} validation images and {source.name} has "
+            f"{facts.train} for both: train and validation may be that together"
         )
     if spec.test is not None and spec.test > facts.test:
         raise DataError(f"[data] asks for {spec.test} test images and {source.name} has {facts.test}")

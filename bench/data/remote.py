@@ -71,7 +71,7 @@ def download(remote: Remote, target: Path, patience: float) -> None:
     Args:
         remote: its addresses, tried in order, and its hash.
         target: where it goes, by an atomic rename, once the hash agrees. A file that is there already is checked.
-        patience: seconds to wait for an address to answer.
+        patience: seconds to wait for answers, shared among the addresses.
 
     Raises:
         DataError: the file at `target`, or every one that came, has another hash.
@@ -84,7 +84,7 @@ def download(remote: Remote, target: Path, patience: float) -> None:
     silent, altered = [], []
     for address in remote.addresses:
         try:
-            if _receive(address, part, patience, remote.sha256):
+            if _receive(address, part, patience / len(remote.addresses), remote.sha256):
                 part.replace(target)
                 return
             altered.append(address)

@@ -30,6 +30,8 @@ def to_side(images: Tensor, size: int) -> Tensor:
     import torch
 
     h = images.shape[-1]
+    if size == h:
+        return images
     if size < h:
         factor = max(1, round(h / size))
         framed = _framed(images, factor * size)

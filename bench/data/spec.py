@@ -33,13 +33,16 @@ class Rows(Settings):
     """A named part of the training split: a pure function of the labels, so a suite's plan can name it."""
 
     kind: Literal["all", "classes", "random", "disjoint", "dirichlet", "personal", "without"] = "all"
+    """`disjoint`: the classes fall into `parts` groups, in order (0-4 | 5-9) for seed 0, in a drawn order else;
+    `personal`: part 0 owns one class, part 1 has none of it."""
     part: int = 0
-    """Which of the parts."""
+    """Which of the parts. Parts share no row; of `disjoint`, `dirichlet` and `personal` they cover all."""
     parts: Count = 1
+    """`disjoint`, `dirichlet`: how many there are."""
     classes: tuple[int, ...] = ()
-    """`classes`: rows of these classes only."""
+    """`classes`: rows of these classes only; `personal`: the one class."""
     share: float = 1.0
-    """`random`: share of the rows; `personal`: share of the other classes' rows that the owner of the class gets."""
+    """`random`: share of every class; `personal`: share of the other classes' rows that the owner of the class gets."""
     alpha: float = 0.5
     """`dirichlet`: concentration of the label skew."""
     seed: int = 0
