@@ -271,6 +271,7 @@ def _task(access: frozenset[str], name: str, world: _World) -> Task:
     dataset = world.lab.dataset
     common = {
         "device": lambda: torch.device("cpu"),
+        "compute": Device,
         "seed": lambda: SEED,
         "generator": lambda: torch.Generator().manual_seed(SEED),
         "num_classes": lambda: world.lab.bench.num_classes,
