@@ -51,7 +51,7 @@ def _leading(delta: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def polar_factor(matrix: Tensor) -> Tensor:
-    """The nearest matrix [m, n] of orthonormal columns: P Q^T of the SVD P D Q^T. Below full rank, a partial isometry."""
+    """The nearest matrix [m, n] of orthonormal columns, P Q^T of the SVD P D Q^T; a partial isometry at lower rank."""
     p, d, qh = torch.linalg.svd(matrix, full_matrices=False)
     rank = int((d > RANK_TOLERANCE * d[0]).sum())
     return p[:, :rank] @ qh[:rank]
