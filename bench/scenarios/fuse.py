@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import torch
@@ -93,7 +93,7 @@ class Fuse(Settings):
     fine_tune: Recipe = Recipe(epochs=4, batch_size=64, optimizer="adamw", peak_lr=1e-3, augment="none")
     """`shared-base`: how each parent is tuned from the base."""
     recalibrate: bool = True
-    """Re-estimate the BatchNorm statistics of every returned network, whichever the row, on the unlabelled images."""
+    """Re-estimate the BatchNorm statistics of every network on the board, parents too, on the unlabelled images."""
     unlabeled: Count = 2000
     """Training images of all owners together that unlabelled access and recalibration use."""
     sample: Count = 512
@@ -165,14 +165,11 @@ class Fuse(Settings):
         choose one class, and their mean `agreement`; where classes are dealt out `accuracy_owner_I`, the accuracy on
         the classes of owner I (still among all classes); for a network `parameters`, the number of its weights.
         """
-        judge, classes = situation.judge, lab.bench.num_classes
+        judge = situation.judge
         test: Split = judge["test"]
-        if self.recalibrate and isinstance(result, nn.Module):
-            result = copy.deepcopy(result)
-            recalibrate(result, judge["unlabeled"], lab.device)
-        z = logits(result, test.images, classes)  # type: ignore[arg-type]  # it checks for itself what it was given
+        z = self._logits(result, judge, lab)
         metrics, correct = judge_classifier(z, test)
-        shares = [agreement(z, logits(parent, test.images, classes)) for parent in judge["parents"]]
+        shares = [agreement(z, self._logits(parent, judge, lab)) for parent in judge["parents"]]
         metrics["agreement"] = sum(shares) / len(shares)
         metrics |= {f"agreement_parent_{part}": share for part, share in enumerate(shares)}
         if self.split == "disjoint":
@@ -184,6 +181,13 @@ class Fuse(Settings):
         if isinstance(result, nn.Module):
             metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
         return Score(metrics, {"test": correct})
+
+    def _logits(self, model: object, judge: Mapping[str, Any], lab: Lab) -> Tensor:
+        """Test logits of a row or a parent, under the one rule for BatchNorm statistics."""
+        if self.recalibrate and isinstance(model, nn.Module):
+            model = copy.deepcopy(model)
+            recalibrate(model, judge["unlabeled"], lab.device)
+        return logits(model, judge["test"].images, lab.bench.num_classes)  # type: ignore[arg-type]  # checked there
 
 
 def _base_rows(settings: Fuse, bench: Bench) -> Rows:

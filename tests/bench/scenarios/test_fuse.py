@@ -206,6 +206,8 @@ def test_running_statistics_are_estimated_anew_for_every_network_or_for_none(lab
     before = spoilt.norms[0].running_mean.clone()
     accuracy = fuse.score(situation, spoilt, lab).metrics["accuracy"]
     assert (accuracy > 0.5) == on
+    whole = copy.deepcopy(situation.judge["parents"][0])
+    assert fuse.score(situation, whole, lab).metrics["agreement_parent_0"] == 1.0
     assert torch.equal(spoilt.norms[0].running_mean, before)
 
 
