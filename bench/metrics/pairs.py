@@ -56,7 +56,7 @@ def _equal(a, b):  # type: ignore[no-untyped-def]
         few = np.uint8(0)
         for k in range(RUN):
             few = np.uint8(few + np.uint8(a[start + k] == b[start + k]))
-        count += few
+        count += int(few)
     for k in range(whole, a.size):
         count += a[k] == b[k]
     return count

@@ -45,7 +45,8 @@ def beside(benchmark, capsys) -> Callable[..., tuple[Any, Any]]:
             print(  # noqa: T201 - the figures are what this file is for
                 f"\n{benchmark.name}: {q[1, 0]:.1f} ms [{q[0, 0]:.1f}, {q[2, 0]:.1f}]"
                 f"  {rival_name}: {q[1, 1]:.1f} ms [{q[0, 1]:.1f}, {q[2, 1]:.1f}]"
-                f"  {q[1, 1] / q[1, 0]:.1f} x (processor time: {theirs / mine:.1f} x)  load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+                f"  {q[1, 1] / q[1, 0]:.1f} x (processor time: {theirs / mine:.1f} x)"
+                f"  load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
             )
         benchmark.pedantic(ours, rounds=TURNS)
         return results

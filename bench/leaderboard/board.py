@@ -1,0 +1,164 @@
+"""A leaderboard as plain data: what the writers write, and nothing that they could have to compute."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Role = Literal["lower", "upper", "reference"]
+Status = Literal["ok", "partial", "failed", "skipped", "missing"]
+Answer = Literal["holds", "fails", "undecided", "missing"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds and its 95 % interval, if one can be had."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one row is than another, on the seeds that both have; positive is better."""
+
+    other: str
+    """Label of the other row."""
+    mean: float
+    low: float | None
+    high: float | None
+    p: float | None
+    """Two-sided, of no difference."""
+    seeds: int
+    examples: bool
+    """Whether the interval covers the choice of test examples as well as that of seeds."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Means over seeds."""
+
+    seconds: float | None
+    peak_memory_mb: float | None
+    gflops: float | None
+    samples: float | None
+    """Images through all given models together."""
+    samples_of: dict[str, float]
+    """The same, by model."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a scenario's table: all seeds of one method with its parameters."""
+
+    label: str
+    method: str
+    paper: str | None
+    year: int | None
+    summary: str
+    params: dict[str, Any]
+    role: Role | None
+    """Set for references, which are not ranked."""
+    status: Status
+    reasons: tuple[str, ...]
+    """Why seeds failed or were skipped, or why there is nothing."""
+    seeds: tuple[int, ...]
+    """Those that count."""
+    headline: Estimate | None
+    metrics: dict[str, float]
+    """Means over seeds of all metrics."""
+    gap_closed: float | None
+    rank: int | None
+    rank_low: int | None
+    rank_high: int | None
+    first: float | None
+    """Share of the resamples in which the row is the best of the ranked ones."""
+    above: Difference | None
+    """Against the row above; negative, but for ties of rounding."""
+    costs: Costs | None
+
+
+@dataclass(frozen=True)
+class Section:
+    """One scenario."""
+
+    name: str
+    kind: str
+    title: str
+    summary: str
+    headline: str
+    higher_is_better: bool
+    lower: str
+    upper: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the records say to a claim."""
+
+    id: str
+    paper: str
+    says: str
+    scenario: str
+    better: str
+    worse: str
+    metric: str
+    margin: float
+    answer: Answer
+    reason: str
+    """Why it is undecided or missing; "" otherwise."""
+    difference: Difference | None
+    """`better` against `worse` in the metric's good direction, before the margin is taken off."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers come from, out of the records that count."""
+
+    commits: tuple[str, ...]
+    dirty: bool
+    """Some of them were computed by code that was not committed."""
+    versions: dict[str, tuple[str, ...]]
+    machines: tuple[str, ...]
+    devices: tuple[str, ...]
+    first: str
+    """Day of the first and of the last record."""
+    last: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """A suite's results at one profile."""
+
+    suite: str
+    title: str
+    profile: str
+    data: dict[str, Any]
+    """name, variant and fingerprint of the data set that was really used."""
+    stand_in_for: str | None
+    """The data set that the suite names, where another one stood in for it."""
+    records: int
+    set_aside: tuple[str, ...]
+    """Records that do not count: how many, and why."""
+    provenance: Provenance
+    claims: tuple[Verdict, ...]
+    sections: tuple[Section, ...]
+
+
+def as_data(board: Board) -> dict[str, Any]:
+    """The board as JSON-ready data, floats with six decimals."""
+    return _rounded(dataclasses.asdict(board))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6) + 0.0  # no minus zero
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value

@@ -1,0 +1,61 @@
+"""Suite and records -> board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bench.leaderboard.board import Board, Provenance
+from bench.leaderboard.claims import verdicts
+from bench.leaderboard.selection import select
+from bench.leaderboard.tables import sections
+from bench.records import Record
+from bench.suite import Suite
+
+
+def build(suite: Suite, records: Iterable[Record]) -> Board:
+    """The board of a suite at its profile; rows of the suite without a record are there too, and say so.
+
+    Args:
+        suite: what rows and claims there are (`bench.suite.load`).
+        records: of this suite and profile, in any order; what does not count is set aside and told in `notes`.
+    """
+    selection = select(suite, records)
+    used = selection.data.get("name")
+    return Board(
+        suite=suite.name,
+        title=suite.title,
+        profile=suite.profile,
+        data=selection.data,
+        stand_in_for=suite.data.name if used is not None and used != suite.data.name else None,
+        records=len(selection.records),
+        set_aside=selection.set_aside,
+        provenance=_provenance(selection.records),
+        claims=verdicts(suite, selection),
+        sections=sections(suite, selection),
+    )
+
+
+def _provenance(records: Sequence[Record]) -> Provenance:
+    tables = [r.provenance for r in records]
+    days = sorted(t["started"][:10] for t in tables if t.get("started"))
+    versions: dict[str, set[str]] = {}
+    for table in tables:
+        for package, version in table.get("versions", {}).items():
+            versions.setdefault(package, set()).add(str(version))
+    return Provenance(
+        commits=_all(t.get("commit") for t in tables),
+        dirty=any(t.get("dirty") for t in tables),
+        versions={package: tuple(sorted(found)) for package, found in sorted(versions.items())},
+        machines=_all(t.get("machine") for t in tables),
+        devices=_all(
+            ", ".join(filter(None, (t["device"], t.get("precision"), f"threads {t.get('threads', 1)}")))
+            for t in tables
+            if t.get("device")
+        ),
+        first=days[0] if days else "",
+        last=days[-1] if days else "",
+    )
+
+
+def _all(values: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(sorted({v for v in values if v}))

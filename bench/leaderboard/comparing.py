@@ -1,0 +1,116 @@
+"""Estimates and differences of rows, over seeds and, where correctness was kept, over test examples.
+
+The draws of every interval depend on the names of the rows and the metric alone: a board regenerates to the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.lab import seed_of
+from bench.leaderboard.board import Difference, Estimate
+from bench.leaderboard.measures import example_set
+from bench.metrics.rank_resampling import RankShares, resampled_ranks
+from bench.metrics.resampling import bootstrap_difference, bootstrap_score, t_difference, t_score
+from bench.records import Record
+
+Seeds = Mapping[int, Record]
+"""Seed -> record of one row."""
+ROUNDING = 1e-6
+"""A metric is the mean of an example set if it differs from it by no more."""
+
+
+def means(row: Seeds) -> dict[str, float]:
+    """Mean of every metric over the seeds that have it, by name."""
+    names = sorted({name for record in row.values() for name in record.metrics})
+    return {m: float(_values(row, [s for s in row if m in row[s].metrics], m).mean()) for m in names}
+
+
+def estimate(row: Seeds, metric: str) -> Estimate | None:
+    """Mean and interval of a metric over the seeds that have it; None if none has."""
+    seeds = [s for s in row if metric in row[s].metrics]
+    if not seeds:
+        return None
+    values = _values(row, seeds, metric)
+    correct = _correct(row, seeds, metric)
+    if correct is not None:
+        found = bootstrap_score(correct, seed=_draws(row, metric))
+        return Estimate(found.mean, found.low, found.high)
+    if len(seeds) > 1:
+        found = t_score(values)
+        return Estimate(found.mean, found.low, found.high)
+    return Estimate(float(values[0]))
+
+
+def difference(better: Seeds, worse: Seeds, metric: str, higher_is_better: bool) -> Difference | None:
+    """How much better one row is than another on the seeds that both have; None where there are none.
+
+    The paired bootstrap over seeds and examples where correctness was kept, else the paired t interval over seeds;
+    of a single seed without examples there is no interval.
+    """
+    seeds = [s for s in better if s in worse and metric in better[s].metrics and metric in worse[s].metrics]
+    if not seeds:
+        return None
+    other = next(iter(worse.values())).label
+    sign = 1 if higher_is_better else -1
+    a, b = sign * _values(better, seeds, metric), sign * _values(worse, seeds, metric)
+    x, y = _correct(better, seeds, metric), _correct(worse, seeds, metric)
+    if x is not None and y is not None and x.shape == y.shape:
+        first, second = (x, y) if higher_is_better else (y, x)
+        found = bootstrap_difference(first, second, seed=_draws(better, metric, other))
+        return Difference(other, found.mean, found.low, found.high, found.p, len(seeds), examples=True)
+    if len(seeds) > 1:
+        found = t_difference(a, b)
+        return Difference(other, found.mean, found.low, found.high, found.p, len(seeds), examples=False)
+    return Difference(other, float((a - b).mean()), None, None, None, 1, examples=False)
+
+
+def gap_closed(row: Seeds, lower: Seeds, upper: Seeds, metric: str, least: float = 0.01) -> float | None:
+    """(row - lower) / (upper - lower) of the means over the seeds that all three have.
+
+    None where they have none in common, or where upper and lower differ by less than `least`.
+    """
+    rows = (row, lower, upper)
+    seeds = [s for s in row if all(s in r and metric in r[s].metrics for r in rows)]
+    if not seeds:
+        return None
+    score, low, high = (float(_values(r, seeds, metric).mean()) for r in rows)
+    return (score - low) / (high - low) if abs(high - low) >= least else None
+
+
+def rank_shares(rows: Sequence[Seeds], seeds: Sequence[int], metric: str, higher_is_better: bool) -> RankShares | None:
+    """How sure the ranks of rows are that have a metric at all of `seeds`; None where nothing can be resampled."""
+    draws = seed_of("ranks", metric, *sorted(f"{r[seeds[0]].scenario}/{r[seeds[0]].label}" for r in rows))
+    correct = [c for c in (_correct(row, seeds, metric) for row in rows) if c is not None]
+    if higher_is_better and len(correct) == len(rows) and len({c.shape for c in correct}) == 1:
+        return resampled_ranks(np.stack(correct), seed=draws)
+    if len(seeds) < 2:
+        return None
+    values = np.stack([_values(row, seeds, metric) for row in rows])
+    return resampled_ranks(values if higher_is_better else -values, seed=draws)
+
+
+def _values(row: Seeds, seeds: Sequence[int], metric: str) -> NDArray[np.float64]:
+    return np.array([row[s].metrics[metric] for s in seeds], dtype=np.float64)
+
+
+def _correct(row: Seeds, seeds: Sequence[int], metric: str) -> NDArray[np.bool_] | None:
+    """bool [S, N], if the metric is the mean of an example set that all seeds kept at one length."""
+    name = example_set(metric)
+    if name is None or not all(name in row[s].examples for s in seeds):
+        return None
+    parts = [row[s].correct(name) for s in seeds]
+    if len({part.size for part in parts}) != 1 or not parts[0].size:
+        return None
+    stated = _values(row, seeds, metric)
+    if any(abs(part.mean() - value) > ROUNDING for part, value in zip(parts, stated, strict=True)):
+        return None
+    return np.stack(parts)
+
+
+def _draws(row: Seeds, metric: str, *others: str) -> int:
+    record = next(iter(row.values()))
+    return seed_of("interval", record.scenario, record.label, metric, *others)

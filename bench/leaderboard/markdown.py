@@ -1,0 +1,139 @@
+"""A board in Markdown, as people read it on a forge: claims first, then one table a scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.leaderboard import measures, wording
+from bench.leaderboard.board import Board, Row, Section, Verdict
+
+
+def render(board: Board) -> str:
+    """The whole document."""
+    parts = [f"# {_plain(board.title)}", _head(board)]
+    if warning := wording.stand_in(board):
+        parts.append(f"> **{_plain(warning)}**")
+    parts.append(_claims(board.claims))
+    parts += [_section(section) for section in board.sections]
+    parts.append("## How to read this\n\n" + "\n".join(f"- **{term}** {text}" for term, text in wording.HOW_TO_READ))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(board: Board) -> str:
+    lines = [f"Suite `{board.suite}`, profile `{board.profile}`. Made from the records in `{board.profile}.jsonl`.", ""]
+    lines += [f"- {what}: {_plain(value)}" for what, value in wording.provenance(board)]
+    lines += [f"- set aside: {_plain(note)}" for note in board.set_aside]
+    return "\n".join(lines)
+
+
+def _claims(claims: Sequence[Verdict]) -> str:
+    if not claims:
+        return ""
+    head = ["verdict", "claim", "scenario", "difference", "95 % interval", "needed", "seeds", "paper"]
+    return "## Claims\n\n" + table(head, [_claim(v) for v in claims], "lllrrrrl")
+
+
+def _claim(v: Verdict) -> list[str]:
+    says = f"{_plain(v.says)}: `{v.better}` over `{v.worse}`, {measures.title(v.metric)}{measures.unit(v.metric)}"
+    if v.answer == "missing" or (v.difference and v.difference.low is None):
+        says += f" ({_plain(v.reason)})"
+    found = v.difference
+    return [
+        f"**{v.answer}**",
+        says,
+        f"[{v.scenario}](#{_anchor(v.scenario)})",
+        measures.number(v.metric, found.mean, sign=True) if found else "–",
+        measures.interval(v.metric, found.low, found.high, sign=True) if found else "–",
+        wording.needed(v),
+        str(found.seeds) if found else "0",
+        _paper(v.paper, v.paper),
+    ]
+
+
+def _section(section: Section) -> str:
+    title = f"## {section.name}"
+    intro = f"{_plain(section.title)}. " if section.title else ""
+    intro += f"*{section.kind}*: {_plain(section.summary)} Ranked by {wording.direction(section)}."
+    head = [
+        "rank",
+        "method",
+        f"{measures.title(section.headline)}{measures.unit(section.headline)} (95 %)",
+        "gap closed",
+        "vs the row above (95 %)",
+        "p",
+        "first",
+        "seeds",
+        "seconds",
+        "MB",
+        "GFLOPs",
+        "samples",
+    ]
+    parts = [title, intro, table(head, [_row(section, row) for row in section.rows], "rlrrrrrrrrrr")]
+    told = [f"- `{label}`: {_plain(reason)}" for label, reason in wording.troubles(section)]
+    told += [f"- {_plain(note)}" for note in section.notes]
+    parts += ["\n".join(told)] if told else []
+    return "\n\n".join([*parts, _further(section)]).strip()
+
+
+def _row(section: Section, row: Row) -> list[str]:
+    costs = row.costs
+    return [
+        wording.rank(row),
+        _name(row),
+        wording.score(section, row),
+        measures.percent(row.gap_closed),
+        wording.against(section.headline, row.above),
+        measures.p_value(row.above.p if row.above else None),
+        measures.percent(row.first) if row.rank else "",
+        str(len(row.seeds)),
+        measures.quantity(costs.seconds if costs else None),
+        measures.quantity(costs.peak_memory_mb if costs else None),
+        measures.quantity(costs.gflops if costs else None),
+        measures.quantity(costs.samples if costs else None),
+    ]
+
+
+def _further(section: Section) -> str:
+    """All other metrics, folded away."""
+    rows = [row for row in section.rows if row.metrics]
+    names = sorted({name for row in rows for name in row.metrics} - {section.headline})
+    if not names:
+        return ""
+    head = ["method", *(measures.title(n) + measures.unit(n) for n in names)]
+    body = [[_name(row), *(measures.number(n, row.metrics.get(n)) for n in names)] for row in rows]
+    inner = table(head, body, "l" + "r" * len(names))
+    return f"<details><summary>Further metrics (means over seeds)</summary>\n\n{inner}\n\n</details>"
+
+
+def _name(row: Row) -> str:
+    name = _paper(row.paper, f"`{row.label}`")
+    return f"*{name}* ({wording.ROLES[row.role]})" if row.role else name
+
+
+def _paper(paper: str | None, text: str) -> str:
+    url = wording.paper_url(paper)
+    return f"[{text}]({url})" if url else text
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
+    """A table whose columns line up in the source too; `align` has l or r a column."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(head))]
+    rule = ["-" * (w - 1) + ":" if a == "r" else "-" * w for w, a in zip(widths, align, strict=True)]
+    lined = [
+        [c.rjust(w) if a == "r" else c.ljust(w) for c, w, a in zip(row, widths, align, strict=True)] for row in cells
+    ]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (lined[0], rule, *lined[1:]))
+
+
+def _plain(text: str) -> str:
+    """Text of others (reasons, titles) on one line, without markup of its own."""
+    flat = " ".join(text.split())
+    for character in "\\`*_[]<>":
+        flat = flat.replace(character, "\\" + character)
+    return flat
+
+
+def _anchor(heading: str) -> str:
+    """How forges name a heading."""
+    return "".join(c for c in heading.lower().replace(" ", "-") if c.isalnum() or c in "-_")

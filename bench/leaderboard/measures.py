@@ -1,0 +1,98 @@
+"""What is known of a metric by its name: whether it is a share, which direction is good, how it is written."""
+
+from __future__ import annotations
+
+LOWER_IS_BETTER = ("nll", "ece", "gap", "kl", "js", "mia")
+"""Words of a metric's name. Of attacks: what an attacker finds is a fault."""
+HIGHER_IS_BETTER = ("efficacy",)
+"""Words that overrule: a membership attack's failure."""
+SHARES = ("accuracy", "agreement", "gap", "tpr", "efficacy")
+COUNTS = ("parameters", "rows")
+MINUS = "\u2212"
+
+
+def higher_is_better(metric: str) -> bool:
+    """The good direction of a metric that is not its kind's headline."""
+    words = metric.split("_")
+    return any(w in HIGHER_IS_BETTER for w in words) or not any(w in LOWER_IS_BETTER for w in words)
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share of 1, written in percent with one decimal."""
+    return metric == "task_mean" or any(word in SHARES for word in metric.split("_"))
+
+
+def example_set(metric: str) -> str | None:
+    """The example set whose mean correctness a metric is: `accuracy` of `test`, `retain_accuracy` of `retain`."""
+    if metric == "accuracy":
+        return "test"
+    return metric.removesuffix("_accuracy") if metric.endswith("_accuracy") else None
+
+
+def unit(metric: str) -> str:
+    """What stands behind the metric's name in a heading: ", %" or nothing."""
+    return ", %" if is_share(metric) else ""
+
+
+def title(metric: str) -> str:
+    """A metric's name for readers."""
+    return metric.replace("_", " ")
+
+
+def number(metric: str, value: float | None, *, sign: bool = False) -> str:
+    """A value as boards show it: shares in percent with one decimal, counts whole, the rest with three decimals."""
+    if value is None:
+        return "–"
+    plus = "+" if sign else ""
+    if is_share(metric):
+        text = f"{100 * value:{plus}.1f}"
+    elif any(word in COUNTS for word in metric.split("_")):
+        text = f"{value:{plus},.0f}"
+    else:
+        text = f"{value:{plus}.3f}" if abs(value) < 1000 else f"{value:{plus}.4g}"
+    return _typeset(text)
+
+
+def interval(metric: str, low: float | None, high: float | None, *, sign: bool = False) -> str:
+    """Both ends in brackets, or nothing where there is no interval."""
+    if low is None or high is None:
+        return ""
+    return f"[{number(metric, low, sign=sign)}, {number(metric, high, sign=sign)}]"
+
+
+def percent(value: float | None) -> str:
+    """A share in whole percent."""
+    return "–" if value is None else _typeset(f"{100 * value:.0f}") + " %"
+
+
+def p_value(p: float | None) -> str:
+    """Three decimals; below that, that it is below."""
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def quantity(value: float | None) -> str:
+    """A cost with three significant digits, large ones by k, M, G, T."""
+    if value is None:
+        return "–"
+    for power, letter in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if abs(value) >= 0.9995 * 10.0**power:
+            return _digits(value / 10.0**power) + letter
+    return _digits(value)
+
+
+def _digits(value: float) -> str:
+    if value == 0:
+        return "0"
+    if abs(value) < 0.005:
+        return "< 0.01"
+    decimals = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
+    return f"{value:.{decimals}f}"
+
+
+def _typeset(text: str) -> str:
+    """A true minus sign, and no minus or plus before zero."""
+    if not any(c in "123456789" for c in text):
+        text = text.lstrip("+-")
+    return text.replace("-", MINUS)

@@ -1,0 +1,91 @@
+"""A board as one HTML file that needs nothing else: no script, no other host; the layout is in `page.html.jinja`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+from bench.leaderboard import measures, plot, wording
+from bench.leaderboard.board import Board, Row, Section, Verdict
+from bench.leaderboard.plot import Axis, Mark
+
+SIGNS = {"holds": "✓", "fails": "✗", "undecided": "≈", "missing": "?"}
+
+
+@dataclass(frozen=True)
+class Plotted:
+    """A section (or the claims) with what its interval plot needs."""
+
+    axis: Axis | None
+    marks: dict[str, Mark]
+    lines: tuple[tuple[str, float], ...] = ()
+    """(role, pixels) of vertical lines: the references."""
+
+
+def render(board: Board) -> str:
+    """The whole page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("bench.leaderboard", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals.update({"m": measures, "w": wording, "width": plot.WIDTH, "signs": SIGNS})
+    template = environment.get_template("page.html.jinja")
+    return template.render(
+        board=board,
+        counts=_counts(board.claims),
+        claims=_plot_claims(board.claims),
+        sections=[(section, _plot_section(section), _further(section)) for section in board.sections],
+    )
+
+
+def _counts(claims: Sequence[Verdict]) -> list[tuple[str, int]]:
+    """How many claims have each answer, of those that occur."""
+    count = Counter(v.answer for v in claims)
+    return [(answer, count[answer]) for answer in SIGNS if count[answer]]  # type: ignore[index]
+
+
+def _plot_claims(claims: Sequence[Verdict]) -> Plotted:
+    """Differences less what is needed, on one axis; of shares only, which have one unit."""
+    bars = {v.id: _less_margin(v) for v in claims if v.difference and measures.is_share(v.metric)}
+    if not bars:
+        return Plotted(None, {})
+    axis = plot.axis("accuracy", bars.values(), also=(0.0,))
+    marks = {name: axis.mark(*bar) for name, bar in bars.items()}
+    return Plotted(axis, marks, (("zero", axis.x(0.0)),))
+
+
+def _less_margin(v: Verdict) -> tuple[float, float | None, float | None]:
+    found = v.difference
+    assert found is not None
+    ends = [None if end is None else end - v.margin for end in (found.low, found.high)]
+    return (found.mean - v.margin, ends[0], ends[1])
+
+
+def _plot_section(section: Section) -> Plotted:
+    scored = {row.label: row for row in section.rows if row.headline is not None}
+    if not scored:
+        return Plotted(None, {})
+    bars = {label: _bar(row) for label, row in scored.items()}
+    axis = plot.axis(section.headline, bars.values())
+    lines = tuple((row.role, axis.x(bars[label][0])) for label, row in scored.items() if row.role in ("lower", "upper"))
+    return Plotted(axis, {label: axis.mark(*bar) for label, bar in bars.items()}, lines)
+
+
+def _bar(row: Row) -> tuple[float, float | None, float | None]:
+    assert row.headline is not None
+    return (row.headline.mean, row.headline.low, row.headline.high)
+
+
+def _further(section: Section) -> dict[str, Any]:
+    """Names of all other metrics, and the rows that have any."""
+    rows = [row for row in section.rows if row.metrics]
+    names = sorted({name for row in rows for name in row.metrics} - {section.headline})
+    return {"names": names, "rows": rows if names else []}

@@ -1,0 +1,60 @@
+"""A board as CSV: one line a row of each scenario, numbers with six decimals, for other people's scripts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+from bench.leaderboard.board import Board, Row, Section
+
+COLUMNS = (
+    *("suite", "profile", "data", "fingerprint", "scenario", "kind", "label", "method", "role", "status"),
+    *("rank", "rank_low", "rank_high", "first", "seeds", "metric", "mean", "low", "high", "gap_closed"),
+    *("above", "difference", "difference_low", "difference_high", "p"),
+    *("seconds", "peak_memory_mb", "gflops", "samples", "params", "reasons"),
+)
+
+
+def render(board: Board) -> str:
+    """The whole file; the other metrics follow the fixed columns as `metric.NAME`."""
+    names = sorted({name for section in board.sections for row in section.rows for name in row.metrics})
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [*COLUMNS, *(f"metric.{n}" for n in names)], restval="", lineterminator="\n")
+    writer.writeheader()
+    for section in board.sections:
+        for row in section.rows:
+            writer.writerow({key: _text(value) for key, value in _line(board, section, row).items()})
+    return out.getvalue()
+
+
+def _line(board: Board, section: Section, row: Row) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "suite": board.suite,
+        "profile": board.profile,
+        "data": board.data.get("variant"),
+        "fingerprint": board.data.get("fingerprint"),
+        "scenario": section.name,
+        "kind": section.kind,
+        "seeds": " ".join(map(str, row.seeds)),
+        "metric": section.headline,
+        "params": json.dumps(row.params, sort_keys=True),
+        "reasons": "; ".join(row.reasons),
+    }
+    line |= {key: getattr(row, key) for key in ("label", "method", "role", "status", "rank", "rank_low", "rank_high")}
+    line |= {"first": row.first, "gap_closed": row.gap_closed}
+    if row.headline:
+        line |= {"mean": row.headline.mean, "low": row.headline.low, "high": row.headline.high}
+    if row.above:
+        line |= {"above": row.above.other, "difference": row.above.mean, "p": row.above.p}
+        line |= {"difference_low": row.above.low, "difference_high": row.above.high}
+    if row.costs:
+        line |= {key: getattr(row.costs, key) for key in ("seconds", "peak_memory_mb", "gflops", "samples")}
+    return line | {f"metric.{name}": value for name, value in row.metrics.items()}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{round(value, 6) + 0.0:.6f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,188 @@
+"""From the records that count to one table a scenario."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bench import registry
+from bench.leaderboard import comparing
+from bench.leaderboard.board import Costs, Role, Row, Section, Status
+from bench.leaderboard.comparing import Seeds
+from bench.leaderboard.selection import Selection
+from bench.records import Record
+from bench.suite import Row as SuiteRow
+from bench.suite import Suite, SuiteScenario
+
+STALE = "its records are of an earlier state of code, settings or standard models: run the suite again"
+NOT_RUN = "not run"
+
+
+def sections(suite: Suite, selection: Selection) -> tuple[Section, ...]:
+    """One table a scenario, in the suite's order."""
+    return tuple(section(scenario, selection) for scenario in suite.scenarios.values())
+
+
+def section(scenario: SuiteScenario, selection: Selection) -> Section:
+    """Rows by the headline, best first; rows without a result last, in the suite's order, with the reason."""
+    kind = registry.SCENARIOS.get(scenario.kind)
+    source = _Source(scenario, selection, kind.headline, kind.higher_is_better, _references(kind.references))
+    rows = [source.row(row) for row in scenario.rows]
+    scored = [row for row in rows if row.headline is not None]
+    scored.sort(key=lambda row: (-source.sign * row.headline.mean, row.label))  # type: ignore[union-attr]
+    ranked, notes = source.with_ranks(scored)
+    pairs = zip([None, *ranked], ranked, strict=False)
+    compared = [row if above is None else replace(row, above=source.against(row, above)) for above, row in pairs]
+    return Section(
+        name=scenario.name,
+        kind=scenario.kind,
+        title=scenario.title,
+        summary=kind.summary,
+        headline=kind.headline,
+        higher_is_better=kind.higher_is_better,
+        lower=scenario.lower,
+        upper=scenario.upper,
+        rows=(*compared, *(row for row in rows if row.headline is None)),
+        notes=tuple(notes),
+    )
+
+
+def _references(entries: Sequence[Any]) -> frozenset[str]:
+    return frozenset(entry if isinstance(entry, str) else entry[0] for entry in entries)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One scenario and its records."""
+
+    scenario: SuiteScenario
+    selection: Selection
+    headline: str
+    higher_is_better: bool
+    references: frozenset[str]
+
+    @property
+    def sign(self) -> int:
+        return 1 if self.higher_is_better else -1
+
+    def records(self, label: str) -> dict[int, Record]:
+        return self.selection.cells.get((self.scenario.name, label), {})
+
+    def ok(self, label: str) -> dict[int, Record]:
+        return {seed: r for seed, r in self.records(label).items() if r.status == "ok" and self.headline in r.metrics}
+
+    def row(self, row: SuiteRow) -> Row:
+        """Everything of a row that does not depend on the other rows."""
+        ok = self.ok(row.label)
+        status, reasons = self.state(row.label)
+        method = registry.METHODS.entries.get(row.method)
+        return Row(
+            label=row.label,
+            method=row.method,
+            paper=method.paper if method else None,
+            year=method.year if method else None,
+            summary=method.summary if method else "",
+            params=dict(row.params),
+            role=self.role(row.label),
+            status=status,
+            reasons=reasons,
+            seeds=tuple(ok),
+            headline=comparing.estimate(ok, self.headline),
+            metrics=comparing.means(ok),
+            gap_closed=self.gap_closed(row.label),
+            rank=None,
+            rank_low=None,
+            rank_high=None,
+            first=None,
+            above=None,
+            costs=_costs(list(ok.values())),
+        )
+
+    def role(self, label: str) -> Role | None:
+        if label == self.scenario.lower:
+            return "lower"
+        if label == self.scenario.upper:
+            return "upper"
+        return "reference" if label in self.references else None
+
+    def state(self, label: str) -> tuple[Status, tuple[str, ...]]:
+        """Status of a row over its seeds, and the reasons of what is not ok, each with its seeds."""
+        records = self.records(label)
+        if not records:
+            return "missing", (STALE if (self.scenario.name, label) in self.selection.stale else NOT_RUN,)
+        ok = self.ok(label)
+        reasons: dict[str, list[int]] = {}
+        for seed, r in records.items():
+            if seed not in ok:
+                what = f"{r.status}: {r.reason}" if r.status != "ok" else f"failed: it has no {self.headline}"
+                reasons.setdefault(what, []).append(seed)
+        told = tuple(f"{what} (seed{'s' * (len(s) > 1)} {', '.join(map(str, s))})" for what, s in reasons.items())
+        if ok:
+            return ("partial" if reasons else "ok"), told
+        return ("skipped" if all(r.status == "skipped" for r in records.values()) else "failed"), told
+
+    def gap_closed(self, label: str) -> float | None:
+        lower, upper = self.ok(self.scenario.lower), self.ok(self.scenario.upper)
+        return comparing.gap_closed(self.ok(label), lower, upper, self.headline)
+
+    def against(self, row: Row, above: Row) -> Any:
+        return comparing.difference(self.ok(row.label), self.ok(above.label), self.headline, self.higher_is_better)
+
+    def with_ranks(self, scored: Sequence[Row]) -> tuple[list[Row], list[str]]:
+        """Ranks by the mean for all but references; how sure they are, for rows that have the usual seeds."""
+        places = {row.label: i for i, row in enumerate((r for r in scored if r.role is None), 1)}
+        usual = _usual_seeds([self.ok(label) for label in places])
+        complete = [label for label in places if all(s in self.ok(label) for s in usual)]
+        shares = None
+        if len(complete) > 1 and usual:
+            shares = comparing.rank_shares(
+                [self.ok(label) for label in complete], usual, self.headline, self.higher_is_better
+            )
+        out = []
+        for row in scored:
+            if row.label in places:
+                row = replace(row, rank=places[row.label])
+            if shares is not None and row.label in complete:
+                i = complete.index(row.label)
+                low, high = int(shares.low[i]), int(shares.high[i])
+                row = replace(row, rank_low=low, rank_high=high, first=float(shares.first[i]))
+            out.append(row)
+        left_out = [label for label in places if label not in complete]
+        notes = [f"without all of the seeds {_listed(usual)}, so not in the resampled ranks: {', '.join(left_out)}"]
+        return out, notes if left_out else []
+
+
+def _usual_seeds(rows: Sequence[Seeds]) -> list[int]:
+    """The seeds that more than half of the rows have."""
+    count = Counter(seed for row in rows for seed in row)
+    return sorted(seed for seed, n in count.items() if 2 * n > len(rows))
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds))
+
+
+def _costs(records: Sequence[Record]) -> Costs | None:
+    """Means over records of what each has told."""
+    tables: list[Mapping[str, Any]] = [r.costs for r in records if r.costs]
+    if not tables:
+        return None
+    names = sorted({name for table in tables for name in table.get("samples", {})})
+    samples = {name: float(np.mean([t.get("samples", {}).get(name, 0) for t in tables])) for name in names}
+    flops = _mean_of(tables, "flops")
+    return Costs(
+        seconds=_mean_of(tables, "seconds"),
+        peak_memory_mb=_mean_of(tables, "peak_memory_mb"),
+        gflops=None if flops is None else flops / 1e9,
+        samples=float(sum(samples.values())) if any("samples" in t for t in tables) else None,
+        samples_of=samples,
+    )
+
+
+def _mean_of(tables: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    values = [float(t[name]) for t in tables if t.get(name) is not None]
+    return float(np.mean(values)) if values else None

@@ -1,0 +1,139 @@
+"""Sentences that every form of a board says alike."""
+
+from __future__ import annotations
+
+from bench.leaderboard import measures
+from bench.leaderboard.board import Board, Difference, Row, Section, Verdict
+
+ROLES = {"lower": "lower reference", "upper": "upper reference", "reference": "reference"}
+
+HOW_TO_READ = (
+    (
+        "Intervals",
+        (
+            "are 95 %, over seeds and test examples. Test examples are resampled, the same ones for all seeds "
+            "and both rows; for the seeds, which are few, stands Student's t with one degree of freedom less "
+            "than there are seeds. Where no answers to single examples were kept, it is the (paired) t interval "
+            "over seeds. Of one seed it covers the test examples only."
+        ),
+    ),
+    (
+        "Vs the row above",
+        (
+            "is the difference to the row above, positive where this row is better, with its interval and the "
+            "two-sided p-value of no difference."
+        ),
+    ),
+    (
+        "Gap closed",
+        (
+            "is (score - lower reference) / (upper - lower), of means over the seeds that all three have; it is "
+            "left out where the references lie within one point of each other."
+        ),
+    ),
+    (
+        "Rank",
+        (
+            "is that of the mean, in brackets its 95 % interval; first is the share of resamples in which the "
+            "row is the best, seeds and examples being drawn for all rows at once. References are not ranked."
+        ),
+    ),
+    (
+        "A claim",
+        (
+            "holds if the interval of the difference lies above what is needed, and fails if it lies below; "
+            "with one seed it stays undecided. Of forty comparisons of equals, one comes out as holding."
+        ),
+    ),
+    (
+        "Costs",
+        (
+            "are means over seeds of what the method itself did: wall-clock seconds, growth of memory at its "
+            "peak, operations of convolutions and linear layers (forward and backward), images through the "
+            "given models."
+        ),
+    ),
+)
+
+
+def data_line(board: Board) -> str:
+    """What data the numbers are of."""
+    if not board.data:
+        return "no records yet"
+    return f"{board.data.get('variant') or board.data.get('name')}, fingerprint {board.data.get('fingerprint')}"
+
+
+def stand_in(board: Board) -> str | None:
+    """The warning, if the suite's own data set was not used."""
+    if board.stand_in_for is None:
+        return None
+    name = board.data.get("name")
+    return (
+        f"STAND-IN DATA: these numbers were computed on {name}, because {board.stand_in_for} could not be had. "
+        f"They say nothing about {board.stand_in_for}."
+    )
+
+
+def direction(section: Section) -> str:
+    """The headline and its good direction."""
+    return f"{measures.title(section.headline)}, {'higher' if section.higher_is_better else 'lower'} is better"
+
+
+def score(section: Section, row: Row) -> str:
+    """The headline with its interval."""
+    if row.headline is None:
+        return row.status
+    low_high = measures.interval(section.headline, row.headline.low, row.headline.high)
+    return f"{measures.number(section.headline, row.headline.mean)} {low_high}".strip()
+
+
+def against(metric: str, found: Difference | None) -> str:
+    """A difference with its interval."""
+    if found is None:
+        return "–"
+    low_high = measures.interval(metric, found.low, found.high, sign=True)
+    return f"{measures.number(metric, found.mean, sign=True)} {low_high}".strip()
+
+
+def rank(row: Row) -> str:
+    """The rank and its interval."""
+    if row.rank is None:
+        return ""
+    if row.rank_low is None:
+        return str(row.rank)
+    return f"{row.rank} ({row.rank_low}–{row.rank_high})"
+
+
+def needed(verdict: Verdict) -> str:
+    """What a claim asks of the difference."""
+    if verdict.margin == 0:
+        return "> 0"
+    return f"> {measures.number(verdict.metric, verdict.margin, sign=True)}"
+
+
+def troubles(section: Section) -> list[tuple[str, str]]:
+    """(row, reason) for all that failed, was skipped or is missing."""
+    return [(row.label, reason) for row in section.rows for reason in row.reasons]
+
+
+def provenance(board: Board) -> list[tuple[str, str]]:
+    """(what, value) of where the numbers come from."""
+    p = board.provenance
+    commits = ", ".join(p.commits) + (" and changes that were not committed" if p.dirty else "")
+    days = p.first if p.first == p.last else f"{p.first} to {p.last}"
+    facts = [
+        ("data", data_line(board)),
+        ("records", f"{board.records}, computed {days}" if days else str(board.records)),
+        ("code", commits.strip()),
+        ("machine", "; ".join(p.machines)),
+        ("device", "; ".join(p.devices)),
+        ("versions", ", ".join(f"{package} {' and '.join(found)}" for package, found in p.versions.items())),
+    ]
+    return [(what, value) for what, value in facts if value]
+
+
+def paper_url(paper: str | None) -> str | None:
+    """The address of an arXiv citation."""
+    if paper is None or not paper.startswith("arXiv:"):
+        return None
+    return f"https://arxiv.org/abs/{paper.removeprefix('arXiv:').split()[0]}"

@@ -1,0 +1,49 @@
+"""A board as files, and as lines for a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.leaderboard import markdown, measures, page, table_csv, wording
+from bench.leaderboard.board import Board, as_data
+
+
+def write(board: Board, folder: Path) -> list[Path]:
+    """Write `<profile>.md`, `.csv`, `.html` and `.claims.json`; each is whole or not there.
+
+    Returns:
+        The paths, in that order.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    claims = {key: as_data(board)[key] for key in ("suite", "profile", "data", "stand_in_for", "claims")}
+    contents = {
+        "md": markdown.render(board),
+        "csv": table_csv.render(board),
+        "html": page.render(board),
+        "claims.json": json.dumps(claims, indent=1, ensure_ascii=False) + "\n",
+    }
+    paths = []
+    for ending, content in contents.items():
+        path = folder / f"{board.profile}.{ending}"
+        part = path.with_name(f".{path.name}.{os.getpid()}")
+        part.write_text(content, encoding="utf-8", newline="\n")
+        part.replace(path)
+        paths.append(path)
+    return paths
+
+
+def claim_lines(board: Board) -> Iterator[str]:
+    """One line a claim for the terminal, after the warning where a stand-in was used."""
+    if warning := wording.stand_in(board):
+        yield warning
+    for v in board.claims:
+        said = f"{v.answer:<9} {v.id}: {v.better} over {v.worse} in {v.scenario}, {v.metric}{measures.unit(v.metric)}"
+        if v.difference is None:
+            yield f"{said}: {v.reason}"
+            continue
+        told = wording.against(v.metric, v.difference).replace(measures.MINUS, "-")
+        need = wording.needed(v).replace(measures.MINUS, "-")
+        yield f"{said}: {told}, needed {need}, seeds {v.difference.seeds}"
