@@ -23,8 +23,9 @@ def class_balance(logits: Tensor, base: float = math.e) -> Tensor:
     Args:
         base: of the logarithm; DAFL's code takes 10.
     """
-    p = logits.softmax(1).mean(0)
-    return torch.special.xlogy(p, p).sum() / math.log(base)
+    # log of the mean probability, and not of a probability that underflowed: p log p has no gradient at p = 0.
+    log_p = logits.log_softmax(1).logsumexp(0) - math.log(len(logits))
+    return (log_p.exp() * log_p).sum() / math.log(base)
 
 
 def activation(features: Tensor) -> Tensor:

@@ -59,9 +59,10 @@ class StudentTraining:
 
 def distill(training: StudentTraining, images: Tensor, task: DataFreeTask, steps: int) -> None:
     """`steps` updates by distillation on random batches of `images`, uint8 [N, C, H, W], augmented as in training."""
+    images = images.to(task.device)
     for _ in range(steps):
-        rows = torch.randint(len(images), (task.batch_size,), generator=task.generator).to(images.device)
-        x = as_input(augment(images[rows], task.recipe.augment, task.generator)).to(task.device)
+        rows = torch.randint(len(images), (task.batch_size,), generator=task.generator).to(task.device)
+        x = as_input(augment(images[rows], task.recipe.augment, task.generator))
         training.imitate(x, targets(task, x))
 
 
