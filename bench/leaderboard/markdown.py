@@ -107,7 +107,9 @@ def _further(section: Section) -> str:
 
 def _name(row: Row) -> str:
     name = _paper(row.paper, f"`{row.label}`")
-    return f"*{name}* ({wording.ROLES[row.role]})" if row.role else name
+    marks = [wording.ROLES[row.role]] if row.role else []
+    marks += ["some seeds failed"] if row.status == "partial" else []
+    return (f"*{name}*" if row.role else name) + (f" ({', '.join(marks)})" if marks else "")
 
 
 def _paper(paper: str | None, text: str) -> str:

@@ -1,0 +1,161 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from bench.leaderboard.building import build
+from bench.metrics.resampling import t_difference, t_score
+
+
+def skewed(suite, records):
+    return build(suite, records).sections[0]
+
+
+def three(record, label, right, **more):
+    """Seeds 0, 1, 2 with a little spread."""
+    return [record(label, seed, right + seed - 1, **more) for seed in range(3)]
+
+
+@pytest.fixture
+def full(record):
+    rows = {"average": 20, "parent-0": 55, "gram": 70, "transport": 60, "transport (acts)": 65, "ensemble": 80}
+    return [r for label, right in rows.items() for r in three(record, label, right)]
+
+
+def test_rows_stand_by_the_headline_and_references_have_no_rank(suite, full):
+    section = skewed(suite, full)
+    assert [row.label for row in section.rows] == [
+        "ensemble",
+        "gram",
+        "transport (acts)",
+        "transport",
+        "parent-0",
+        "average",
+    ]
+    assert [row.rank for row in section.rows] == [None, 1, 2, 3, None, None]
+    assert [row.role for row in section.rows] == ["upper", None, None, None, "reference", "lower"]
+    assert (section.summary, section.title) == ("Two networks: make one of them.", "Label skew")
+    assert section.rows[1].paper == "arXiv:2212.09849"
+    assert section.rows[1].summary == "Merging by Gram matrices."
+
+
+def test_each_row_is_tested_against_the_one_above(suite, full):
+    rows = skewed(suite, full).rows
+    assert rows[0].above is None
+    for above, row in pairwise(rows):
+        assert row.above.other == above.label
+        assert row.above.mean == pytest.approx(row.headline.mean - above.headline.mean)
+        assert row.above.low <= row.above.mean <= row.above.high
+        assert row.above.examples
+        assert row.above.seeds == 3
+    assert rows[1].above.p < 0.05  # ten more right of a hundred that are the same otherwise
+
+
+def test_lower_is_better_turns_order_and_signs(suite, record):
+    gaps = {"original": 0.3, "mask": 0.2, "scrub": 0.1, "laf": 0.05, "retrain": 0.02}
+    records = [
+        record(label, seed, scenario="class", metrics={"average_gap": gap + 0.001 * seed})
+        for label, gap in gaps.items()
+        for seed in range(3)
+    ]
+    section = build(suite, records).sections[1]
+    assert [row.label for row in section.rows] == ["retrain", "laf", "scrub", "mask", "original"]
+    laf = section.rows[1]
+    assert (laf.rank, laf.rank_low, laf.rank_high, laf.first) == (1, 1, 1, 1.0)
+    assert laf.above.mean == pytest.approx(-0.03)
+    assert not laf.above.examples
+    assert laf.gap_closed == pytest.approx((0.05 - 0.3) / (0.02 - 0.3))
+    interval = t_score([0.05, 0.051, 0.052])
+    assert (laf.headline.low, laf.headline.high) == pytest.approx((interval.low, interval.high))
+    difference = t_difference([-0.05, -0.051, -0.052], [-0.02, -0.021, -0.022])
+    assert laf.above.p == pytest.approx(difference.p)
+
+
+def test_gap_closed_is_taken_over_the_same_seeds(suite, record):
+    records = [record("average", 0, 20), record("average", 1, 40), record("ensemble", 0, 60), record("ensemble", 1, 80)]
+    records += [record("gram", 1, 60), record("gram", 2, 10)]  # seed 2 has no references
+    gram = next(row for row in skewed(suite, records).rows if row.label == "gram")
+    assert gram.gap_closed == pytest.approx(0.5)
+    assert gram.headline.mean == pytest.approx(0.35)
+
+
+def test_no_gap_where_the_references_lie_within_a_point(suite, record):
+    wide = np.arange(1000)
+    records = [record("average", 0, wide < 500), record("ensemble", 0, wide < 509), record("gram", 0, wide < 505)]
+    assert all(row.gap_closed is None for row in skewed(suite, records).rows)
+    records[1] = record("ensemble", 0, wide < 510)
+    assert next(r for r in skewed(suite, records).rows if r.label == "gram").gap_closed == pytest.approx(0.5)
+
+
+def test_failed_skipped_and_missing_rows_stay_with_their_reasons(suite, record):
+    records = three(record, "average", 20) + three(record, "ensemble", 80)
+    records += [record("gram", s, status="failed", reason="it ran away") for s in range(3)]
+    records += [record("transport", s, status="skipped", reason="not to its taste") for s in range(3)]
+    records += [record("transport (acts)", 0, 50), record("transport (acts)", 1, status="failed", reason="NaN")]
+    section = skewed(suite, records)
+    told = {row.label: (row.status, row.reasons) for row in section.rows}
+    assert told["gram"] == ("failed", ("failed: it ran away (seeds 0, 1, 2)",))
+    assert told["transport"] == ("skipped", ("skipped: not to its taste (seeds 0, 1, 2)",))
+    assert told["transport (acts)"] == ("partial", ("failed: NaN (seed 1)",))
+    assert told["parent-0"] == ("missing", ("not run",))
+    assert [row.label for row in section.rows][-3:] == ["parent-0", "gram", "transport"]
+    assert section.rows[-1].headline is None
+
+
+def test_a_row_whose_records_are_stale_says_so(suite, record):
+    records = [*three(record, "average", 20), *three(record, "gram", 50, params={"share": 0.1})]
+    gram = next(row for row in skewed(suite, records).rows if row.label == "gram")
+    assert gram.status == "missing"
+    assert "run the suite again" in gram.reasons[0]
+
+
+def test_a_row_without_the_headline_counts_as_failed(suite, record):
+    gram = next(r for r in skewed(suite, [record("gram", 0, metrics={"nll": 1.0})]).rows if r.label == "gram")
+    assert (gram.status, gram.reasons) == ("failed", ("failed: it has no accuracy (seed 0)",))
+
+
+def test_incomplete_rows_have_a_rank_but_no_rank_interval(suite, full):
+    full = [r for r in full if (r.label, r.seed) != ("transport", 2)]
+    section = skewed(suite, full)
+    transport = next(row for row in section.rows if row.label == "transport")
+    assert (transport.rank, transport.rank_low, transport.first) == (3, None, None)
+    assert section.notes == ("without all of the seeds 0, 1, 2, so not in the resampled ranks: transport",)
+    gram = next(row for row in section.rows if row.label == "gram")
+    assert gram.rank_low == 1
+    assert gram.rank_high <= 2
+
+
+def test_one_seed_without_examples_has_no_interval_and_with_examples_one_over_examples(suite, record):
+    one = skewed(suite, [record("gram", 0, metrics={"accuracy": 0.5}), record("average", 0, metrics={"accuracy": 0.4})])
+    assert (one.rows[0].headline.low, one.rows[1].above.p, one.rows[1].above.low) == (None, None, None)
+    many = skewed(suite, [record("gram", 0, 50), record("average", 0, 40)])
+    assert many.rows[0].headline.low == pytest.approx(0.4, abs=0.01)
+    assert many.rows[1].above.high < 0
+
+
+def test_correctness_that_does_not_belong_to_the_metric_is_not_used(suite, record):
+    # Kept answers say 50 of 100, the metric says otherwise: an interval over seeds then, around the metric.
+    records = [record("gram", seed, 50, metrics={"accuracy": 0.9 + 0.01 * seed}) for seed in range(3)]
+    gram = skewed(suite, records).rows[0]
+    assert gram.headline.mean == pytest.approx(0.91)
+    assert gram.headline.high == pytest.approx(t_score([0.90, 0.91, 0.92]).high)
+
+
+def test_test_sets_of_different_length_fall_back_to_seeds(suite, record):
+    records = [record("gram", seed, np.arange(100 + seed) < 50) for seed in range(3)]
+    accuracies = [50 / (100 + seed) for seed in range(3)]
+    assert skewed(suite, records).rows[0].headline.low == pytest.approx(t_score(accuracies).low)
+
+
+def test_costs_are_means_of_the_seeds_that_count(suite, record):
+    records = [record("gram", 0, 50), record("gram", 1, 50)]
+    records.append(record("gram", 2, status="failed", reason="x", costs={"seconds": 99.0}))
+    costs = skewed(suite, records).rows[0].costs
+    assert (costs.seconds, costs.peak_memory_mb, costs.gflops, costs.samples) == (1.5, 10.0, 2.0, 100.0)
+    assert costs.samples_of == {"parents[0]": 100.0}
+
+
+def test_a_suite_that_was_never_run_has_a_board(suite):
+    board = build(suite, [])
+    assert [row.status for row in board.sections[0].rows] == ["missing"] * 6
+    assert (board.records, board.data, board.stand_in_for) == (0, {}, None)

@@ -1,0 +1,176 @@
+"""The files of a board. `records.jsonl` is made up; what it must give lies beside it in `golden/`."""
+
+import csv
+import json
+import random
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from bench.leaderboard import as_data, build, claim_lines, write
+from bench.records import Store
+
+HERE = Path(__file__).parent
+ENDINGS = ("md", "csv", "html", "claims.json")
+
+
+@pytest.fixture
+def records():
+    return Store(HERE / "records.jsonl").read()
+
+
+@pytest.fixture
+def claims(make_claim):
+    return (
+        make_claim("gram", "average", says="Gram matrices beat plain averaging"),
+        make_claim("transport (acts)", "ensemble", margin=-0.05, says="Transport comes close to the ensemble"),
+        make_claim("transport (acts)", "transport", paper="Somebody 2020", says="Activations beat weights"),
+        make_claim("laf", "scrub", scenario="class", says="Forgetting without labels is as good | or better"),
+        make_claim("mask", "original", scenario="class", says="Masking forgets"),
+    )
+
+
+@pytest.fixture
+def board(suite_of, claims, records):
+    return build(suite_of(claims), records)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_equal_records_give_equal_bytes(board, tmp_path, ending):
+    """Where a change is meant: copy the file that pytest names into `golden/`."""
+    written = {path.name: path for path in write(board, tmp_path / "results")}
+    assert list(written) == [f"cpu.{e}" for e in ENDINGS]
+    made, golden = written[f"cpu.{ending}"], HERE / "golden" / f"cpu.{ending}"
+    assert made.read_bytes() == golden.read_bytes(), f"{made} is not {golden}"
+
+
+def test_the_order_of_records_does_not_matter(suite_of, claims, records, tmp_path):
+    random.Random(1).shuffle(records)
+    for path in write(build(suite_of(claims), records), tmp_path):
+        assert path.read_bytes() == (HERE / "golden" / path.name).read_bytes()
+
+
+def test_nothing_else_is_left_in_the_folder_and_files_are_replaced(board, tmp_path):
+    (tmp_path / "cpu.md").write_text("old")
+    write(board, tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"cpu.{e}" for e in ENDINGS)
+    assert (tmp_path / "cpu.md").read_text(encoding="utf-8").startswith("# Joining and forgetting\n")
+
+
+def markdown_tables(text):
+    blocks = re.findall(r"(?:^\|.*\|\n)+", text + "\n", flags=re.M)
+    return [[re.split(r"(?<!\\)\|", line)[1:-1] for line in block.splitlines()] for block in blocks]
+
+
+def test_markdown_has_claims_first_and_a_row_for_everything(board, tmp_path):
+    text = write(board, tmp_path)[0].read_text(encoding="utf-8")
+    assert text.index("## Claims") < text.index("## skewed") < text.index("## class")
+    tables = markdown_tables(text)
+    assert all(len({len(row) for row in table}) == 1 for table in tables)
+    assert all(len({len(cell) for cell in column}) == 1 for table in tables for column in zip(*table, strict=True))
+    skewed = tables[1]
+    assert len(skewed) == 2 + 6
+    labels = " ".join(row[1] for row in skewed)
+    for row in board.sections[0].rows:
+        assert f"`{row.label}`" in labels
+    assert "is as good | or better" not in text  # a bar in a sentence does not split a column
+
+
+def test_csv_holds_the_numbers_of_the_board(board, tmp_path):
+    with write(board, tmp_path)[1].open(encoding="utf-8", newline="") as file:
+        lines = {(line["scenario"], line["label"]): line for line in csv.DictReader(file)}
+    for section in board.sections:
+        for row in section.rows:
+            line = lines[section.name, row.label]
+            assert line["status"] == row.status
+            if row.headline:
+                assert float(line["mean"]) == pytest.approx(row.headline.mean, abs=1e-6)
+                assert json.loads(line["params"]) == row.params
+            else:
+                assert (line["mean"], line["rank"]) == ("", "")
+                assert line["reasons"]
+
+
+class Page(HTMLParser):
+    """Collects what a page would load, its ids, and checks that tags close."""
+
+    VOID = ("meta", "line", "circle", "path", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.loads, self.links, self.ids, self.open, self.tags = [], [], set(), [], set()
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        table = dict(attributes)
+        self.loads += [table[a] for a in ("src", "srcset", "data") if a in table]
+        self.links += [table["href"]] if "href" in table else []
+        self.ids |= {table["id"]} if "id" in table else set()
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_page_needs_no_script_and_no_other_host(board, tmp_path):
+    text = write(board, tmp_path)[2].read_text(encoding="utf-8")
+    page = Page(text)
+    assert not page.tags & {"script", "link", "iframe", "img", "object", "embed"}
+    assert page.loads == []
+    assert "@import" not in text
+    assert "url(" not in text
+    assert {link for link in page.links if not link.startswith("#")} == {"https://arxiv.org/abs/2212.09849"}
+    assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_what_others_wrote_is_text_and_not_markup(suite, record, tmp_path):
+    evil = "<script>alert(1)</script> a|b `c` *d*\nnext line"
+    board = build(suite, [record("gram", 0, status="failed", reason=evil)])
+    markdown, _, html, _ = write(board, tmp_path)
+    assert "<script>" not in html.read_text(encoding="utf-8")
+    text = markdown.read_text(encoding="utf-8")
+    assert "<script>" not in text.replace("\\<", "")
+    assert "next line" in text
+    assert "\nnext line" not in text
+
+
+def test_a_stand_in_is_named_loudly_everywhere(suite_of, claims, records, tmp_path):
+    board = build(suite_of(claims, data="cifar10"), records)
+    assert board.stand_in_for == "cifar10"
+    markdown, _, html, verdicts = write(board, tmp_path)
+    warning = "STAND-IN DATA: these numbers were computed on digits, because cifar10 could not be had."
+    assert warning in markdown.read_text(encoding="utf-8").replace("\\", "")
+    assert warning in html.read_text(encoding="utf-8")
+    assert json.loads(verdicts.read_text(encoding="utf-8"))["stand_in_for"] == "cifar10"
+    assert next(iter(claim_lines(board))).startswith(warning)
+
+
+def test_lines_for_a_terminal_are_plain(board):
+    lines = list(claim_lines(board))
+    assert len(lines) == len(board.claims)
+    assert lines[0].startswith("holds     gram-average: gram over average in skewed, accuracy, %: +")
+    assert all(line.isascii() for line in lines)
+    assert "missing" in lines[-1]
+
+
+def test_board_as_data_is_json_with_six_decimals(board):
+    text = json.dumps(as_data(board), allow_nan=False)
+    assert json.loads(text) == as_data(board)
+    assert not re.search(r"\d\.\d{7,}(?!e)", text)
+    assert as_data(board)["claims"][0]["answer"] == "holds"
+
+
+def test_a_board_without_records_can_be_written(suite, tmp_path):
+    for path in write(build(suite, []), tmp_path):
+        assert path.stat().st_size
