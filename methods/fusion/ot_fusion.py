@@ -9,7 +9,7 @@ distance of their incoming weights (`ot-fusion`) or of their pre-activations on 
 Different from the paper and its code (sidak/otfusion), which have neither biases nor norms:
 - biases belong to the incoming weights; norms, and BatchNorm's running statistics, are moved as biases are;
 - all layers that write to one residual stream share one map, from the sum of their costs. In forward order: by
-  weights a layer counts only if its inputs are aligned by then. `residual = "averaged"` is the rule of the code;
+  weights a layer counts only if its inputs are aligned by then. `residual = "averaged"` follows the code instead;
 - the head stays in place (the code's `skip-last-layer`): with skewed classes its units must not be mixed;
 - with more than two parents, all others are aligned to the first, then everything is averaged;
 - Sinkhorn works in the log domain on costs divided by their mean.
