@@ -58,7 +58,7 @@ def test_few_non_members_give_no_rate_at_one_percent():
 
 @pytest.mark.parametrize("members", [[1.0], []])
 def test_too_few_examples_are_refused(members):
-    with pytest.raises(ValueError, match="one number|two examples a side"):
+    with pytest.raises(ValueError, match=r"one number|two examples a side"):
         population_loss_attack(members, [1.0, 2.0], rng())
 
 

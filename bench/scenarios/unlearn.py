@@ -1,0 +1,178 @@
+"""Unlearning: a trained model is to become what training without some of its rows would have given.
+
+The target is not "forget as much as possible" but models retrained on the other rows: *judges*, by other seeds than the
+reference row `retrain`, so that their spread says what is noise. Neither judges nor test rows are seen by any method.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Lt
+from pydantic import model_validator
+from torch import Tensor, nn
+
+from bench.data import select
+from bench.data.spec import Rows
+from bench.errors import SuiteError
+from bench.lab import Bench, Lab
+from bench.metrics.forgetting import average_gap, leave_one_out, mean_reading, tug_of_war
+from bench.models.spec import ModelSpec
+from bench.recipe import Recipe
+from bench.registry import scenario
+from bench.scenarios import Score, Situation
+from bench.scenarios.judging import judge_classifier
+from bench.scenarios.unlearn_judging import JudgedRows, Shown, mean_js, part_rows
+from bench.settings import Settings
+from bench.task import Access, Task
+
+
+class UnlearnTask(Task):
+    """What is given: the recipe of the original; what may be asked for: its weights, and parts of the training rows."""
+
+    model: Annotated[nn.Module, Access("weights")]
+    """The original theta_o, trained on all rows; in eval mode."""
+    student: Annotated[nn.Module, Access("init")]
+    """Untrained, of the same architecture; neither the original's initialisation nor a judge's."""
+    retain_images: Annotated[Tensor, Access("retain", "retain_labels")]
+    """The training images that stay, uint8 [R, C, H, W]."""
+    retain_labels: Annotated[Tensor, Access("retain_labels")]
+    """Their labels, int64 [R]."""
+    forget_images: Annotated[Tensor, Access("forget", "forget_labels")]
+    """The training images to be forgotten, uint8 [F, C, H, W]."""
+    forget_labels: Annotated[Tensor, Access("forget_labels")]
+    """Their labels, int64 [F]."""
+    forget_class: Annotated[int | None, Access("forget_class", "forget_labels")]
+    """The class to be forgotten, without its images unless they are granted too; None if the request is no class."""
+    validation_images: Annotated[Tensor, Access("validation")]
+    """Images never trained on, for methods that select, uint8 [V, C, H, W]; the judge does not use them."""
+    validation_labels: Annotated[Tensor, Access("validation")]
+    """Their labels, int64 [V]."""
+    recipe: Recipe
+    """How the original and the judges were trained: batch size, augmentation, label smoothing, weight decay ..."""
+
+
+@scenario(
+    kind="unlearn",
+    task=UnlearnTask,
+    headline="average_gap",
+    higher_is_better=False,
+    lower="original",
+    upper="retrain",
+    references=("mask-class",),
+)
+class Unlearn(Settings):
+    """A model trained on all rows and a request to forget some: make the model that never saw them.
+
+    A result is a model or predictor of logits [B, num_classes]. Accuracies are of un-augmented images in eval mode.
+    """
+
+    model: str
+    """Suite model that the original, the judges and the untrained student are built and trained like."""
+    request: Literal["class", "random"]
+    """What is to be forgotten: all rows of one class, or a share of every class."""
+    forget_class: Annotated[int, Ge(0)] | None = None
+    """`class`: the class."""
+    share: Annotated[float, Gt(0), Lt(1)] | None = None
+    """`random`: the share; each seed draws its own rows."""
+    judges: Annotated[int, Ge(2)] = 2
+    """Retrained models that give the target and, one against the others, the noise floor."""
+
+    @model_validator(mode="after")
+    def _one_request(self) -> Unlearn:
+        given = {"class": self.forget_class, "random": self.share}
+        needed = {"class": "forget_class", "random": "share"}
+        other = "random" if self.request == "class" else "class"
+        if given[self.request] is None or given[other] is not None:
+            raise ValueError(f"request {self.request!r} takes {needed[self.request]}, and no {needed[other]}")
+        return self
+
+    def forget_rows(self, bench: Bench) -> Rows:
+        """The training rows to be forgotten."""
+        if self.forget_class is not None:
+            return Rows(kind="classes", classes=(self.forget_class,))
+        assert self.share is not None
+        return Rows(kind="random", share=self.share, seed=bench.seed)
+
+    def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
+        """The original, trained on all rows, and the judges, trained without the forgotten ones.
+
+        Raises:
+            SuiteError: an unknown model or class, or a model that cannot be retrained as it brings weights of its own.
+        """
+        if self.forget_class is not None and self.forget_class >= bench.num_classes:
+            raise SuiteError(
+                f"forget_class = {self.forget_class}: the data set has {bench.num_classes} classes, from 0"
+            )
+        original = bench.spec(self.model, "original")
+        if original.weights is not None:
+            raise SuiteError(
+                f"model {self.model!r} has weights of its own: judges cannot be retrained; name a trained one"
+            )
+        rows = Rows(kind="without", minus=self.forget_rows(bench))
+        judges = [bench.spec(self.model, f"judge-{i}", rows=rows) for i in range(self.judges)]
+        return {"original": original} | {spec.role: spec for spec in judges}
+
+    def prepare(self, lab: Lab) -> Situation:
+        """Load original and judges, part the training rows, and part the test rows between scores and attacks."""
+        specs = self.zoo(lab.bench)
+        original = lab.model(specs["original"])
+        train, validation = lab.dataset.train, lab.dataset.validation
+        forget = select(self.forget_rows(lab.bench), train.labels)
+        retain = select(specs["judge-0"].rows, train.labels)
+        providers: dict[str, Callable[[], Any]] = {
+            "model": lambda: copy.deepcopy(original),
+            "student": lambda: lab.fresh(self.model, "student"),
+            "retain_images": lambda: train.images[retain],
+            "retain_labels": lambda: train.labels[retain],
+            "forget_images": lambda: train.images[forget],
+            "forget_labels": lambda: train.labels[forget],
+            "forget_class": lambda: self.forget_class,
+            "validation_images": lambda: validation.images.clone(),
+            "validation_labels": lambda: validation.labels.clone(),
+            "recipe": lambda: specs["original"].recipe,
+        }
+        judges = [lab.model(spec) for role, spec in specs.items() if role.startswith("judge-")]
+        generator = lab.generator("unlearn", "test rows")
+        return Situation(
+            providers, {"judges": judges, "rows": part_rows(lab.dataset, retain, forget, self.forget_class, generator)}
+        )
+
+    def score(self, situation: Situation, result: object, lab: Lab) -> Score:
+        """Gaps to the judges, accuracies, attacks, and the distance of predictions.
+
+        `average_gap` is the mean absolute difference, as a fraction of 1, from the judges' mean in retain, forget and
+        test accuracy and in `mia_auc`; `floor_gap` is that of a judge from the other judges: smaller differences are
+        noise. `mia_auc` stands where SalUn has MIA-efficacy, because it looks inside the forgotten classes: an
+        efficacy of 1 is free for who masks the class. Every metric but accuracy, nll and ece is to be read beside
+        the value of `retrain`.
+
+        Raises:
+            BadResult: the result cannot be judged.
+        """
+        rows: JudgedRows = situation.judge["rows"]
+        num_classes, seed = lab.bench.num_classes, lab.bench.seed
+        shown = Shown.of(result, rows, num_classes)
+        judges = [Shown.of(judge, rows, num_classes) for judge in situation.judge["judges"]]
+        attacks = shown.attacks(seed)
+        reading, readings = shown.reading(attacks), [judge.reading(judge.attacks(seed)) for judge in judges]
+        target = mean_reading(readings)
+        metrics, correct = judge_classifier(shown.logits["test"], rows.parts["test"])
+        metrics |= {
+            "average_gap": average_gap(reading, target),
+            "floor_gap": leave_one_out(readings, average_gap),
+            "tug_of_war": tug_of_war(reading, target),
+            "retain_accuracy": reading["retain"],
+            "forget_accuracy": reading["forget"],
+            "test_accuracy": reading["test"],
+            "js_to_retrain": mean_js((shown, judge) for judge in judges),
+            "floor_js": mean_js(itertools.combinations(judges, 2)),
+            "attack_rows": float(rows.comparable.sum()),
+        }
+        metrics |= attacks
+        if rows.held_class is not None:
+            metrics["test_forget_accuracy"] = float(shown.correct("attack")[rows.comparable].mean())
+        return Score(metrics, {"test": correct, "retain": shown.correct("retain"), "forget": shown.correct("forget")})

@@ -1,0 +1,122 @@
+"""What the judge of unlearning looks at: rows parted between scores and attacks, and what one model shows on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.data.spec import Dataset, Split
+from bench.lab import seed_of
+from bench.metrics.forgetting import jensen_shannon
+from bench.metrics.membership import efficacy, population_loss_attack
+from bench.scenarios.judging import logits
+
+
+@dataclass(frozen=True)
+class JudgedRows:
+    """The rows that scoring looks at. No two parts share one.
+
+    `retain` and `forget` are the training rows. Of the test rows, `attack` are non-members for membership attacks and
+    `test` give the scores: half of every class each. A class that is forgotten as a whole goes to `attack` as a whole,
+    for it has no part in the scores.
+    """
+
+    parts: Mapping[str, Split]
+    """retain, forget, test, attack."""
+    comparable: np.ndarray
+    """bool [rows of attack]: of the forgotten rows' classes, to be compared with them."""
+    held_class: int | None
+    """The class that is forgotten as a whole."""
+
+
+def part_rows(
+    dataset: Dataset, retain: Tensor, forget: Tensor, held_class: int | None, generator: torch.Generator
+) -> JudgedRows:
+    """Part the test rows, class by class, between attacks and scores.
+
+    Args:
+        dataset: with its training and test splits.
+        retain: int64 [R], rows of the training split.
+        forget: int64 [F], the others.
+        held_class: the class forgotten as a whole, if one is.
+        generator: draws the parting.
+    """
+    train, test = dataset.train, dataset.test
+    order = torch.randperm(len(test), generator=generator)
+    attack, scored = [], []
+    for label in test.labels.unique().tolist():
+        members = order[test.labels[order] == label]
+        half = len(members) if label == held_class else len(members) // 2
+        attack.append(members[:half])
+        scored.append(members[half:])
+    parts = {
+        "retain": _take(train, retain),
+        "forget": _take(train, forget),
+        "test": _take(test, torch.cat(scored).sort().values),
+        "attack": _take(test, torch.cat(attack).sort().values),
+    }
+    comparable = torch.isin(parts["attack"].labels, parts["forget"].labels.unique())
+    return JudgedRows(parts, comparable.numpy(), held_class)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one model shows on the judged rows."""
+
+    rows: JudgedRows
+    logits: Mapping[str, Tensor]
+    """Part -> [N, C]."""
+
+    @classmethod
+    def of(cls, model: object, rows: JudgedRows, num_classes: int) -> Shown:
+        """Ask a model or predictor. Raises BadResult where it gives no logits."""
+        return cls(rows, {part: logits(model, split.images, num_classes) for part, split in rows.parts.items()})  # type: ignore[arg-type]
+
+    def correct(self, part: str) -> np.ndarray:
+        """bool [N]: which rows of a part the model gets right."""
+        return (self.logits[part].argmax(1) == self.rows.parts[part].labels.cpu()).numpy()
+
+    def losses(self, part: str) -> np.ndarray:
+        """Cross-entropy [N] in nats, in double precision: an attack ranks confident rows by their last digits."""
+        labels = self.rows.parts[part].labels.cpu()
+        return nn.functional.cross_entropy(self.logits[part].double(), labels, reduction="none").numpy()
+
+    def attacks(self, seed: int) -> dict[str, float]:
+        """Membership attacks on the forgotten rows; the same draws for every model of a seed.
+
+        `mia_auc`, `mia_accuracy`, `mia_tpr_at_1pct_fpr`: forgotten rows against unseen rows of their classes.
+        `mia_efficacy`: as published, without the class that is forgotten as a whole.
+        """
+        generator = np.random.default_rng(seed_of("unlearn", "attack", seed))
+        forgotten, retained, unseen = (self.losses(part) for part in ("forget", "retain", "attack"))
+        comparable = self.rows.comparable
+        found = population_loss_attack(forgotten, unseen[comparable], generator)
+        others = unseen if self.rows.held_class is None else unseen[~comparable]
+        members = generator.permutation(retained)[: len(others)]
+        values = {
+            "mia_auc": found.auc,
+            "mia_accuracy": found.accuracy,
+            "mia_efficacy": efficacy(np.exp(-forgotten), np.exp(-members), np.exp(-others)),
+        }
+        if found.tpr_at_1pct_fpr is not None:
+            values["mia_tpr_at_1pct_fpr"] = found.tpr_at_1pct_fpr
+        return values
+
+    def reading(self, attacks: Mapping[str, float]) -> dict[str, float]:
+        """The four numbers that are compared with the judges': three accuracies and `mia_auc`."""
+        accuracies = {part: float(self.correct(part).mean()) for part in ("retain", "forget", "test")}
+        return accuracies | {"mia": attacks["mia_auc"]}
+
+
+def mean_js(pairs: Iterable[tuple[Shown, Shown]]) -> float:
+    """Jensen-Shannon divergence in nats of two models' predictions on the forgotten rows, the mean over pairs."""
+    softmax = [[shown.logits["forget"].double().softmax(1).numpy() for shown in pair] for pair in pairs]
+    return sum(jensen_shannon(p, q) for p, q in softmax) / len(softmax)
+
+
+def _take(split: Split, rows: Tensor) -> Split:
+    return Split(split.images[rows], split.labels[rows])

@@ -1,0 +1,45 @@
+"""Batches of a small set of images for loops that go over two sets at once, which `bench.models.train.fit` does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from bench.device import as_input
+from bench.models.augment import Augmentation, augment
+
+
+def epoch(
+    images: Tensor, batch_size: int, augmentation: Augmentation, generator: torch.Generator, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every image once, in a new order: (x float [B, C, H, W] in [0, 1], index int64 [B] of their rows), on the device.
+
+    Batches are as equal as can be, none larger than `batch_size`: a last batch of two images would be a step as large
+    as any other, on hardly any data.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        batch_size: at most.
+        augmentation: as in a recipe.
+        generator: on the CPU; order and augmentation are drawn from it.
+        device: where the batches go.
+    """
+    order = torch.randperm(len(images), generator=generator)
+    pictures = augment(images[order], augmentation, generator)
+    for rows in torch.arange(len(images)).tensor_split(number_of_batches(len(images), batch_size)):
+        yield as_input(pictures[rows].to(device)), order[rows].to(device)
+
+
+def endless(
+    images: Tensor, batch_size: int, augmentation: Augmentation, generator: torch.Generator, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """`epoch` after `epoch`."""
+    while True:
+        yield from epoch(images, batch_size, augmentation, generator, device)
+
+
+def number_of_batches(images: int, batch_size: int) -> int:
+    """Batches of one epoch."""
+    return -(-images // batch_size)
