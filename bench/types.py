@@ -14,3 +14,5 @@ Weight = Annotated[float, Ge(0)]
 """The weight of a loss term; zero leaves the term out."""
 Fraction = Annotated[float, Ge(0), Le(1)]
 """A share between nothing and all."""
+Share = Annotated[float, Gt(0), Le(1)]
+"""A share that is not nothing."""

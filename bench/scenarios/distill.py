@@ -1,0 +1,111 @@
+"""Distillation with data: a teacher that saw everything, and a student that sees some of it."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from torch import Tensor, nn
+
+from bench.lab import Bench, Lab
+from bench.models.spec import ModelSpec
+from bench.recipe import Recipe
+from bench.registry import scenario
+from bench.scenarios import Score, Situation
+from bench.scenarios.judging import agreement, judge_classifier, logits
+from bench.settings import Settings
+from bench.task import Access, BlackBox, Task
+from bench.types import Share
+
+if TYPE_CHECKING:
+    from bench.data.spec import Split
+
+
+class DistillTask(Task):
+    """What is given: an untrained student and its recipe; what may be asked for: the teacher, images, labels."""
+
+    teacher: Annotated[nn.Module, Access("weights")]
+    """In eval mode, its parameters not requiring gradients."""
+    teacher_outputs: Annotated[BlackBox, Access("outputs")]
+    """The same teacher, closed: logits [B, C] of images [B, channels, H, W] in [0, 1], without gradient."""
+    student: nn.Module
+    """Untrained, and the same for every method of a seed."""
+    images: Annotated[Tensor, Access("unlabeled", "labels")]
+    """The student's share of the training images, uint8 [N, channels, H, W]."""
+    labels: Annotated[Tensor, Access("labels")]
+    """Their labels, int64 [N]."""
+    recipe: Recipe
+    """How long and how the student is trained: the same for every row of a board."""
+
+
+@scenario(kind="distill", task=DistillTask, lower="scratch", upper="teacher")
+class Distill(Settings):
+    """A trained teacher and some of its data: train a smaller student that does better than on the labels alone."""
+
+    tiny: ClassVar[dict[str, object]] = {"teacher": "wide", "student": "net", "fraction": 0.5}
+
+    teacher: str
+    """Suite model that is trained on all training images."""
+    student: str
+    """Suite model that the student is built like."""
+    fraction: Share = 1.0
+    """Share of every class's training images that the student sees; each seed draws its own. What the teacher has
+    seen beyond them is knowledge that the student cannot have from its data."""
+    recipe: Recipe | None = None
+    """The student's recipe; its model's, else the suite's, if unset."""
+
+    def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
+        """The teacher. A student that the suite does not have is refused here."""
+        student_recipe(bench, self.student)
+        return {"teacher": bench.spec(self.teacher, "teacher")}
+
+    def prepare(self, lab: Lab) -> Situation:
+        """Load the teacher and draw the student's images."""
+        from bench.data import select
+        from bench.data.spec import Rows
+
+        teacher = lab.model(self.zoo(lab.bench)["teacher"]).requires_grad_(False)
+        train = lab.dataset.train
+        rows = select(Rows(kind="random", share=self.fraction, seed=lab.bench.seed), train.labels)
+        providers = {
+            "teacher": lambda: copy.deepcopy(teacher),
+            "teacher_outputs": lambda: BlackBox(copy.deepcopy(teacher)),
+            "student": lambda: lab.fresh(self.student, "student"),
+            "images": lambda: train.images[rows],
+            "labels": lambda: train.labels[rows],
+            "recipe": lambda: self.recipe or student_recipe(lab.bench, self.student),
+        }
+        return Situation(providers, {"teacher": teacher, "test": lab.dataset.test})
+
+    def score(self, situation: Situation, result: object, lab: Lab) -> Score:
+        """Accuracy, nll, ece, agreement with the teacher, the teacher's accuracy, size."""
+        return judge_student(result, situation.judge["teacher"], situation.judge["test"], lab.bench.num_classes)
+
+
+def student_recipe(bench: Bench, student: str) -> Recipe:
+    """The recipe that a suite gives for a student: its model's, else its own. Raises SuiteError for an unknown name."""
+    return bench.spec(student, "student").recipe
+
+
+def judge_student(result: object, teacher: nn.Module, test: Split, num_classes: int) -> Score:
+    """Score a returned student (a model or predictor) beside its teacher.
+
+    Metrics: accuracy, nll, ece, `agreement` (share of test images on which both choose one class), `teacher_kl` (mean
+    KL(p_teacher || p_student) in nats), `teacher_accuracy`, and for a module `parameters`, the number of its weights.
+
+    Raises:
+        BadResult: it cannot be judged.
+    """
+    z = logits(result, test.images, num_classes)  # type: ignore[arg-type]  # it checks for itself what it was given
+    z_teacher = logits(teacher, test.images, num_classes)
+    metrics, correct = judge_classifier(z, test)
+    metrics["agreement"] = agreement(z, z_teacher)
+    metrics["teacher_kl"] = float(
+        nn.functional.kl_div(
+            z.double().log_softmax(1), z_teacher.double().log_softmax(1), reduction="batchmean", log_target=True
+        )
+    )
+    metrics["teacher_accuracy"] = float((z_teacher.argmax(1) == test.labels.cpu()).double().mean())
+    if isinstance(result, nn.Module):
+        metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
+    return Score(metrics, {"test": correct})
