@@ -29,7 +29,7 @@ class Report(Protocol):
     def tick(self, in_flight: Mapping[str, str], told: Mapping[str, tuple[int, int]]) -> None:
         """Four times a second: what is being computed, by key, and the steps of each that told any."""
 
-    def trained(self, key: str, spec: ModelSpec) -> None:
+    def trained(self, spec: ModelSpec) -> None:
         """A standard model is in the zoo."""
 
     def reused(self, cell: Cell) -> None:
@@ -53,7 +53,7 @@ class Silent:
 
     def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store) -> None: ...
     def tick(self, in_flight: Mapping[str, str], told: Mapping[str, tuple[int, int]]) -> None: ...
-    def trained(self, key: str, spec: ModelSpec) -> None: ...
+    def trained(self, spec: ModelSpec) -> None: ...
     def reused(self, cell: Cell) -> None: ...
     def finished(self, cell: Cell, record: Record) -> None: ...
     def warn(self, message: str) -> None: ...
@@ -140,10 +140,9 @@ class Terminal:
         seconds = (sum(known) + unknown * sum(known) / len(known)) / self.jobs
         return f"about {span(seconds)} left"
 
-    def trained(self, key: str, spec: ModelSpec) -> None:
+    def trained(self, spec: ModelSpec) -> None:
         """One line."""
-        seconds = time.monotonic() - self.started.get(key, time.monotonic())
-        self.console.print(f"  zoo   {spec.describe()}  {seconds:.1f} s", highlight=False, markup=False)
+        self.console.print(f"  zoo   {spec.describe()} is trained", highlight=False, markup=False)
 
     def reused(self, cell: Cell) -> None:
         """One line."""

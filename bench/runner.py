@@ -269,7 +269,7 @@ class _Run:
             if error is not None:
                 self._give_up(item, f"standard model {spec.describe()}: {unpack_failure(error, ZOO_SECONDS)}")
             else:
-                self.report.trained(item, spec)
+                self.report.trained(spec)
             return
         if error is not None:
             record = self._failure(item, unpack_failure(error, item.scenario.max_seconds))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.lab import seed_of
 from bench.leaderboard.board import Difference, Estimate
-from bench.leaderboard.measures import example_set
+from bench.leaderboard.measures import example_set, higher_is_better
 from bench.metrics.rank_resampling import RankShares, resampled_ranks
 from bench.metrics.resampling import bootstrap_difference, bootstrap_score, t_difference, t_score
 from bench.records import Record
@@ -71,14 +71,15 @@ def difference(better: Seeds, worse: Seeds, metric: str, higher_is_better: bool)
 def gap_closed(row: Seeds, lower: Seeds, upper: Seeds, metric: str, least: float = 0.01) -> float | None:
     """(row - lower) / (upper - lower) of the means over the seeds that all three have.
 
-    None where they have none in common, or where upper and lower differ by less than `least`.
+    None where they have none in common, or where upper is not better than lower by at least `least`.
     """
     rows = (row, lower, upper)
     seeds = [s for s in row if all(s in r and metric in r[s].metrics for r in rows)]
     if not seeds:
         return None
     score, low, high = (float(_values(r, seeds, metric).mean()) for r in rows)
-    return (score - low) / (high - low) if abs(high - low) >= least else None
+    gap = high - low if higher_is_better(metric) else low - high
+    return (score - low) / (high - low) if gap >= least else None
 
 
 def rank_shares(rows: Sequence[Seeds], seeds: Sequence[int], metric: str, higher_is_better: bool) -> RankShares | None:

@@ -133,5 +133,5 @@ def test_a_method_of_ten_lines_in_one_file_gets_its_row(command, write_suite, tm
     suite = write_suite(methods=["my-guess"])
     done = command("run", suite, "--profile", "smoke", "--plugin", plugin)
     assert done.returncode == 0, done.stderr
-    assert "my-guess" in (tmp_path / "results" / "toysuite" / "smoke.leaderboard.md").read_text()
+    assert "my-guess" in (tmp_path / "results" / "toysuite" / "smoke.md").read_text()
     assert command("test", "my-guess", "--plugin", plugin).returncode == 0

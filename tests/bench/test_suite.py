@@ -85,7 +85,7 @@ methods = METHODS
             r"claim 'means' names row 'toy-nearest' of hand; did you",
         ),
         ('scenario = "hand"', 'scenario = "hands"', r"claim 'means' names scenario 'hands'; did you mean 'hand'"),
-        ('says = "A', 'saiz = "A', r"\[claims #1\] unknown key 'saiz'; did you mean 'says'"),
+        ('says = "A', 'sayz = "A', r"\[claims #1\] unknown key 'sayz'; did you mean 'says'"),
         ("[profiles.smoke]", "[profiles.smok]", r"no profile 'smoke'; did you mean 'smok'"),
         ("[profiles.smoke]", '[profiles.smoke]\nextends = "cpu"', r"extends = 'cpu'"),
         (

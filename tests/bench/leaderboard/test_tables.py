@@ -159,3 +159,8 @@ def test_a_suite_that_was_never_run_has_a_board(suite):
     board = build(suite, [])
     assert [row.status for row in board.sections[0].rows] == ["missing"] * 6
     assert (board.records, board.data, board.stand_in_for) == (0, {}, None)
+
+
+def test_there_is_no_gap_where_the_upper_reference_is_the_worse(suite, record):
+    records = [record("average", 0, 60), record("ensemble", 0, 40), record("gram", 0, 50)]
+    assert all(row.gap_closed is None for row in skewed(suite, records).rows)
