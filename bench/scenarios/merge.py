@@ -101,7 +101,7 @@ class Merge(Settings):
     """Number of the task that is held out; there is no expert for it but the upper reference."""
     shots: Count = 16
     """Labelled training images a class, of the tasks that count."""
-    sample: Count = 512
+    sample: Count = 256
     """Training images a task that statistics, unlabelled access and recalibration use."""
     tune: Recipe = Recipe(epochs=20, batch_size=32, optimizer="adamw", peak_lr=1e-3, weight_decay=0.0, augment="none")
     """How a method trains on the labelled images."""

@@ -81,20 +81,23 @@ class Spectrum:
 
 
 def tune_spectra(task: MergeTask, merged: nn.Module, change: TaskVector, top_n: float, lr: float) -> nn.Module:
-    """Stage 2: train the leading singular values of every merged task matrix; returns the merged model with them."""
+    """Stage 2: train the leading singular values of every merged task matrix; returns the merged model with them.
+
+    The network stays in eval mode: running statistics are no matrices and stay as they are.
+    """
     weights = dict(merged.named_parameters())
     spectra = {
         name: Spectrum(weights[name], delta, share(top_n, delta.flatten(1)))
         for name, delta in change.items()
         if as_matrix(delta) is not None
     }
-    backbone = copy.deepcopy(merged).requires_grad_(False)
+    backbone = copy.deepcopy(merged).requires_grad_(False).eval()
     backbone.head = nn.Identity()  # so that calling it gives features
 
     def features(x: Tensor) -> Tensor:
         return functional_call(backbone, {name: s.weight() for name, s in spectra.items()}, (x,))
 
-    tune(task, backbone, features, [s.leading for s in spectra.values()], lr=lr)
+    tune(task, nn.ParameterList([s.leading for s in spectra.values()]), features, lr=lr)
     with torch.no_grad():
         for name, spectrum in spectra.items():
             weights[name].copy_(spectrum.weight())

@@ -28,6 +28,6 @@ def experts(task: MergeTask) -> Sequence[nn.Module]:
 def few_shot(task: MergeTask) -> nn.Module:
     """The initialisation fine-tuned on the labelled images alone: what they are worth without the experts."""
     model = copy.deepcopy(task.init)
-    backbone = [p for name, p in model.named_parameters() if not name.startswith("head.")]
-    tune(task, model, model.features, backbone)
+    model.head.requires_grad_(False)
+    tune(task, model, model.features)
     return model

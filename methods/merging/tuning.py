@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,6 @@ def tune(
     task: MergeTask,
     model: nn.Module,
     features: Callable[[Tensor], Tensor],
-    parameters: Iterable[nn.Parameter],
     *,
     lr: float | None = None,
 ) -> None:
@@ -23,9 +22,8 @@ def tune(
 
     Args:
         task: its images, labels, heads, recipe and generator are used.
-        model: the network behind `features`; placed on the device.
-        features: pixels [B, C, H, W] -> features [B, d], of the weights that are trained.
-        parameters: what is trained; nothing else changes but running statistics.
+        model: holds what is trained, every parameter of it that requires a gradient.
+        features: pixels [B, C, H, W] -> features [B, d], a function of those parameters.
         lr: peak learning rate in place of the recipe's.
     """
     owner = torch.cat([torch.full((len(y),), t) for t, y in enumerate(task.labels)]).to(task.device)
@@ -48,6 +46,5 @@ def tune(
         generator=task.generator,
         device=task.compute,
         loss=loss,
-        parameters=parameters,
         progress=task.progress,
     )
