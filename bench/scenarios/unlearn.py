@@ -28,6 +28,7 @@ from bench.scenarios.judging import judge_classifier
 from bench.scenarios.unlearn_judging import JudgedRows, Shown, mean_js, part_rows
 from bench.settings import Settings
 from bench.task import Access, Task
+from bench.types import Share
 
 
 class UnlearnTask(Task):
@@ -78,6 +79,9 @@ class Unlearn(Settings):
     """`class`: the class."""
     share: Annotated[float, Gt(0), Lt(1)] | None = None
     """`random`: the share; each seed draws its own rows."""
+    fraction: Share = 1.0
+    """Share of every class's training rows that there are at all; each seed draws its own. On fewer rows a network
+    memorises more, and there is more to forget."""
     judges: Annotated[int, Ge(2)] = 2
     """Retrained models that give the target and, one against the others, the noise floor."""
 
@@ -90,12 +94,20 @@ class Unlearn(Settings):
             raise ValueError(f"request {self.request!r} takes {needed[self.request]}, and no {needed[other]}")
         return self
 
+    def all_rows(self, bench: Bench) -> Rows:
+        """The rows that the original is trained on."""
+        return Rows() if self.fraction == 1 else Rows(kind="random", share=self.fraction, seed=bench.seed)
+
     def forget_rows(self, bench: Bench) -> Rows:
-        """The training rows to be forgotten."""
+        """Those of them that are to be forgotten."""
         if self.forget_class is not None:
-            return Rows(kind="classes", classes=(self.forget_class,))
+            return Rows(kind="classes", classes=(self.forget_class,), of=self.all_rows(bench))
         assert self.share is not None
-        return Rows(kind="random", share=self.share, seed=bench.seed)
+        return Rows(kind="random", share=self.share, seed=bench.seed, of=self.all_rows(bench))
+
+    def retain_rows(self, bench: Bench) -> Rows:
+        """The others."""
+        return Rows(kind="without", of=self.all_rows(bench), minus=self.forget_rows(bench))
 
     def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
         """The original, trained on all rows, and the judges, trained without the forgotten ones.
@@ -107,13 +119,12 @@ class Unlearn(Settings):
             raise SuiteError(
                 f"forget_class = {self.forget_class}: the data set has {bench.num_classes} classes, from 0"
             )
-        original = bench.spec(self.model, "original")
+        original = bench.spec(self.model, "original", rows=self.all_rows(bench))
         if original.weights is not None:
             raise SuiteError(
                 f"model {self.model!r} has weights of its own: judges cannot be retrained; name a trained one"
             )
-        rows = Rows(kind="without", minus=self.forget_rows(bench))
-        judges = [bench.spec(self.model, f"judge-{i}", rows=rows) for i in range(self.judges)]
+        judges = [bench.spec(self.model, f"judge-{i}", rows=self.retain_rows(bench)) for i in range(self.judges)]
         return {"original": original} | {spec.role: spec for spec in judges}
 
     def prepare(self, lab: Lab) -> Situation:
@@ -122,7 +133,7 @@ class Unlearn(Settings):
         original = lab.model(specs["original"])
         train, validation = lab.dataset.train, lab.dataset.validation
         forget = select(self.forget_rows(lab.bench), train.labels)
-        retain = select(specs["judge-0"].rows, train.labels)
+        retain = select(self.retain_rows(lab.bench), train.labels)
         providers: dict[str, Callable[[], Any]] = {
             "model": lambda: copy.deepcopy(original),
             "student": lambda: lab.fresh(self.model, "student"),

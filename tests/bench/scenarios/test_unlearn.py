@@ -84,6 +84,17 @@ def test_judges_are_trained_on_the_other_rows_by_other_draws(settings, lab):
     assert len({lab.zoo.key(spec) for spec in specs.values()}) == 4
 
 
+@REQUESTS
+def test_a_fraction_is_all_there_is(settings, lab):
+    half = settings.model_copy(update={"fraction": 0.5})
+    labels = lab.dataset.train.labels
+    rows = {role: set(select(spec.rows, labels).tolist()) for role, spec in half.zoo(lab.bench).items()}
+    assert len(rows["original"]) == pytest.approx(len(labels) / 2, abs=10)  # each class is rounded
+    forgotten = set(select(half.forget_rows(lab.bench), labels).tolist())
+    assert forgotten < rows["original"]
+    assert rows["judge-0"] == rows["judge-1"] == rows["original"] - forgotten
+
+
 def test_requests_share_the_original(lab):
     assert CLASS.zoo(lab.bench)["original"] == RANDOM.zoo(lab.bench)["original"]
 
