@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 
 from bench import Skip
-from bench.models.permutation import PermutationSpec
+from bench.models.permutation import Axis, PermutationSpec
 
 Signature = frozenset[tuple[str, tuple[bool, ...]]]
 """What a block consists of: names inside it (numbers as #), and which of their axes have a permutation group."""
+
+Blocks = dict[str, dict[int, Signature]]
+"""Container -> number of a block in it -> what the block consists of."""
 
 
 def matching_names(student: PermutationSpec, teacher: PermutationSpec) -> dict[str, str]:
@@ -29,12 +32,12 @@ def matching_names(student: PermutationSpec, teacher: PermutationSpec) -> dict[s
             here, there = ".".join(name.split(".")[:depth]), ".".join(parts)
             parts.append(_block(here, int(part), own, there, other) if part.isdigit() else part)
         found[name] = ".".join(parts)
-        if found[name] not in teacher.axes:
-            raise Skip(f"the teacher has no tensor {found[name]!r} for the student's {name!r}: another architecture")
+        if _grouped(teacher.axes.get(found[name], ())) != _grouped(student.axes[name]):
+            raise Skip(f"the teacher has no tensor {found[name]!r} like the student's {name!r}: another architecture")
     return found
 
 
-def _block(here: str, index: int, own: dict, there: str, other: dict) -> str:
+def _block(here: str, index: int, own: Blocks, there: str, other: Blocks) -> str:
     """Name of the teacher's block, inside `there`, for block `index` of the student's `here`."""
     blocks, candidates = own[here], other.get(there, {})
     position = sorted(blocks).index(index)
@@ -45,13 +48,16 @@ def _block(here: str, index: int, own: dict, there: str, other: dict) -> str:
     return str(sorted(candidates)[min(alike, key=lambda i: abs(i - wanted))])
 
 
-def _blocks(spec: PermutationSpec) -> dict[str, dict[int, Signature]]:
-    """Container -> number of a block -> what it consists of."""
+def _blocks(spec: PermutationSpec) -> Blocks:
     inside: dict[str, dict[int, set]] = defaultdict(lambda: defaultdict(set))
     for name, axes in spec.axes.items():
         parts = name.split(".")
         for depth, part in enumerate(parts):
             if part.isdigit():
                 rest = ".".join("#" if p.isdigit() else p for p in parts[depth + 1 :])
-                inside[".".join(parts[:depth])][int(part)].add((rest, tuple(axis is not None for axis in axes)))
+                inside[".".join(parts[:depth])][int(part)].add((rest, _grouped(axes)))
     return {container: {i: frozenset(rest) for i, rest in blocks.items()} for container, blocks in inside.items()}
+
+
+def _grouped(axes: tuple[Axis | None, ...]) -> tuple[bool, ...]:
+    return tuple(axis is not None for axis in axes)

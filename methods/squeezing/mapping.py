@@ -109,33 +109,30 @@ def attach(
     Returns:
         All that is to be trained: matrices, gates, and what the student keeps of its own.
     """
-    device = next(student.parameters()).device
-    values = teacher.state_dict()
-    parameters = dict(student.named_parameters())
-    written: dict[str, nn.Parameter] = {}
+    values, parameters = teacher.state_dict(), dict(student.named_parameters())
+    writing: dict[str, nn.Parameter] = {}  # a layer's L, which its bias shares
     trained: list[nn.Parameter] = []
     for pair in sorted(pairs(student, teacher), key=lambda pair: pair.name.endswith("bias")):
-        owner, _, entry = pair.name.rpartition(".")
-        own = parameters.get(pair.name)
-        if own is None:
+        if pair.name not in parameters:  # a running statistic
             continue
+        own, source = parameters[pair.name], values[pair.source]
         if not is_mapped(student, pair):
             trained.append(own)
             continue
-        maps = {}
-        for axis, group in enumerate(pair.axes):
-            if group is None:
-                continue
-            shared = written.get(owner) if entry == "bias" else None
-            matrix = make_map(pair, axis, own.shape[axis], values[pair.source].shape[axis])
-            maps[axis] = nn.Parameter(matrix.to(device)) if shared is None else shared
+        owner, _, entry = pair.name.rpartition(".")
+        maps: dict[int, nn.Parameter] = {}
+        for axis, (s, t) in enumerate(zip(own.shape, source.shape, strict=True)):
+            if axis == 0 and entry == "bias" and owner in writing:
+                maps[0] = writing[owner]
+            elif pair.axes[axis] is not None:
+                maps[axis] = nn.Parameter(make_map(pair, axis, s, t).to(own.device))
+                trained.append(maps[axis])
         if 0 in maps:
-            written[owner] = maps[0]
+            writing[owner] = maps[0]
         gate = None if make_gate is None else nn.Parameter(make_gate(own.detach()))
-        own.requires_grad_(make_gate is not None)
-        link = LinearMap(values[pair.source], maps, gate)
-        parametrize.register_parametrization(student.get_submodule(owner), entry, link)
-        trained += [p for p in (*link.parameters(), own) if p.requires_grad and all(p is not q for q in trained)]
+        own.requires_grad_(gate is not None)
+        trained += [] if gate is None else [gate, own]
+        parametrize.register_parametrization(student.get_submodule(owner), entry, LinearMap(source, maps, gate))
     return trained
 
 
@@ -147,19 +144,23 @@ def is_mapped(model: nn.Module, pair: Pair) -> bool:
     return not norm and any(group is not None for group in pair.axes)
 
 
-def links(model: nn.Module) -> Iterator[tuple[nn.Module, str, LinearMap]]:
-    """(module, tensor's name in it, map) of every mapped tensor."""
-    for module in list(model.modules()):
+def links(model: nn.Module) -> Iterator[tuple[str, LinearMap]]:
+    """(name, map) of every mapped tensor."""
+    for owner, module in model.named_modules():
         if parametrize.is_parametrized(module):
-            for entry, chain in list(module.parametrizations.items()):  # type: ignore[union-attr, operator]
-                yield module, entry, chain[0]
+            for entry, chain in module.parametrizations.items():
+                yield f"{owner}.{entry}" if owner else entry, chain[0]
 
 
-def fold(model: nn.Module) -> None:
-    """Compute every mapped tensor once and drop maps, gates and teacher: a plain network remains, in place."""
-    for module, entry, _ in links(model):
-        parametrize.remove_parametrizations(module, entry, leave_parametrized=True)
-    model.requires_grad_(True)
+@torch.no_grad()
+def fold(mapped: nn.Module, plain: nn.Module) -> None:
+    """Fill a plain network, a copy from before `attach`, with what the mapped one has come to; it ends in eval mode."""
+    values = mapped.state_dict()
+    for name, _ in links(mapped):
+        owner, _, entry = name.rpartition(".")
+        values[name] = getattr(mapped.get_submodule(owner), entry)
+    plain.load_state_dict({name: values[name] for name in plain.state_dict()})
+    plain.eval()
 
 
 def _shapes(model: nn.Module) -> dict[str, torch.Size]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -20,18 +22,22 @@ def train_maps(
     kd_weight: float,
     temperature: float,
 ) -> nn.Module:
-    """The model after training its maps by the task's recipe: plain, of its own shape.
+    """Train maps into the shape of a model by the task's recipe.
 
     Weight decay is off: it would pull L and R, and not their product, towards zero.
 
     Args:
         task: gives teacher, images, labels and recipe.
-        model: of the student's shape; changed in place.
+        model: of the student's shape. It is the network that is trained, and is left in pieces.
         make_map: initial matrices.
         make_gate: initial gates; without it the model's own mapped tensors are dropped.
         kd_weight: share of the softened outputs of the teacher in the loss; with 0 the teacher is not asked.
         temperature: of the softening.
+
+    Returns:
+        A plain network, the maps folded into its weights.
     """
+    plain = copy.deepcopy(model)
     trained = attach(model, task.teacher, make_map, make_gate)
     recipe = task.recipe.model_copy(update={"weight_decay": 0.0})
     objective = soft_and_hard_labels(task.teacher, recipe, 1 - kd_weight, temperature)
@@ -51,5 +57,5 @@ def train_maps(
         parameters=trained,
         progress=task.progress,
     )
-    fold(model)
-    return model
+    fold(model, plain)
+    return plain

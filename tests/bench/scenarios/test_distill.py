@@ -1,0 +1,152 @@
+"""The distillation scenario: who sees which images, what each access opens, and how a student is judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from bench.conformance import VARIANTS, made_up
+from bench.data.spec import DataSpec
+from bench.device import Device, as_input
+from bench.errors import AccessDenied, BadResult, SuiteError
+from bench.lab import Bench, Lab
+from bench.models.spec import Architecture
+from bench.models.zoo import Zoo
+from bench.recipe import Recipe
+from bench.scenarios import Situation
+from bench.scenarios.distill import Distill, DistillTask
+from bench.task import grant
+
+HALF = Distill(teacher="wide", student="net", fraction=0.5)
+
+
+def make_lab(folder: Path, seed: int = 0) -> Lab:
+    dataset = made_up(VARIANTS[0])
+    models = {
+        "net": Architecture(arch="resnet8", options={"width": 2}),
+        "wide": Architecture(arch="resnet8", options={"width": 4}),
+        "own": Architecture(arch="resnet8", options={"width": 2}, recipe=Recipe(epochs=5)),
+    }
+    bench = Bench(
+        data=DataSpec(name="made-up"),
+        fingerprint=dataset.fingerprint,
+        num_classes=len(dataset.classes),
+        models=models,
+        recipe=Recipe(epochs=2, batch_size=16, peak_lr=0.05, augment="none"),
+        seed=seed,
+    )
+    return Lab(bench, dataset, Zoo(folder / "zoo", Device()), Device())
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """The first world of the conformance kit: 4 classes of made-up 8x8 images."""
+    return make_lab(tmp_path)
+
+
+@pytest.fixture
+def situation(lab: Lab) -> Situation:
+    return HALF.prepare(lab)
+
+
+def test_the_teacher_is_trained_on_all_images_and_the_student_sees_its_share_of_every_class(lab, situation):
+    (teacher,) = HALF.zoo(lab.bench).values()
+    assert teacher.rows.kind == "all"
+    task = grant(DistillTask, situation.providers, {"labels"}, "scratch")
+    assert torch.bincount(task.labels).tolist() == [8] * 4
+    assert task.images.shape == (32, 1, 8, 8)
+    train = lab.dataset.train
+    assert all(
+        any(torch.equal(i, j) for j in train.images[train.labels == y])
+        for i, y in zip(task.images, task.labels, strict=True)
+    )
+
+
+def test_seeds_draw_other_images(lab, situation, tmp_path):
+    again = HALF.prepare(make_lab(tmp_path)).providers["images"]()
+    other = HALF.prepare(make_lab(tmp_path, seed=1)).providers["images"]()
+    assert torch.equal(situation.providers["images"](), again)
+    assert not torch.equal(again, other)
+
+
+def test_access_to_outputs_is_no_access_to_weights(situation, lab):
+    task = grant(DistillTask, situation.providers, {"outputs"}, "kd")
+    x = as_input(lab.dataset.test.images[:3])
+    with torch.no_grad():
+        expected = situation.judge["teacher"](x)
+    assert torch.equal(task.teacher_outputs(x), expected)
+    for secret in ("teacher", "images", "labels"):
+        with pytest.raises(AccessDenied, match=f"'kd' touched task.{secret} without access"):
+            getattr(task, secret)
+    assert grant(DistillTask, situation.providers, {"unlabeled"}, "kd").images.dtype == torch.uint8
+
+
+def test_every_method_gets_copies_of_its_own(situation):
+    one, two = (grant(DistillTask, situation.providers, {"weights", "labels"}, m) for m in "ab")
+    assert not one.teacher.training
+    assert not any(p.requires_grad for p in one.teacher.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(one.student.parameters(), two.student.parameters(), strict=True))
+    with torch.no_grad():
+        for parameter in (*one.teacher.parameters(), *one.student.parameters()):
+            parameter.zero_()
+    one.images.zero_()
+    assert two.teacher.head.weight.abs().sum() > 0
+    assert situation.judge["teacher"].head.weight.abs().sum() > 0
+    assert two.student.head.weight.abs().sum() > 0
+    assert two.images.float().mean() > 0
+    assert situation.providers["images"]().float().mean() > 0
+
+
+def test_the_recipe_is_the_scenarios_else_the_models_else_the_suites(lab):
+    def recipe(**settings):
+        return Distill(teacher="wide", **settings).prepare(lab).providers["recipe"]()
+
+    assert recipe(student="own", recipe=Recipe(epochs=7)).epochs == 7
+    assert recipe(student="own").epochs == 5
+    assert recipe(student="net").epochs == 2
+
+
+def test_bad_settings_are_refused(lab):
+    for unknown in ({"teacher": "wild", "student": "net"}, {"teacher": "wide", "student": "nett"}):
+        with pytest.raises(SuiteError, match=r"unknown model '(wild|nett)'; did you mean '(wide|net)'"):
+            Distill(**unknown).zoo(lab.bench)
+    for fraction in (0.0, 1.5, -0.1):
+        with pytest.raises(ValidationError, match="fraction"):
+            Distill(teacher="wide", student="net", fraction=fraction)
+
+
+def test_the_teacher_agrees_with_itself(situation, lab):
+    score = HALF.score(situation, situation.providers["teacher"](), lab)
+    assert score.metrics["agreement"] == 1
+    assert score.metrics["teacher_kl"] == pytest.approx(0, abs=1e-12)
+    assert score.metrics["accuracy"] == score.metrics["teacher_accuracy"] == score.correct["test"].mean()
+    assert score.metrics["parameters"] == sum(p.numel() for p in situation.judge["teacher"].parameters())
+
+
+def test_a_predictor_is_scored_by_hand(situation, lab):
+    test = lab.dataset.test
+
+    def uniform(x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(x), 4)
+
+    score = HALF.score(situation, uniform, lab)
+    with torch.no_grad():
+        z = situation.judge["teacher"](as_input(test.images)).double()
+    p = z.softmax(1)
+    assert score.metrics["teacher_kl"] == pytest.approx(float((p * (p * 4).log()).sum(1).mean()), rel=1e-5)
+    assert score.metrics["nll"] == pytest.approx(np.log(4))
+    assert score.metrics["agreement"] == float((z.argmax(1) == 0).double().mean())
+    assert np.array_equal(score.correct["test"], (test.labels == 0).numpy())
+    assert "parameters" not in score.metrics
+
+
+def test_what_is_no_classifier_of_these_classes_cannot_be_judged(situation, lab):
+    with pytest.raises(BadResult, match=r"\(32, 4\) were expected, got \(32, 3\)"):
+        HALF.score(situation, nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), lab)
+    with pytest.raises(BadResult, match="a model or predictor was expected, got int"):
+        HALF.score(situation, 3, lab)

@@ -1,0 +1,76 @@
+"""A teacher of all digits, and tasks whose student sees few of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from bench.data import load, select
+from bench.data.spec import DataSpec, Rows
+from bench.device import Device
+from bench.models import build
+from bench.models.train import fit
+from bench.recipe import Recipe
+from bench.scenarios.distill import DistillTask
+from bench.task import BlackBox, Task, grant
+
+DATA = DataSpec(name="digits", train=1000, validation=400)
+TEACHER = Recipe(epochs=20, batch_size=64, optimizer="adamw", peak_lr=3e-3, augment="none")
+STUDENT = Recipe(epochs=100, batch_size=50, optimizer="adamw", peak_lr=5e-3, weight_decay=0.0, augment="none")
+
+
+def network(width: int, depth: int, seed: int = 0) -> nn.Module:
+    return build("mlp", {"width": width, "depth": depth}, 10, load(DATA), seed=seed)
+
+
+@functools.cache
+def trained() -> nn.Module:
+    """An MLP of two hidden layers of 256, trained in about a second."""
+    model, train = network(256, 2), load(DATA).train
+    fit(model, train.images, train.labels, TEACHER, generator=torch.Generator().manual_seed(0), device=Device())
+    return model.requires_grad_(False)
+
+
+@pytest.fixture
+def make_task() -> Callable[..., Task]:
+    """`make_task({"outputs", "labels"}, rows=100, seed=0)`: a task of a student with 32 hidden units."""
+
+    def make(access: set[str], *, rows: int = 100, seed: int = 0, recipe: Recipe = STUDENT) -> Task:
+        torch.manual_seed(seed)
+        train = load(DATA).train
+        index = select(Rows(kind="random", share=rows / len(train), seed=seed), train.labels)
+        providers = {
+            "device": lambda: torch.device("cpu"),
+            "compute": Device,
+            "seed": lambda: seed,
+            "generator": lambda: torch.Generator().manual_seed(seed),
+            "num_classes": lambda: 10,
+            "input_shape": lambda: (1, 8, 8),
+            "progress": lambda: lambda done, total: None,
+            "teacher": trained,
+            "teacher_outputs": lambda: BlackBox(trained()),
+            "student": lambda: network(32, 1, seed),
+            "images": lambda: train.images[index],
+            "labels": lambda: train.labels[index],
+            "recipe": lambda: recipe,
+        }
+        return grant(DistillTask, providers, access, "test")
+
+    return make
+
+
+@pytest.fixture
+def accuracy() -> Callable[[nn.Module], float]:
+    """Per cent of right answers on the validation images."""
+    part = load(DATA).validation
+
+    def measure(model: nn.Module) -> float:
+        with torch.no_grad():
+            z = model(part.images.float() / 255)
+        return 100 * float((z.argmax(1) == part.labels).double().mean())
+
+    return measure
