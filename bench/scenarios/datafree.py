@@ -72,12 +72,13 @@ class DataFree(Settings):
     """Of distillation; the papers' harness uses 20, which short budgets bear less well."""
 
     def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
-        """The teacher."""
+        """The teacher. Raises SuiteError where the suite lacks a model, the student included."""
+        bench.spec(self.student, "student")
         return {"teacher": bench.spec(self.teacher, "teacher")}
 
     def prepare(self, lab: Lab) -> Situation:
         """Load the teacher; real images are opened to the references alone."""
-        teacher = lab.model(self.zoo(lab.bench)["teacher"]).requires_grad_(False)
+        teacher = lab.device.place(lab.model(self.zoo(lab.bench)["teacher"])).requires_grad_(False)
         train = lab.dataset.train
         providers: dict[str, Callable[[], Any]] = {
             "teacher": lambda: copy.deepcopy(teacher),

@@ -33,7 +33,8 @@ class Adversary:
         self._statistics = statistics
         self._bn = bn
         pixels = NormalizedPixels(*normalizer(task.teacher))
-        self.generator = Generator(nz, ngf, task.input_shape, pixels).to(task.device)
+        self.generator = Generator(nz, ngf, task.input_shape, pixels)
+        task.compute.place(self.generator)
         self._optimizer = torch.optim.Adam(self.generator.parameters(), lr=lr_g)
 
     @torch.no_grad()

@@ -22,7 +22,7 @@ class StudentTraining:
     """
 
     def __init__(self, task: DataFreeTask) -> None:
-        self.model = task.student.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self.model = task.compute.place(task.student).train()
         self.done = 0
         self._task = task
         self._optimizer = torch.optim.SGD(

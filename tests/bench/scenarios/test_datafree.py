@@ -48,8 +48,12 @@ def situation(lab: Lab) -> Situation:
 
 def test_one_teacher_is_trained(lab):
     assert TINY.zoo(lab.bench) == {"teacher": lab.bench.spec("wide", "teacher")}
+
+
+@pytest.mark.parametrize("names", [{"teacher": "wild", "student": "net"}, {"teacher": "wide", "student": "wild"}])
+def test_an_unknown_model_is_named_before_anything_is_trained(lab, names):
     with pytest.raises(SuiteError, match="unknown model 'wild'; did you mean 'wide'"):
-        DataFree(teacher="wild", student="net").zoo(lab.bench)
+        DataFree(**names).zoo(lab.bench)
 
 
 def test_a_method_of_weights_sees_no_image(situation):
