@@ -43,8 +43,9 @@ class LinearMap(nn.Module):
         self.gate = gate
 
     def mapped(self) -> Tensor:
-        """L W_t R."""
-        return apply_maps(self.teacher, {int(axis): matrix for axis, matrix in self.maps.items()})
+        """L W_t R, in full precision also under autocast: these are weights, and small."""
+        with torch.autocast(self.teacher.device.type, enabled=False):
+            return apply_maps(self.teacher, {int(axis): matrix for axis, matrix in self.maps.items()})
 
     def forward(self, own: Tensor) -> Tensor:
         """The tensor that the layer uses; `own` is what the layer itself holds."""

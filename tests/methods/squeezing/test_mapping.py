@@ -114,6 +114,16 @@ def test_batch_statistics_are_updated_once_a_forward_pass(make_network, images):
     assert student.norm.num_batches_tracked.item() == before + 1
 
 
+def test_under_mixed_precision_weights_are_still_computed_in_full(make_network, images):
+    student = make_network("resnet8", 4)
+    trained = attach(student, make_network("resnet8", 6), identity, lambda own: own.new_zeros(()))
+    full = student.stem.weight
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(student.stem.weight, full)
+        student(images).float().square().mean().backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in trained)
+
+
 def test_gaussian_maps_keep_the_variance_of_pre_activations():
     generator = torch.Generator().manual_seed(0)
     teacher = torch.randn(300, 400, generator=generator) / 400**0.5
