@@ -1,8 +1,8 @@
 """Drawing shapes32: five shapes, striped or checked, under nuisances that leave no single pixel to tell a class.
 
 A class is a shape and a texture. Place, size, rotation, stretch, all colours, the texture's direction, width and
-phase, a background with a faint texture of its own, clutter behind and before the object, lighting and noise differ
-from image to image.
+phase, a background with a faint texture of its own, clutter behind and before the object, how faint it is, lighting
+and noise differ from image to image.
 
 All is float64 and drawn from uniform doubles, so that every machine makes the same bytes.
 """
@@ -96,11 +96,13 @@ def _chunk(part: str, start: int, labels: np.ndarray) -> np.ndarray:
     picture = ground + uniform(0, 0.25, 1, 1, 1) * (_texture(uniform(0, 2, 1, 1) // 1, uniform)[:, None] - 0.5)
     for _ in range(2):
         picture = _blot(picture, uniform(0, 1, 3, 1, 1), uniform)
-    pose = _pose(uniform, radius=(0.55, 0.9), place=0.25, turn=0.45)
+    pose = _pose(uniform, radius=(0.5, 0.9), place=0.3, turn=0.45)
     shape = np.choose(kinds[:, None, None] // 2, [edge(pose.u, pose.v) for edge in _SHAPES])
     weave = _texture(kinds[:, None, None] % 2, uniform)[:, None]
-    picture = _over(picture, first + (second - first) * weave, pose.coverage(shape))
-    picture = _blot(picture, uniform(0, 1, 3, 1, 1), uniform)
+    # Some objects are faint: without them a ResNet-8 would make hardly a mistake, and methods would not differ.
+    picture = _over(picture, first + (second - first) * weave, pose.coverage(shape) * uniform(0.45, 1, 1, 1))
+    for _ in range(2):
+        picture = _blot(picture, uniform(0, 1, 3, 1, 1), uniform)
     return _exposed(picture, uniform)[: len(labels)]
 
 
@@ -137,5 +139,5 @@ def _exposed(picture: np.ndarray, uniform: Uniform) -> np.ndarray:
     """Light that falls off across the image, an exposure, noise (a sum of three uniforms), and rounding to uint8."""
     angle, fall, gain = uniform(0, 2 * np.pi, 1, 1), uniform(0, 0.4, 1, 1), uniform(0.6, 1.1, 1, 1)
     light = gain * (1 + fall * (np.cos(angle) * _X + np.sin(angle) * _Y))
-    noise = sum(uniform(-1, 1, 3, SIDE, SIDE) for _ in range(3)) * uniform(0.02, 0.08, 1, 1, 1)
+    noise = sum(uniform(-1, 1, 3, SIDE, SIDE) for _ in range(3)) * (0.02 + 0.12 * uniform(0, 1, 1, 1, 1) ** 2)
     return np.rint(np.clip(picture * light[:, None] + noise, 0, 1) * 255).astype(np.uint8)

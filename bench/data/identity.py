@@ -21,7 +21,7 @@ from bench.errors import DataError
 from bench.paths import cache_root
 
 KNOWN = {
-    "1b692abb817c8d1f": "shapes32",
+    "d2669b77502bcc54": "shapes32",
     "277b22fca7dadaa6": "digits",
     "fd767616bf0636e6": "cifar10-jpeg",
 }
