@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.spec import Dataset, Split
+from bench.errors import BenchError
 from bench.lab import seed_of
 from bench.metrics.forgetting import jensen_shannon
 from bench.metrics.membership import efficacy, population_loss_attack
@@ -44,6 +45,9 @@ def part_rows(
         forget: int64 [F], the others.
         held_class: the class forgotten as a whole, if one is.
         generator: draws the parting.
+
+    Raises:
+        BenchError: fewer than two unseen rows are left to compare the forgotten ones with.
     """
     train, test = dataset.train, dataset.test
     order = torch.randperm(len(test), generator=generator)
@@ -60,6 +64,11 @@ def part_rows(
         "attack": _take(test, torch.cat(attack).sort().values),
     }
     comparable = torch.isin(parts["attack"].labels, parts["forget"].labels.unique())
+    if int(comparable.sum()) < 2:
+        raise BenchError(
+            f"{int(comparable.sum())} test rows of the forgotten classes are left for membership attacks, which need "
+            "two; set data.test higher"
+        )
     return JudgedRows(parts, comparable.numpy(), held_class)
 
 

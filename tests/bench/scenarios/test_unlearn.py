@@ -1,5 +1,7 @@
 """The unlearning scenario: who sees which rows, what is refused, and what the score says."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,15 +9,15 @@ from pydantic import ValidationError
 from torch import nn
 
 from bench.data import load, select
-from bench.data.spec import DataSpec
+from bench.data.spec import DataSpec, Split
 from bench.device import Device
-from bench.errors import AccessDenied, BadResult, SuiteError
+from bench.errors import AccessDenied, BadResult, BenchError, SuiteError
 from bench.lab import Bench, Lab
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
 from bench.scenarios.unlearn import Unlearn, UnlearnTask
-from bench.scenarios.unlearn_judging import Shown
+from bench.scenarios.unlearn_judging import Shown, part_rows
 from bench.task import grant
 
 RECIPE = Recipe(epochs=3, batch_size=64, peak_lr=0.1, augment="none")
@@ -209,6 +211,14 @@ def test_a_class_request_separates_original_and_retrained(lab):
     assert retrained["mia_efficacy"] == 1
     assert original["average_gap"] > 0.15 > retrained["average_gap"]
     assert "test_forget_accuracy" not in RANDOM.score(RANDOM.prepare(lab), situation.judge["judges"][1], lab).metrics
+
+
+def test_too_few_unseen_rows_are_refused(lab):
+    test = lab.dataset.test
+    first = torch.tensor([int((test.labels == c).nonzero()[0]) for c in range(10)])
+    tiny = dataclasses.replace(lab.dataset, test=Split(test.images[first], test.labels[first]))
+    with pytest.raises(BenchError, match=r"1 test rows .* set data\.test higher"):
+        part_rows(tiny, torch.arange(1, 400), torch.arange(1), int(tiny.train.labels[0]), torch.Generator())
 
 
 def test_scores_are_the_same_twice(lab):
