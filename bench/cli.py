@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line; bad input prints its message alone and exits with 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's polite kill ends a run like Ctrl-C
     try:
         cli(standalone_mode=False)
     except BenchError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -66,6 +67,7 @@ def read_progress(folder: Path) -> dict[str, tuple[int, int]]:
 
 def _start_worker(threads: int, plugins: tuple[Path, ...], progress_folder: Path) -> None:
     global _progress_folder
+    _end_with_parent()
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     import torch
 
@@ -79,6 +81,18 @@ def _start_worker(threads: int, plugins: tuple[Path, ...], progress_folder: Path
     for plugin in plugins:
         registry.load_plugin(plugin)
     _progress_folder = progress_folder
+
+
+def _end_with_parent() -> None:
+    """A worker whose run was killed ends too, and does not go on computing for nobody."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run(job: Job | ZooJob) -> Record | None:

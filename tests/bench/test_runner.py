@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import bench
@@ -106,6 +107,28 @@ def test_kill_9_in_a_cell_loses_that_cell_only_and_the_next_run_goes_on(run, wri
     assert frame["status"].tolist() == ["ok"] * 6
     assert store.read()[0] == before[0]
     assert len(store.read()) == 6
+
+
+def test_workers_end_with_the_run_that_was_killed(write_suite, tmp_path):
+    began = tmp_path / "began"
+    process = start(write_suite(methods=["toy-waits"]), tmp_path / "results", TOY_BEGAN=str(began), TOY_WAITS="90")
+    wait_for(began)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()  # the run alone, not its group
+    process.communicate()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
+
+
+def test_a_polite_kill_says_how_to_go_on(write_suite, tmp_path):
+    began = tmp_path / "began"
+    process = start(write_suite(methods=["toy-waits"]), tmp_path / "results", TOY_BEGAN=str(began), TOY_WAITS="90")
+    wait_for(began)
+    process.terminate()
+    told = process.communicate(timeout=60)[0]
+    assert process.returncode == 130
+    assert "the same command goes on from there" in told
+    assert "Traceback" not in told
 
 
 def test_kill_9_in_a_write_leaves_a_torn_line_that_is_set_aside(run, write_suite, tmp_path):
