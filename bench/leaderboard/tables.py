@@ -87,7 +87,7 @@ class _Source:
             year=method.year if method else None,
             summary=method.summary if method else "",
             params=dict(row.params),
-            role=self.role(row.label),
+            role=self.role(row.label, method.family if method else None),
             status=status,
             reasons=reasons,
             seeds=tuple(ok),
@@ -102,12 +102,13 @@ class _Source:
             costs=_costs(list(ok.values())),
         )
 
-    def role(self, label: str) -> Role | None:
+    def role(self, label: str, family: str | None) -> Role | None:
+        """References are those of the kind, and rows whose method is one (`family = "reference"`)."""
         if label == self.scenario.lower:
             return "lower"
         if label == self.scenario.upper:
             return "upper"
-        return "reference" if label in self.references else None
+        return "reference" if label in self.references or family == "reference" else None
 
     def state(self, label: str) -> tuple[Status, tuple[str, ...]]:
         """Status of a row over its seeds, and the reasons of what is not ok, each with its seeds."""

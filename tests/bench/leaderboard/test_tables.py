@@ -164,3 +164,14 @@ def test_a_suite_that_was_never_run_has_a_board(suite):
 def test_there_is_no_gap_where_the_upper_reference_is_the_worse(suite, record):
     records = [record("average", 0, 60), record("ensemble", 0, 40), record("gram", 0, 50)]
     assert all(row.gap_closed is None for row in skewed(suite, records).rows)
+
+
+def test_a_row_whose_method_is_a_reference_is_not_ranked(suite, record, monkeypatch):
+    from dataclasses import replace
+
+    from bench.registry import METHODS
+
+    monkeypatch.setitem(METHODS.entries, "gram", replace(METHODS.entries["gram"], family="reference"))
+    records = [record("average", 0, 40), record("ensemble", 0, 60), record("gram", 0, 50)]
+    gram = next(row for row in skewed(suite, records).rows if row.label == "gram")
+    assert (gram.role, gram.rank) == ("reference", None)
