@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -69,6 +69,8 @@ class FuseTask(Task):
 )
 class Fuse(Settings):
     """Trained networks of one architecture: fuse them into one network that knows what each of them knows."""
+
+    tiny: ClassVar[dict[str, object]] = {"model": "net", "split": "disjoint", "unlabeled": 24, "sample": 12}
 
     model: str
     """Suite model that the parents are."""

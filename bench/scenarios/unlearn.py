@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
 from pydantic import model_validator
@@ -70,6 +70,8 @@ class Unlearn(Settings):
 
     A result is a model or predictor of logits [B, num_classes]. Accuracies are of un-augmented images in eval mode.
     """
+
+    tiny: ClassVar[dict[str, object]] = {"model": "net", "request": "class", "forget_class": 1}
 
     model: str
     """Suite model that the original, the judges and the untrained student are built and trained like."""
