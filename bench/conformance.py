@@ -7,6 +7,7 @@ the kit takes seconds; a method has to survive every value that its bounds allow
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import tempfile
 import types
@@ -208,9 +209,9 @@ def _next(thing: object) -> Iterator[object]:
     if isinstance(thing, types.FunctionType):
         yield from (cell.cell_contents for cell in thing.__closure__ or () if _filled(cell))
         yield from thing.__defaults__ or ()
-    if isinstance(thing, types.MethodType):
-        yield thing.__self__
-        yield thing.__func__
+    if isinstance(thing, functools.partial):
+        yield from (thing.func, thing.args, thing.keywords)
+    yield from (getattr(thing, name) for name in ("__self__", "__func__") if hasattr(thing, name))
     yield from getattr(thing, "__dict__", {}).values()
     for slot in getattr(type(thing), "__slots__", ()):
         if hasattr(thing, slot):
