@@ -104,8 +104,8 @@ def _scenario(kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
     settings["properties"] |= {
         "kind": {"const": kind},
         "title": {"type": "string"},
-        "lower": {"enum": names},
-        "upper": {"enum": names},
+        "lower": {"type": "string", "description": "Label of the row that is the lower reference."},
+        "upper": {"type": "string", "description": "Label of the row that is the upper reference."},
         "max_seconds": {"type": "number", "exclusiveMinimum": 0},
         "methods": {"type": "array", "items": {"oneOf": [{"enum": names}, *rows]}},
     }
