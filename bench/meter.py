@@ -64,12 +64,15 @@ def metered(costs: Costs, device: torch.device) -> Iterator[Costs]:
 
 
 def watch(task: Task, costs: Costs) -> None:
-    """Count the samples through every model in the task, also in lists and dicts; copies of them are not counted."""
+    """Count the samples through every model in the task, also in lists and dicts; copies of them are not counted.
+
+    Standard models are counted at their first layer, `normalize`, which `model.features(x)` passes too.
+    """
     for attribute, value in vars(task).items():
         for name, item in _models(attribute, value):
             model = sealed(item) if isinstance(item, BlackBox) else item
             costs.samples.setdefault(name, 0)
-            _count_samples(model, name, costs)
+            _count_samples(getattr(model, "normalize", model), name, costs)
 
 
 def _models(name: str, value: object) -> Iterator[tuple[str, Any]]:

@@ -63,6 +63,18 @@ def test_samples_through_given_models_are_counted_and_copies_are_not():
     assert costs.samples == {"parents[0]": 9, "parents[1]": 0, "teacher": 7}
 
 
+def test_features_of_a_standard_model_count_as_samples_once():
+    from bench.conformance import VARIANTS, made_up
+    from bench.models import build
+
+    model = build("mlp", {"width": 8}, 4, made_up(VARIANTS[0]), seed=0)
+    task, costs = Task({"model": model}, (), "m"), Costs()
+    watch(task, costs)
+    model(torch.rand(3, 1, 8, 8))
+    model.features(torch.rand(4, 1, 8, 8))
+    assert costs.samples == {"model": 7}
+
+
 def test_nothing_is_counted_after_the_end():
     layer, costs = nn.Linear(3, 4), Costs()
     with metered(costs, CPU):
