@@ -6,8 +6,8 @@ A pretrained small network is fine-tuned while it takes in a larger one: W = g *
 g = sigmoid(s), where L, R, s and W_small are trained and the teacher's W_t is frozen. Folded into W in the end.
 
 What is mapped, and how maps start, is as in `weight_squeezing`; norms and their statistics are the small network's. The
-gate starts half open, which was better on validation images (digits and CIFAR-10) than s = -2. The control is
-`finetune_small`: the same network, images and steps without the teacher.
+gate starts half open: on validation images that was better than s = -2 (digits, 3 seeds; CIFAR-10, one). The control
+is `finetune_small`: the same network, images and steps without the teacher.
 """
 
 from __future__ import annotations
