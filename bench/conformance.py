@@ -11,7 +11,7 @@ import functools
 import hashlib
 import tempfile
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -270,7 +270,7 @@ def _observed(task: Task, touched: set[str]) -> Task:
 
 def _task(access: frozenset[str], name: str, world: _World) -> Task:
     dataset = world.lab.dataset
-    common = {
+    common: dict[str, Callable[[], Any]] = {
         "device": lambda: torch.device("cpu"),
         "compute": Device,
         "seed": lambda: SEED,
@@ -306,7 +306,7 @@ def _world(kind: Scenario, variant: Variant, folder: Path) -> _World:
     tiny = getattr(kind.settings, "tiny", None)
     if tiny is None:
         raise BenchError(f"scenario {kind.kind!r} has no `tiny` settings; the conformance kit needs them")
-    settings = kind.settings.model_validate(dict(tiny))
+    settings: Any = kind.settings.model_validate(dict(tiny))
     dataset = made_up(variant)
     models = {
         name: Architecture(arch=variant.arch, options={"width": width})

@@ -48,7 +48,7 @@ class ModelSpec(Settings):
     init: ModelSpec | None = None
     """Training starts from this network's weights."""
     head: Literal["trained", "class-means"] = "trained"
-    """`class-means`: set before training by class means and variance of the features (nearest mean wins), then frozen."""
+    """`class-means`: set before training from means and variance of the features (nearest mean wins), and frozen."""
     weights: str | None = None
     """A file of the user's own: not trained at all."""
     weights_sha256: str | None = None

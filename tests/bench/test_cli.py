@@ -74,7 +74,7 @@ def test_list_and_show_speak_json(command):
     shown = json.loads(command("show", "toy-nearest-mean", "--json").stdout)
     assert shown["parameters"]["shrink"] == {"type": "number", "default": 0.0, "at least": 0, "at most": 1}
     assert shown["sees"]["toy"] == sorted(
-        ["images", "labels", "device", "seed", "generator", "num_classes", "input_shape", "progress"]
+        ["images", "labels", "compute", "device", "seed", "generator", "num_classes", "input_shape", "progress"]
     )
 
 
@@ -114,7 +114,7 @@ def test_claims_and_leaderboard_speak_json(command, write_suite):
     command("run", suite, "--profile", "smoke")
     verdicts = json.loads(command("claims", suite, "--profile", "smoke", "--json").stdout)
     (claims,) = verdicts.values()
-    assert claims[0]["verdict"] == "holds"
+    assert claims[0]["answer"] == "holds"
     (board,) = json.loads(command("leaderboard", suite, "--profile", "smoke", "--json").stdout).values()
     assert board
 

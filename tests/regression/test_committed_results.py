@@ -1,4 +1,4 @@
-"""The committed numbers: a rerun at smoke size gives them again, and every committed leaderboard regenerates to its bytes."""
+"""Committed numbers: a rerun at smoke size gives them again, and every committed board regenerates to its bytes."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in (JOIN, FORGET):
         monkeypatch.setitem(registry.SCENARIOS.entries, kind.kind, kind)
     method = Method("gram", "merging", ("join",), frozenset({"grams"}), gram, "arXiv:2212.09849", 2023)
-    monkeypatch.setitem(registry.METHODS.entries, "gram", method)
+    monkeypatch.setattr(registry.METHODS, "entries", {"gram": method})  # whatever other tests have registered
 
 
 def claim(better: str, worse: str, **more: Any) -> Claim:

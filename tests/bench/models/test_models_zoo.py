@@ -136,7 +136,7 @@ def test_two_processes_train_a_model_once(zoo, digits, make_spec, monkeypatch):
 
     def train(*args, **kwargs):  # this process holds the lock; the other comes while it trains
         other.start()
-        assert ready.wait(60)
+        assert ready.wait(240)
         time.sleep(0.3)
         true_train(*args, **kwargs)
 
