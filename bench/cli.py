@@ -405,6 +405,9 @@ def _show_dry_run(planned: Plan, results: Path, jobs: int, force: bool) -> None:
         click.echo(f"  {cell.name:<60} {state}")
     known = [expected[cell.key] for cell in todo if cell.key in expected]
     unknown = len(todo) - len(known)
+    if not todo:
+        click.echo(f"{len(there)} on record, nothing to run")
+        return
     told = f"about {span(sum(known) / jobs)} at {jobs} jobs" if known else "time unknown: nothing like it is on record"
     also = f", besides {unknown} cells never run before" if known and unknown else ""
     click.echo(f"{len(there)} on record, {len(todo)} to run: {told}{also} (training of standard models not counted)")
