@@ -117,13 +117,15 @@ def run(
 ) -> None:
     """Run a suite; leave records, a leaderboard and verdicts on claims."""
     from bench import runner
+    from bench.dry_run import dry_run_lines
     from bench.executors import default_jobs
     from bench.progress import Terminal
 
     planned = _plan(suite, profile, seeds, only)
     jobs = jobs or default_jobs(planned.suite.threads)
     if dry_run:
-        _show_dry_run(planned, results, jobs, force)
+        for line in dry_run_lines(planned, results, jobs, force):
+            click.echo(line)
         return
     console = _console()
     outcome = runner.execute(
@@ -390,28 +392,3 @@ def _print_claims(board: Any, console: Console) -> None:
 
     for line in claim_lines(board):
         console.print(line, markup=False, soft_wrap=True)
-
-
-def _show_dry_run(planned: Plan, results: Path, jobs: int, force: bool) -> None:
-    from bench.progress import expected_seconds, span
-    from bench.runner import on_record, store_of
-
-    store = store_of(planned, results)
-    there = {} if force else on_record(planned, store)
-    todo = [cell for cell in planned.cells if cell.key not in there]
-    expected = expected_seconds(todo, store.read())
-    for cell in planned.cells:
-        state = "on record" if cell.key in there else f"to run, {_seconds(expected.get(cell.key))}"
-        click.echo(f"  {cell.name:<60} {state}")
-    known = [expected[cell.key] for cell in todo if cell.key in expected]
-    unknown = len(todo) - len(known)
-    if not todo:
-        click.echo(f"{len(there)} on record, nothing to run")
-        return
-    told = f"about {span(sum(known) / jobs)} at {jobs} jobs" if known else "time unknown: nothing like it is on record"
-    also = f", besides {unknown} cells never run before" if known and unknown else ""
-    click.echo(f"{len(there)} on record, {len(todo)} to run: {told}{also} (training of standard models not counted)")
-
-
-def _seconds(value: float | None) -> str:
-    return "time unknown" if value is None else f"about {value:.0f} s"
