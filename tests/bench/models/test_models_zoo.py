@@ -129,7 +129,8 @@ def _load(root, spec, digits, ready, queue):
     queue.put(Zoo(root, Device()).load(spec, digits).head.weight.detach().numpy())
 
 
-def test_two_processes_train_a_model_once(zoo, digits, make_spec, monkeypatch):
+def test_two_processes_train_a_model_once(zoo, digits, make_spec, monkeypatch, pytestconfig):
+    monkeypatch.syspath_prepend(pytestconfig.rootpath)  # the new process imports this module by name
     context = multiprocessing.get_context("spawn")
     ready, queue = context.Event(), context.Queue()
     true_train = make.train
