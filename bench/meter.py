@@ -3,7 +3,8 @@
 Everything is measured from outside, by forward hooks and a sampling thread, so that methods hold no
 plumbing. Operations are those of convolutions and linear layers (2 per multiply-add): forward, plus as
 many again for each of input and weight that the backward pass would need a gradient for. Element-wise
-work, attention's products and methods' own matrix algebra are not counted.
+work, attention's products and methods' own matrix algebra are not counted. What the harness itself does
+in the middle of a method's run stands in `paused()` and is charged to nobody.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class Costs:
     flops: float = 0.0
     samples: dict[str, int] = field(default_factory=dict)
     """Images that went through each given model, forward passes under gradient or not."""
+    paused: bool = field(default=False, repr=False)
+    """Whether nothing is counted just now."""
 
     def as_data(self) -> dict[str, Any]:
         """JSON-ready, rounded to what is meaningful."""
@@ -48,19 +51,35 @@ class Costs:
 @contextmanager
 def metered(costs: Costs, device: torch.device) -> Iterator[Costs]:
     """Fill `costs` while the body runs. FLOPs of all modules are counted, given or made by the method."""
-    count = _flop_counter(costs)
-    handle = register_module_forward_hook(count)
-    stop, sampler = _sample_memory(costs, device)
+    handle = register_module_forward_hook(_flop_counter(costs))
+    meter = _Meter(costs, device)
+    _OPEN.append(meter)
     start = time.perf_counter()
     try:
         yield costs
     finally:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        meter.synchronize()
         costs.seconds += time.perf_counter() - start
+        _OPEN.remove(meter)
         handle.remove()
-        stop.set()
-        sampler.join()
+        meter.close()
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """What runs in the body costs nothing to any open `metered` block; blocks opened in the body count as usual.
+
+    No seconds, FLOPs or samples are counted, and memory that the body still holds at its end becomes part of
+    the level above which growth is measured. May be nested.
+    """
+    meters = [meter for meter in _OPEN if not meter.costs.paused]
+    for meter in meters:
+        meter.pause()
+    try:
+        yield
+    finally:
+        for meter in meters:
+            meter.resume()
 
 
 def watch(task: Task, costs: Costs) -> None:
@@ -90,7 +109,7 @@ def _count_samples(model: nn.Module, name: str, costs: Costs) -> None:
     original = weakref.ref(model)
 
     def count(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if module is original() and inputs and isinstance(inputs[0], Tensor):
+        if not costs.paused and module is original() and inputs and isinstance(inputs[0], Tensor):
             costs.samples[name] += len(inputs[0])
 
     model.register_forward_pre_hook(count)
@@ -98,6 +117,8 @@ def _count_samples(model: nn.Module, name: str, costs: Costs) -> None:
 
 def _flop_counter(costs: Costs) -> Any:
     def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if costs.paused:
+            return
         if isinstance(module, nn.Linear):
             macs = output.numel() * module.in_features
         elif isinstance(module, nn.Conv2d):
@@ -114,21 +135,72 @@ def _flop_counter(costs: Costs) -> Any:
     return count
 
 
-def _sample_memory(costs: Costs, device: torch.device) -> tuple[threading.Event, threading.Thread]:
-    stop = threading.Event()
-    process = psutil.Process()
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    start = torch.cuda.memory_allocated(device) if device.type == "cuda" else process.memory_info().rss
+class _Meter:
+    """An open `metered` block: its clock can be stopped, and a thread samples its memory."""
 
-    def sample() -> None:
-        while True:
-            on_gpu = device.type == "cuda"
-            now = torch.cuda.max_memory_allocated(device) if on_gpu else process.memory_info().rss
-            costs.peak_memory_mb = max(costs.peak_memory_mb, (now - start) / 2**20)
-            if stop.wait(0.02):
-                return
+    def __init__(self, costs: Costs, device: torch.device) -> None:
+        self.costs = costs
+        self._device = device
+        self._process = psutil.Process()
+        self._paused_at, self._held_at_pause = 0.0, 0
+        self._lock = threading.Lock()  # the thread samples either before a pause or after it
+        self._stop = threading.Event()
+        self._reset_peak()
+        self._level = self._held()
+        self._thread = threading.Thread(target=self._keep_sampling, daemon=True)
+        self._thread.start()
 
-    thread = threading.Thread(target=sample, daemon=True)
-    thread.start()
-    return stop, thread
+    def synchronize(self) -> None:
+        """Wait for what was started on the GPU, so that its time counts where it belongs."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    def pause(self) -> None:
+        """Count nothing from here."""
+        self.synchronize()
+        self._sample()
+        with self._lock:
+            self.costs.paused = True
+            self._held_at_pause = self._held()
+        self._paused_at = time.perf_counter()
+
+    def resume(self) -> None:
+        """Count again, as if the time since `pause` had not been."""
+        self.synchronize()
+        self.costs.seconds -= time.perf_counter() - self._paused_at
+        with self._lock:
+            self._level += max(0, self._held() - self._held_at_pause)
+            self._reset_peak()
+            self.costs.paused = False
+
+    def close(self) -> None:
+        """End the thread, after a last sample."""
+        self._stop.set()
+        self._thread.join()
+
+    def _keep_sampling(self) -> None:
+        self._sample()
+        while not self._stop.wait(0.02):
+            self._sample()
+
+    def _sample(self) -> None:
+        with self._lock:
+            if not self.costs.paused:
+                growth = (self._peak() - self._level) / 2**20
+                self.costs.peak_memory_mb = max(self.costs.peak_memory_mb, growth)
+
+    def _held(self) -> int:
+        """Bytes held now."""
+        on_gpu = self._device.type == "cuda"
+        return torch.cuda.memory_allocated(self._device) if on_gpu else self._process.memory_info().rss
+
+    def _peak(self) -> int:
+        """Bytes at most since the last reset; without a GPU that is what is held now."""
+        return torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else self._held()
+
+    def _reset_peak(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+
+_OPEN: list[_Meter] = []

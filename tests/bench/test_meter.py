@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.meter import Costs, metered, watch
+from bench.meter import Costs, metered, paused, watch
 from bench.task import BlackBox, Task
 
 CPU = torch.device("cpu")
@@ -88,4 +88,72 @@ def test_costs_are_kept_when_the_method_raises():
     with pytest.raises(ZeroDivisionError), metered(costs, CPU):
         time.sleep(0.01)
         raise ZeroDivisionError
+    assert costs.seconds >= 0.01
+
+
+def test_what_runs_in_a_pause_costs_nothing():
+    layer, costs = nn.Linear(3, 4), Costs()
+    watch(Task({"teacher": layer}, (), "m"), costs)
+    x = torch.randn(5, 3)
+    with metered(costs, CPU), torch.no_grad():
+        layer(x)
+        with paused():
+            layer(x)
+            block = torch.ones(64 * 2**18)  # 64 MiB that stay
+            time.sleep(0.2)
+        time.sleep(0.05)
+        layer(x[:2])
+    assert costs.samples == {"teacher": 7}
+    assert costs.flops == 2 * 7 * 12
+    assert 0.05 <= costs.seconds < 0.2
+    assert costs.peak_memory_mb < 32
+    assert block[0] == 1
+
+
+def test_memory_after_a_pause_is_counted_again():
+    costs = Costs()
+    with metered(costs, CPU):
+        with paused():
+            pass
+        block = torch.ones(64 * 2**18)
+        time.sleep(0.1)
+    assert 50 < costs.peak_memory_mb < 500
+    assert block[0] == 1
+
+
+def test_pauses_nest_and_end_with_the_outermost():
+    layer, costs = nn.Linear(3, 4), Costs()
+    with metered(costs, CPU), torch.no_grad():
+        with paused():
+            with paused():
+                time.sleep(0.05)
+            time.sleep(0.05)
+            layer(torch.randn(5, 3))
+        assert costs.flops == 0
+        layer(torch.randn(1, 3))
+    assert costs.flops == 2 * 12
+    assert 0 <= costs.seconds < 0.05
+
+
+def test_a_block_opened_in_a_pause_counts():
+    layer, outer, inner = nn.Linear(3, 4), Costs(), Costs()
+    with metered(outer, CPU), paused(), metered(inner, CPU), torch.no_grad():
+        layer(torch.randn(1, 3))
+    assert (outer.flops, inner.flops) == (0, 2 * 12)
+
+
+def test_a_pause_ends_when_its_body_raises():
+    costs = Costs()
+    with metered(costs, CPU):
+        with pytest.raises(ZeroDivisionError), paused():
+            raise ZeroDivisionError
+        assert not costs.paused
+
+
+def test_a_pause_without_an_open_block_does_nothing():
+    with paused():
+        pass
+    costs = Costs()
+    with metered(costs, CPU):
+        time.sleep(0.01)
     assert costs.seconds >= 0.01
