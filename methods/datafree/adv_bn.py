@@ -11,18 +11,18 @@ clipping are the board's.
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from bench import method
 from bench.scenarios.datafree import DataFreeTask
 from bench.types import Count, Rate, Weight
-from methods.datafree.adversary import Adversary
 from methods.datafree.bn_statistics import BatchNormStatistics
+from methods.datafree.online import Online, SynthesisLoss, Term, play
 from methods.datafree.student import StudentTraining, targets
 
 
-@method(family="datafree", scenario="datafree", access={"weights"}, paper="arXiv:1912.11006", year=2019)
+@method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1912.11006", year=2019)
 def adv_bn(
     task: DataFreeTask,
     *,
@@ -41,14 +41,35 @@ def adv_bn(
         nz: length of the noise vector (paper: 256).
         ngf: width of the generator (paper: 64).
     """
-    training = StudentTraining(task)
+    return transfer(task, StudentTraining(task), bn=bn, student_steps=student_steps, lr_g=lr_g, nz=nz, ngf=ngf)
+
+
+def transfer(
+    task: DataFreeTask,
+    training: StudentTraining,
+    extra: Term | None = None,
+    *,
+    bn: float = 1.0,
+    student_steps: int = 5,
+    lr_g: float = 1e-3,
+    nz: int = 100,
+    ngf: int = 24,
+) -> nn.Module:
+    """`adv_bn` by a given training of the student, with a further term of the generator's loss."""
+
+    def learn(x: Tensor) -> None:
+        training.update(lambda: l1_loss(training.model(x), targets(task, x)), x)
+
     with BatchNormStatistics(task.teacher) as statistics:
-        adversary = Adversary(task, statistics, bn=bn, lr_g=lr_g, nz=nz, ngf=ngf)
-        while training.left:
-            for _ in range(min(student_steps, training.left)):
-                x = adversary.images(task.batch_size)
-                with task.compute.autocast():
-                    loss = l1_loss(training.model(x), targets(task, x))
-                training.update(loss)
-            adversary.learn(training.model)
-    return training.model
+        online = Online(task, synthesis_loss(statistics, bn, extra), lr_g=lr_g, nz=nz, ngf=ngf)
+        return play(training, online, task, student_steps, learn)
+
+
+def synthesis_loss(statistics: BatchNormStatistics, bn: float, extra: Term | None = None) -> SynthesisLoss:
+    """bn * R_bn - mean |S - T|, and a further term: what this host's generator descends."""
+
+    def loss(x: Tensor, t: Tensor, student: nn.Module) -> Tensor:
+        value = bn * statistics.distance() - l1_loss(student(x), t)
+        return value if extra is None else value + extra(x, t)
+
+    return loss

@@ -12,19 +12,18 @@ later harnesses of zju-vipa.
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench import method
 from bench.scenarios.datafree import DataFreeTask
 from bench.types import Count, Rate, Weight
-from methods.datafree.generator import Generator, NormalizedPixels, normalizer
 from methods.datafree.hooks import penultimate
 from methods.datafree.losses import activation, class_balance, one_hot
+from methods.datafree.online import Online, Term
 from methods.datafree.student import StudentTraining
 
 
-@method(family="datafree", scenario="datafree", access={"weights"}, paper="arXiv:1904.01186", year=2019)
+@method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1904.01186", year=2019)
 def dafl(
     task: DataFreeTask,
     *,
@@ -45,18 +44,29 @@ def dafl(
         nz: length of the noise vector (papers: 1000 on CIFAR-10, 100 on MNIST).
         ngf: width of the generator (papers: 64).
     """
-    generator = Generator(nz, ngf, task.input_shape, NormalizedPixels(*normalizer(task.teacher)))
-    task.compute.place(generator)
-    optimizer = torch.optim.Adam(generator.parameters(), lr=lr_g, betas=(0.5, 0.999))
-    training = StudentTraining(task)
+    return transfer(task, StudentTraining(task), oh=oh, ie=ie, a=a, lr_g=lr_g, nz=nz, ngf=ngf)
+
+
+def transfer(
+    task: DataFreeTask,
+    training: StudentTraining,
+    extra: Term | None = None,
+    *,
+    oh: float = 1.0,
+    ie: float = 20.0,
+    a: float = 0.01,
+    lr_g: float = 3e-4,
+    nz: int = 100,
+    ngf: int = 24,
+) -> nn.Module:
+    """`dafl` by a given training of the student, with a further term of the generator's loss."""
     with penultimate(task.teacher) as features:
-        while training.left:
-            with task.compute.autocast():
-                x = generator.sample(task.batch_size, task.generator)
-                t = task.teacher(x)
-            loss = oh * one_hot(t) + ie * class_balance(t, base=10) + a * activation(features.latest[0])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            training.imitate(x.detach(), t.detach())
+
+        def loss(x: Tensor, t: Tensor, _student: nn.Module) -> Tensor:
+            value = oh * one_hot(t) + ie * class_balance(t, base=10) + a * activation(features.latest[0])
+            return value if extra is None else value + extra(x, t)
+
+        online = Online(task, loss, lr_g=lr_g, nz=nz, ngf=ngf, betas=(0.5, 0.999))
+        while training.running:
+            training.imitate(*online.learn(training.model))
     return training.model

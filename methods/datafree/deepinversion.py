@@ -24,11 +24,15 @@ from bench.types import Count, Rate, Weight
 from methods.datafree.bn_statistics import BatchNormStatistics
 from methods.datafree.generator import normalizer
 from methods.datafree.losses import total_variation
+from methods.datafree.online import Term
 from methods.datafree.pool import ImagePool
 from methods.datafree.student import StudentTraining, distill
 
+LONGEST_SYNTHESIS = 0.5
+"""Where seconds are the budget, no inversion begins after this share of them."""
 
-@method(family="datafree", scenario="datafree", access={"weights"}, paper="arXiv:1912.08795", year=2020)
+
+@method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1912.08795", year=2020)
 def deepinversion(
     task: DataFreeTask,
     *,
@@ -52,13 +56,29 @@ def deepinversion(
         l2: weight of the pictures' norm.
     """
     weights = {"bn": bn, "tv": tv, "l2": l2}
-    pool = ImagePool()
+    return transfer(task, StudentTraining(task), batches=batches, size=size, iterations=iterations, lr=lr, **weights)
+
+
+def transfer(
+    task: DataFreeTask,
+    training: StudentTraining,
+    extra: Term | None = None,
+    *,
+    batches: int = 10,
+    size: int = 100,
+    iterations: int = 100,
+    lr: float = 0.1,
+    bn: float = 1.0,
+    tv: float = 2.5e-5,
+    l2: float = 0.0,
+) -> nn.Module:
+    """`deepinversion` by a given training of the student, with a further term of the pictures' loss."""
+    pool = ImagePool(task)
     with BatchNormStatistics(task.teacher) as statistics:
-        for _ in range(batches):
+        while len(pool) < batches * size and training.spent < LONGEST_SYNTHESIS:
             classes = torch.arange(size, device=task.device) % task.num_classes
-            pool.add(invert(task, statistics, classes, iterations=iterations, lr=lr, **weights))
-    training = StudentTraining(task)
-    distill(training, pool.images, task, training.left)
+            pool.add(invert(task, statistics, classes, extra, iterations=iterations, lr=lr, bn=bn, tv=tv, l2=l2))
+    distill(training, pool.images, task)
     return training.model
 
 
@@ -66,6 +86,7 @@ def invert(
     task: DataFreeTask,
     statistics: BatchNormStatistics,
     classes: Tensor,
+    extra: Term | None = None,
     *,
     iterations: int,
     lr: float,
@@ -84,6 +105,8 @@ def invert(
             logits = task.teacher(rolled * std + mean)
         loss = cross_entropy(logits, classes) + bn * statistics.distance()
         loss = loss + tv * total_variation(rolled) + l2 * torch.linalg.vector_norm(rolled)
+        if extra is not None:
+            loss = loss + extra(rolled * std + mean, logits)
         best = torch.where(loss < lowest, u, best).detach()  # a copy, made without waiting for the device
         lowest = torch.minimum(loss.detach(), lowest)
         optimizer.zero_grad()

@@ -26,13 +26,14 @@ from torch.nn.functional import l1_loss
 from bench import Skip, method
 from bench.scenarios.datafree import DataFreeTask
 from bench.types import Count, Fraction, Rate, Weight
-from methods.datafree.adversary import Adversary
+from methods.datafree.adv_bn import synthesis_loss
 from methods.datafree.bn_statistics import BatchNormStatistics
+from methods.datafree.online import Online
 from methods.datafree.pool import ReplayMemory
 from methods.datafree.student import StudentTraining, targets
 
 
-@method(family="datafree", scenario="datafree", access={"weights"}, paper="arXiv:2302.14290", year=2023)
+@method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:2302.14290", year=2023)
 def lra_dfkd(
     task: DataFreeTask,
     *,
@@ -58,26 +59,32 @@ def lra_dfkd(
     if task.batch_size < 2:
         raise Skip(f"needs a batch of new and remembered images, and batch_size is {task.batch_size}")
     remembered = min(max(1, round(replay * task.batch_size)), task.batch_size - 1)
-    memory = ReplayMemory(capacity)
+    memory = ReplayMemory(task, capacity)
     training = StudentTraining(task)
     student = training.model
     rounds = 0
+
+    def learn(new: Tensor) -> None:
+        if not memory:
+            training.update(lambda: l1_loss(student(new), targets(task, new)), new)
+            return
+        new, old = new[: task.batch_size - remembered], memory.sample(task.generator)
+        both = torch.cat([new, old])
+
+        def loss() -> Tensor:
+            t = targets(task, both).split([len(new), len(old)])
+            return retain_while_acquiring(student, (new, t[0]), (old, t[1]), alpha)
+
+        training.update(loss, both)
+
     with BatchNormStatistics(task.teacher) as statistics:
-        adversary = Adversary(task, statistics, bn=bn, lr_g=lr_g, nz=nz, ngf=ngf)
-        while training.left:
-            for _ in range(min(student_steps, training.left)):
-                new = adversary.images(task.batch_size - (remembered if memory else 0))
-                old = memory.sample(task.generator) if memory else new[:0]
-                t = targets(task, torch.cat([new, old])).split([len(new), len(old)])
-                with task.compute.autocast():
-                    if memory:
-                        loss = retain_while_acquiring(student, (new, t[0]), (old, t[1]), alpha)
-                    else:
-                        loss = l1_loss(student(new), t[0])
-                training.update(loss)
-            adversary.learn(student)
+        online = Online(task, synthesis_loss(statistics, bn), lr_g=lr_g, nz=nz, ngf=ngf)
+        while training.running:
+            for _ in training.up_to(student_steps):
+                learn(online.images(task.batch_size))
+            online.learn(student)
             if rounds % period == 0:
-                memory.add(adversary.images(remembered))
+                memory.add(online.images(remembered))
             rounds += 1
     return student
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from bench.scenarios.datafree import DataFreeTask
+
 
 class ImagePool:
     """Every image synthesised so far, kept as 8 bits a channel, as the papers' pools of picture files are."""
 
-    def __init__(self) -> None:
+    def __init__(self, task: DataFreeTask) -> None:
+        self._monitor = task.monitor
         self._batches: list[Tensor] = []
 
     def __len__(self) -> int:
@@ -18,6 +21,7 @@ class ImagePool:
     def add(self, images: Tensor) -> None:
         """Append images [B, C, H, W]; pixels outside [0, 1] are clipped."""
         self._batches.append(images.detach().clamp(0, 1).mul(255).round().byte())
+        self._monitor.kept(len(self))
 
     @property
     def images(self) -> Tensor:
@@ -30,7 +34,8 @@ class ImagePool:
 class ReplayMemory:
     """The latest `capacity` batches; a batch more pushes the oldest out."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, task: DataFreeTask, capacity: int) -> None:
+        self._monitor = task.monitor
         self.capacity = capacity
         self._batches: list[Tensor] = []
 
@@ -40,6 +45,7 @@ class ReplayMemory:
     def add(self, images: Tensor) -> None:
         """Keep a copy of these images [B, C, H, W]."""
         self._batches = [*self._batches, images.detach().clone()][-self.capacity :]
+        self._monitor.kept(sum(map(len, self._batches)))
 
     def sample(self, rng: torch.Generator) -> Tensor:
         """One of the batches kept, all equally likely."""

@@ -1,6 +1,7 @@
-"""The two ends of data-free distillation: one student, optimiser and number of updates, on noise and on real images.
+"""The ends and the middle of data-free distillation: one student, optimiser and budget, on noise, on images from
+elsewhere, and on real images.
 
-Both distil by KL divergence alone, without labels, as zju-vipa/CMI's `vanilla_kd.py` does with its label term left out.
+All distil by KL divergence alone, without labels, as zju-vipa/CMI's `vanilla_kd.py` does with its label term left out.
 """
 
 from __future__ import annotations
@@ -11,24 +12,35 @@ from torch import nn
 from bench import method
 from bench.scenarios.datafree import DataFreeTask
 from methods.datafree.generator import normalizer
-from methods.datafree.student import StudentTraining, distill, targets
+from methods.datafree.student import StudentTraining, distill
 
 
-@method(family="datafree", scenario="datafree", access={"weights"})
+@method(family="reference", scenario=("datafree", "poisoned"), access={"weights"})
 def kd_noise(task: DataFreeTask) -> nn.Module:
     """Distillation on noise: standard normal pixels behind the teacher's normaliser, new ones for every update."""
     mean, std = normalizer(task.teacher)
     training = StudentTraining(task)
-    while training.left:
+    while training.running:
         noise = torch.randn(task.batch_size, *task.input_shape, generator=task.generator).to(task.device)
-        x = noise * std + mean
-        training.imitate(x, targets(task, x))
+        training.imitate(noise * std + mean)
     return training.model
 
 
-@method(family="datafree", scenario="datafree", access={"weights", "unlabeled"})
+@method(family="reference", scenario=("datafree", "poisoned"), access={"weights", "proxy"})
+def kd_proxy(task: DataFreeTask) -> nn.Module:
+    """Distillation on unlabelled images from elsewhere."""
+    return transfer(task, StudentTraining(task))
+
+
+def transfer(task: DataFreeTask, training: StudentTraining) -> nn.Module:
+    """`kd_proxy` by a given training of the student."""
+    distill(training, task.proxy, task)
+    return training.model
+
+
+@method(family="reference", scenario=("datafree", "poisoned"), access={"weights", "unlabeled"})
 def kd_real(task: DataFreeTask) -> nn.Module:
     """Distillation on the teacher's own training images, without their labels."""
     training = StudentTraining(task)
-    distill(training, task.images, task, training.left)
+    distill(training, task.images, task)
     return training.model

@@ -1,6 +1,10 @@
-"""The student's side of every data-free method: one optimiser, one schedule, one number of updates."""
+"""The student's side of every data-free method: one optimiser, one schedule, one budget."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -14,56 +18,112 @@ MOMENTUM = 0.9
 LARGEST_GRADIENT = 5.0
 """Gradients of a larger norm are scaled down to it: generators that seek disagreement find steep places."""
 
+ExtraLoss = Callable[[nn.Module, Tensor, float], Tensor | None]
+"""extra(student, x, spent): a term of every update's loss, or None; x [B, C, H, W] are the update's images and
+`spent` the share of the budget used up."""
+
 
 class StudentTraining:
-    """SGD with momentum and clipped gradients, its learning rate falling along a cosine to zero over `task.steps`.
+    """SGD with momentum and clipped gradients, its learning rate falling along a cosine to zero over the budget.
 
     Every row of a board trains its student by this class, so that rows differ in their images and losses only.
     """
 
-    def __init__(self, task: DataFreeTask) -> None:
+    def __init__(self, task: DataFreeTask, extra: ExtraLoss | None = None) -> None:
         self.model = task.compute.place(task.student).train()
         self.done = 0
+        """Updates so far."""
         self._task = task
+        self._extra = extra
         self._optimizer = torch.optim.SGD(
             self.model.parameters(), lr=task.lr, momentum=MOMENTUM, weight_decay=task.weight_decay, fused=True
         )
-        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimizer, T_max=task.steps)
 
     @property
-    def left(self) -> int:
-        """Updates that the budget still allows."""
-        return self._task.steps - self.done
+    def spent(self) -> float:
+        """Share of the budget that is used up, in [0, 1]: what schedules of a method go by."""
+        return self._task.budget.spent(self.done)
 
-    def update(self, loss: Tensor) -> None:
-        """One step down the gradient of `loss`, a scalar."""
-        self._optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
-        self._optimizer.step()
-        self._schedule.step()
+    @property
+    def running(self) -> bool:
+        """Whether the budget still allows an update."""
+        return self.spent < 1.0
+
+    def up_to(self, updates: int) -> Iterator[int]:
+        """Counts so many updates, or fewer where the budget ends."""
+        for i in range(updates):
+            if not self.running:
+                return
+            yield i
+
+    def update(self, loss: Callable[[], Tensor], x: Tensor) -> None:
+        """One step down the gradient of `loss()`, a scalar, evaluated under the board's precision.
+
+        Args:
+            x: the images [B, C, H, W] that the loss looks at.
+        """
+        task = self._task
+        with task.monitor.distilling():
+            with task.compute.autocast():
+                value = loss()
+                if self._extra is not None and (more := self._extra(self.model, x, self.spent)) is not None:
+                    value = value + more
+            self._optimizer.zero_grad()
+            value.backward()
+            nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
+            for group in self._optimizer.param_groups:
+                group["lr"] = task.lr * (1 + math.cos(math.pi * self.spent)) / 2
+            self._optimizer.step()
         self.done += 1
-        self._task.progress(self.done, self._task.steps)
+        self._tell(x)
 
-    def imitate(self, x: Tensor, target: Tensor) -> None:
+    def imitate(self, x: Tensor, t: Tensor | None = None) -> None:
         """One update by distillation at the board's temperature.
 
         Args:
-            x: images [B, C, H, W].
-            target: the teacher's logits [B, K] for them, without graph.
+            x: images [B, C, H, W], without graph.
+            t: the teacher's logits [B, K] for them, where they are known; without graph.
         """
-        with self._task.compute.autocast():
-            loss = distillation_kl(self.model(x), target, self._task.temperature)
-        self.update(loss)
+
+        def loss() -> Tensor:
+            known = targets(self._task, x) if t is None else t
+            return distillation_kl(self.model(x), known, self._task.temperature)
+
+        self.update(loss, x)
+
+    def _tell(self, x: Tensor) -> None:
+        """Let the harness look at the student, evenly over the budget and at its end."""
+        task, spent = self._task, self.spent
+        task.progress(min(int(spent * 1000), 1000), 1000)
+        if task.monitor.due(spent):
+            with task.budget.stopped():
+                task.monitor.look(self.model, spent, x)
 
 
-def distill(training: StudentTraining, images: Tensor, task: DataFreeTask, steps: int) -> None:
-    """`steps` updates by distillation on random batches of `images`, uint8 [N, C, H, W], augmented as in training."""
+@contextmanager
+def still(network: nn.Module) -> Iterator[None]:
+    """Its parameters require no gradient inside: a generator that learns through it does not pay for them."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    for p in trained:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in trained:
+            p.requires_grad_(True)
+
+
+def distill(training: StudentTraining, images: Tensor, task: DataFreeTask, updates: int | None = None) -> None:
+    """Updates by distillation on random batches of `images`, uint8 [N, C, H, W], augmented as in training.
+
+    `updates` of them, or all that the budget allows.
+    """
     images = images.to(task.device)
-    for _ in range(steps):
+    rounds = 0
+    while training.running and (updates is None or rounds < updates):
         rows = torch.randint(len(images), (task.batch_size,), generator=task.generator).to(task.device)
-        x = as_input(augment(images[rows], task.recipe.augment, task.generator))
-        training.imitate(x, targets(task, x))
+        training.imitate(as_input(augment(images[rows], task.recipe.augment, task.generator)))
+        rounds += 1
 
 
 @torch.no_grad()

@@ -9,11 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from bench.budget import Budget
 from bench.data import load
 from bench.data.spec import Dataset, DataSpec
 from bench.device import Device
 from bench.models import build
 from bench.models.train import fit
+from bench.monitor import Observations
 from bench.recipe import Recipe
 from bench.scenarios.datafree import DataFreeTask
 
@@ -58,7 +60,8 @@ def make_task(digits: Dataset) -> Callable[..., DataFreeTask]:
         given = {
             "teacher": teacher,
             "student": student or network(4, classes=classes, shape=shape),
-            "steps": steps,
+            "budget": Budget(steps),
+            "monitor": Observations(lambda _: 0.0).monitor(),
             "batch_size": batch_size,
             "lr": 0.1,
             "weight_decay": 1e-4,
