@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import random
 import time
@@ -12,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import registry
+from bench import png, registry
 from bench.device import Device
 from bench.errors import BadResult, BenchError, DataError, Skip
 from bench.models.spec import ModelSpec
-from bench.plan import Cell
+from bench.plan import Cell, StandardModel
 from bench.provenance import provenance
 from bench.records import Record, pack
 from bench.scenarios import Score
@@ -29,7 +30,6 @@ class Job:
     cell: Cell
     suite: str
     profile: str
-    data_identity: dict[str, Any]
     device: Device
     zoo_root: Path
 
@@ -39,7 +39,7 @@ class ZooJob:
     """A standard model to train ahead of the cells."""
 
     key: str
-    spec: ModelSpec
+    model: StandardModel
     device: Device
     zoo_root: Path
 
@@ -49,10 +49,10 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
     from bench.meter import Costs
 
     started, clock = datetime.now(UTC), time.perf_counter()
-    costs: dict[str, Any] = Costs().as_data()
+    seen: dict[str, Any] = {"costs": Costs().as_data()}
     score, status, reason = Score({}), "ok", None
     try:
-        score, costs = _compute(job, progress)
+        score, seen = _compute(job, progress)
     except Skip as skip:
         status, reason = "skipped", str(skip)
     except BenchError as error:
@@ -74,8 +74,7 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
         reason=reason,
         metrics=score.metrics,
         examples={name: pack(bits) for name, bits in score.correct.items()},
-        costs=costs,
-        data=job.data_identity,
+        data=cell.data_identity,
         provenance=provenance()
         | {
             "device": job.device.name,
@@ -85,6 +84,7 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
             "seconds": round(time.perf_counter() - clock, 3),
         },
         recipe=cell.recipe,
+        **seen,
     )
 
 
@@ -93,11 +93,15 @@ def train_standard_model(job: ZooJob, progress: Callable[[int, int], None]) -> N
     from bench.data import load
     from bench.models.zoo import Zoo
 
-    zoo = Zoo(job.zoo_root, job.device, progress=lambda _, done, total: progress(done, total))
-    zoo.load(job.spec, load(job.spec.data))
+    spec, settings = job.model.spec, job.model.settings
+    dataset = load(spec.data)
+    if settings is not None:
+        dataset = settings.training_data(spec, dataset)
+    Zoo(job.zoo_root, job.device, progress=lambda _, done, total: progress(done, total)).load(spec, dataset)
 
 
 def _compute(job: Job, progress: Callable[[int, int], None]) -> tuple[Score, dict[str, Any]]:
+    """The score, and the record's fields of what else was seen: costs, and where there is a monitor what it saw."""
     import torch
 
     from bench.data import load
@@ -135,7 +139,23 @@ def _compute(job: Job, progress: Callable[[int, int], None]) -> tuple[Score, dic
     broken = sorted(name for name, value in score.metrics.items() if not math.isfinite(value))
     if broken:
         raise BadResult(f"metrics {', '.join(broken)} are not finite")
-    return score, spent
+    monitor = situation.judge.get("monitor")
+    return score, {"costs": spent} if monitor is None else observed(monitor, spent)
+
+
+def observed(monitor: Any, spent: dict[str, Any]) -> dict[str, Any]:
+    """A record's `costs`, `curves` and `pictures` out of what a monitor saw (see `bench.monitor`).
+
+    Args:
+        monitor: the judge's side of it.
+        spent: the method's metered costs; of its seconds those that are not the student's learning are synthesis.
+    """
+    told = monitor.costs()
+    if "distillation_seconds" in told:
+        told = {"synthesis_seconds": round(max(0.0, spent["seconds"] - told["distillation_seconds"]), 3)} | told
+    sheets = {name: png.encode(png.grid(images.numpy())) for name, images in monitor.pictures().items()}
+    pictures = {name: base64.b64encode(sheet).decode() for name, sheet in sheets.items()}
+    return {"costs": spent | told, "curves": monitor.curves(), "pictures": pictures}
 
 
 def seed_everything(seed: int) -> None:

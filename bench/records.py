@@ -8,11 +8,12 @@ import os
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
+from bench import png
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA: Literal[1] = 1
+
+
+OPTIONAL = ("curves", "pictures")
+"""Fields that most records lack."""
+
+
+def _checked_png(picture: str) -> str:
+    png.size(base64.b64decode(picture, validate=True))
+    return picture
 
 
 class Examples(BaseModel):
@@ -53,6 +63,10 @@ class Record(BaseModel):
     provenance: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
     """Everything that the key was made of, so that a reader can tell why it was run again."""
+    curves: dict[str, list[tuple[float, float]]] = {}
+    """Metric -> (share of the budget spent, value) in the order of time."""
+    pictures: dict[str, Annotated[str, AfterValidator(_checked_png)]] = {}
+    """What is to be seen -> a PNG in base64."""
 
     def correct(self, examples: str = "test") -> np.ndarray:
         """bool [N]: which examples of the set were right. Raises KeyError if the record has no such set."""
@@ -63,8 +77,8 @@ class Record(BaseModel):
         return np.unpackbits(bits, count=packed.n).astype(bool)
 
     def line(self) -> str:
-        """The record as its line of a results file."""
-        content = self.model_dump(mode="json")
+        """The record as its line of a results file; without curves and pictures where there are none."""
+        content = self.model_dump(mode="json", exclude={name for name in OPTIONAL if not getattr(self, name)})
         content = {"schema": content.pop("schema_"), **content}
         return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -180,7 +194,7 @@ def as_frame(records: Iterable[Record]) -> pd.DataFrame:
 
     rows = []
     for record in records:
-        content = record.model_dump(mode="json", exclude={"examples", "recipe", "metrics", "schema_"})
+        content = record.model_dump(mode="json", exclude={"examples", "recipe", "metrics", "schema_", *OPTIONAL})
         row = {k: v for k, v in content.items() if not isinstance(v, Mapping) or k == "params"}
         row |= {f"{t}.{k}": v for t in ("costs", "data", "provenance") for k, v in content[t].items()}
         rows.append(row | record.metrics)

@@ -1,16 +1,20 @@
 """Records survive: round trips, torn lines, full disks, two writers."""
 
+import base64
 import errno
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import png
 from bench.errors import BenchError
-from bench.records import Record, Store, as_frame, load_results, newest, pack
+from bench.records import Record, Store, as_frame, load_results, newest, pack, parse
 
 
 def record(seed=0, **more):
@@ -58,6 +62,33 @@ def test_a_torn_last_line_is_told_then_set_aside(tmp_path):
     assert [r.seed for r in store.read()] == [0, 1]
     assert store.torn() is None
     assert store.path.with_suffix(".jsonl.torn").read_text() == '{"schema":1,"key":"half\n'
+
+
+PIXEL = base64.b64encode(png.encode(np.zeros((1, 1, 1), dtype=np.uint8))).decode()
+
+
+def test_curves_and_pictures_read_back_as_they_were(tmp_path):
+    seen = record(curves={"accuracy": [(0.5, 0.25), (1.0, 0.75)]}, pictures={"synthetic": PIXEL})
+    store = Store(tmp_path / "smoke.jsonl")
+    store.append(seen)
+    assert store.read() == [seen]
+    assert store.read()[0].line() == seen.line()
+    assert not {"curves", "pictures"} & set(as_frame([seen]))
+
+
+def test_records_without_curves_and_pictures_have_the_lines_that_they_had():
+    content = json.loads(record().line())
+    assert list(content)[-1] == "recipe"
+    assert not {"curves", "pictures"} & set(content)
+    committed = Path(__file__).parents[2] / "results" / "digits" / "smoke.jsonl"
+    lines = [line for line in committed.read_text(encoding="utf-8").splitlines() if '"curves"' not in line]
+    assert [parse(line, "here").line() for line in lines] == lines
+
+
+@pytest.mark.parametrize("picture", ["no base64!", "R0lGODlh"])
+def test_a_picture_that_is_no_png_is_refused(picture):
+    with pytest.raises(ValueError, match=r"pictures\.synthetic"):
+        record(pictures={"synthetic": picture})
 
 
 @pytest.mark.parametrize("line", ["not json", "[]", '{"schema":1}', '{"key":"k"}', '{"schema":2,"key":"k"}'])

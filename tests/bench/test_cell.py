@@ -1,0 +1,52 @@
+"""What a scenario's monitor saw comes into the record."""
+
+import base64
+
+import pytest
+import torch
+
+from bench import png
+from bench.cell import observed
+
+SPENT = {"seconds": 5.0, "peak_memory_mb": 1.0, "flops": 2.0, "samples": {}}
+
+
+class Seen:
+    """The judge's side of a monitor that saw all there is to see."""
+
+    def costs(self):
+        return {"distillation_seconds": 2.0, "images_kept": 64}
+
+    def curves(self):
+        return {"accuracy": [(0.5, 0.3), (1.0, 0.4)]}
+
+    def pictures(self):
+        return {"synthetic": torch.arange(4 * 3 * 2 * 2, dtype=torch.uint8).reshape(4, 3, 2, 2)}
+
+
+class Blind(Seen):
+    """One whose method never told anything."""
+
+    def costs(self):
+        return {}
+
+    curves = pictures = costs
+
+
+def test_a_record_keeps_costs_curves_and_a_picture():
+    fields = observed(Seen(), SPENT)
+    told = {"synthesis_seconds": 3.0, "distillation_seconds": 2.0, "images_kept": 64}
+    assert fields["costs"] == SPENT | told
+    assert fields["curves"] == {"accuracy": [(0.5, 0.3), (1.0, 0.4)]}
+    sheet = base64.b64decode(fields["pictures"]["synthetic"])
+    assert sheet == png.encode(png.grid(Seen().pictures()["synthetic"].numpy()))
+    assert png.size(sheet) == (13, 4)
+
+
+def test_nothing_told_is_nothing_kept():
+    assert observed(Blind(), SPENT) == {"costs": SPENT, "curves": {}, "pictures": {}}
+
+
+@pytest.mark.parametrize("seconds", [2.0, 1.9])
+def test_synthesis_never_takes_less_than_no_time(seconds):
+    assert observed(Seen(), SPENT | {"seconds": seconds})["costs"]["synthesis_seconds"] == 0.0
