@@ -2,6 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
+
+class Known(NamedTuple):
+    """A share whose name's words would not tell what it is."""
+
+    higher_is_better: bool
+    unit: Literal["%", "points"]
+    """Points (of percent) for differences and spreads of shares."""
+
+
+KNOWN = {
+    "accuracy_best": Known(True, "%"),
+    "trace_mean": Known(True, "%"),
+    "trace_std": Known(False, "points"),
+    "worst_drop": Known(False, "points"),
+    "attack_success": Known(False, "%"),
+    "teacher_attack_success": Known(False, "%"),
+    "clean_attack_floor": Known(False, "%"),
+}
+"""Metrics by their whole name; all others are known by the words below."""
 LOWER_IS_BETTER = ("nll", "ece", "gap", "kl", "js", "mia")
 """Words of a metric's name. Of attacks: what an attacker finds is a fault."""
 HIGHER_IS_BETTER = ("efficacy",)
@@ -13,13 +34,15 @@ MINUS = "\u2212"
 
 def higher_is_better(metric: str) -> bool:
     """The good direction of a metric that is not its kind's headline."""
+    if metric in KNOWN:
+        return KNOWN[metric].higher_is_better
     words = metric.split("_")
     return any(w in HIGHER_IS_BETTER for w in words) or not any(w in LOWER_IS_BETTER for w in words)
 
 
 def is_share(metric: str) -> bool:
     """Whether a metric is a share of 1, written in percent with one decimal."""
-    return metric == "task_mean" or any(word in SHARES for word in metric.split("_"))
+    return metric in KNOWN or metric == "task_mean" or any(word in SHARES for word in metric.split("_"))
 
 
 def example_set(metric: str) -> str | None:
@@ -30,7 +53,9 @@ def example_set(metric: str) -> str | None:
 
 
 def unit(metric: str) -> str:
-    """What stands behind the metric's name in a heading: ", %" or nothing."""
+    """What stands behind the metric's name in a heading: ", %", ", points" or nothing."""
+    if metric in KNOWN:
+        return f", {KNOWN[metric].unit}"
     return ", %" if is_share(metric) else ""
 
 

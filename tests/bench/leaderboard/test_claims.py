@@ -54,6 +54,19 @@ def test_lower_is_better_is_known_of_headlines_and_of_other_metrics(judge, recor
     assert judge(records, "scrub", "laf", scenario="class", metric="nll").answer == "fails"
 
 
+@pytest.mark.parametrize("metric", ["worst_drop", "trace_std", "attack_success"])
+def test_the_less_a_student_falls_wavers_or_obeys_the_better(judge, record, metric):
+    records = [
+        record(label, seed, metrics={"accuracy": 0.5, metric: value + 0.001 * seed})
+        for label, value in {"gram": 0.05, "average": 0.15}.items()
+        for seed in range(3)
+    ]
+    verdict = judge(records, "gram", "average", metric=metric, margin=0.05)
+    assert (verdict.answer, verdict.metric) == ("holds", metric)
+    assert verdict.difference.mean == pytest.approx(0.1)
+    assert judge(records, "average", "gram", metric=metric).answer == "fails"
+
+
 def test_one_seed_decides_nothing(judge, record):
     verdict = judge([record("gram", 0, 90), record("average", 0, 10)], "gram", "average")
     assert verdict.answer == "undecided"

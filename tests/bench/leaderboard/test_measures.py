@@ -17,6 +17,12 @@ from bench.leaderboard import measures
         ("teacher_kl", False),
         ("js_to_retrain", False),
         ("mia_auc", False),
+        ("accuracy_best", True),
+        ("trace_mean", True),
+        ("trace_std", False),
+        ("worst_drop", False),
+        ("attack_success", False),
+        ("clean_attack_floor", False),
     ],
 )
 def test_direction_by_name(metric, higher):
@@ -41,6 +47,26 @@ def test_direction_by_name(metric, higher):
 )
 def test_numbers_as_boards_show_them(metric, value, sign, text):
     assert measures.number(metric, value, sign=sign) == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit", "text"),
+    [
+        ("accuracy", ", %", "12.3"),
+        ("accuracy_best", ", %", "12.3"),
+        ("trace_mean", ", %", "12.3"),
+        ("trace_std", ", points", "12.3"),
+        ("worst_drop", ", points", "12.3"),
+        ("attack_success", ", %", "12.3"),
+        ("teacher_attack_success", ", %", "12.3"),
+        ("clean_attack_floor", ", %", "12.3"),
+        ("attack_rows", "", "0"),
+        ("nll", "", "0.123"),
+    ],
+)
+def test_units_by_name(metric, unit, text):
+    assert measures.unit(metric) == unit
+    assert measures.number(metric, 0.1234) == text
 
 
 @pytest.mark.parametrize(
@@ -75,3 +101,4 @@ def test_the_examples_that_a_metric_is_the_mean_of():
     assert measures.example_set("accuracy") == "test"
     assert measures.example_set("retain_accuracy") == "retain"
     assert measures.example_set("nll") is None
+    assert not any(measures.example_set(metric) for metric in measures.KNOWN)  # those have t intervals over seeds
