@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -29,14 +29,16 @@ class StudentTraining:
     Every row of a board trains its student by this class, so that rows differ in their images and losses only.
     """
 
-    def __init__(self, task: DataFreeTask, extra: ExtraLoss | None = None) -> None:
+    def __init__(self, task: DataFreeTask, extra: ExtraLoss | None = None, also: Iterable[nn.Parameter] = ()) -> None:
+        """`also` are parameters that are trained like the student's and are not its own, such as a projection."""
         self.model = task.compute.place(task.student).train()
         self.done = 0
         """Updates so far."""
         self._task = task
         self._extra = extra
+        self._parameters = [*self.model.parameters(), *also]
         self._optimizer = torch.optim.SGD(
-            self.model.parameters(), lr=task.lr, momentum=MOMENTUM, weight_decay=task.weight_decay, fused=True
+            self._parameters, lr=task.lr, momentum=MOMENTUM, weight_decay=task.weight_decay, fused=True
         )
 
     @property
@@ -70,7 +72,7 @@ class StudentTraining:
                     value = value + more
             self._optimizer.zero_grad()
             value.backward()
-            nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
+            nn.utils.clip_grad_norm_(self._parameters, LARGEST_GRADIENT)
             for group in self._optimizer.param_groups:
                 group["lr"] = task.lr * (1 + math.cos(math.pi * self.spent)) / 2
             self._optimizer.step()
