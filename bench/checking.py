@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
 from bench import models, registry
@@ -24,32 +23,28 @@ def check(name: str) -> dict[str, Any]:
         SuiteError: the first profile that is not sound, with all its faults.
     """
     path = suites.find(name)
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path}: not valid TOML: {error}") from error
-    profiles = content.get("profiles") or {}
-    if not isinstance(profiles, dict) or not profiles:
-        raise SuiteError(f"{path}: no [profiles.NAME] table; smoke, cpu and gpu are the usual ones")
-    return {"path": str(path), "profiles": [_profile(suites.load(path, profile)) for profile in profiles]}
+    profiles = [_profile(suites.load(path, profile)) for profile in suites.profiles(path)]
+    return {"path": str(path), "profiles": profiles}
 
 
 def _profile(suite: suites.Suite) -> dict[str, Any]:
     from bench.data import DATASETS
 
-    for name in (suite.data.name, suite.data.offline):
-        if name is not None and name not in DATASETS:
-            where = f"{suite.path} (profile {suite.profile}): [data]"
-            raise SuiteError(f"{where} unknown data set {name!r}{near_miss(name, DATASETS)}")
+    named = {f"datasets.{name}": data for name, data in suite.datasets.items()}
+    for table, data in ({"data": suite.data} | named).items():
+        for name in (data.name, data.offline):
+            if name is not None and name not in DATASETS:
+                where = f"{suite.path} (profile {suite.profile}): [{table}]"
+                raise SuiteError(f"{where} unknown data set {name!r}{near_miss(name, DATASETS)}")
     for name, model in suite.models.items():
         try:
             models.check(model.arch, model.options)
         except BenchError as error:
             raise SuiteError(f"{suite.path} (profile {suite.profile}): [models.{name}] {error}") from None
-    bench = Bench(
-        suite.data, "0" * 16, len(SOURCES[suite.data.name].classes), suite.models, suite.recipe, suite.seeds[0]
-    )
     for scenario in suite.scenarios.values():
+        data = suite.data_of(scenario)
+        classes = len(SOURCES[data.name].classes)
+        bench = Bench(data, "0" * 16, classes, suite.models, suite.recipe, suite.seeds[0])
         try:
             scenario.settings.zoo(bench)
         except SuiteError as error:
@@ -75,6 +70,7 @@ def json_schema() -> dict[str, Any]:
     scenarios = [_scenario(kind, definitions) for kind in sorted(SCENARIOS.entries)]
     properties = top["properties"] | {
         "data": {"$ref": "#/$defs/data"},
+        "datasets": {"type": "object", "additionalProperties": {"$ref": "#/$defs/data"}},
         "recipe": {"$ref": "#/$defs/recipe"},
         "models": {"type": "object", "additionalProperties": {"$ref": "#/$defs/model"}},
         "scenarios": {"type": "object", "additionalProperties": {"oneOf": scenarios}},
@@ -104,6 +100,7 @@ def _scenario(kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
     settings["properties"] |= {
         "kind": {"const": kind},
         "title": {"type": "string"},
+        "data": {"type": "string", "description": "One of the suite's [datasets.NAME]; [data], if unset."},
         "lower": {"type": "string", "description": "Label of the row that is the lower reference."},
         "upper": {"type": "string", "description": "Label of the row that is the upper reference."},
         "max_seconds": {"type": "number", "exclusiveMinimum": 0},

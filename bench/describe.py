@@ -113,12 +113,18 @@ def _suite(suite: suites.Suite) -> dict[str, Any]:
         "title": suite.title,
         "path": str(suite.path),
         "data": suite.data.model_dump(exclude_none=True),
+        **(
+            {"datasets": {n: d.model_dump(exclude_none=True) for n, d in suite.datasets.items()}}
+            if suite.datasets
+            else {}
+        ),
         "seeds": list(suite.seeds),
         "models": {name: m.model_dump(exclude_defaults=True) for name, m in suite.models.items()},
         "scenarios": {
             name: {
                 "kind": s.kind,
                 "title": s.title,
+                **({"data": s.data} if s.data else {}),
                 "lower": s.lower,
                 "upper": s.upper,
                 "rows": {row.label: {"method": row.method, **row.params} for row in s.rows},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,20 @@ from bench.runner import store_of
 
 def explain(planned: Plan, row: str, results: Path) -> Iterator[str]:
     """Lines about every cell that `row` (a part of scenario/label/seed, or a key) names."""
-    records = store_of(planned, results).read()
     cells = [c for c in planned.cells if row in c.name or c.key.startswith(row)]
     if not cells:
         raise BenchError(f"no cell is named {row!r}{near_miss(row, [c.name for c in planned.cells])}")
     for cell in cells:
-        yield from _cell(planned, cell, records)
+        yield from _cell(planned, cell, _records(planned, cell, results))
         yield ""
+
+
+def _records(planned: Plan, cell: Cell, results: Path) -> list[Record]:
+    """Of a run of the whole suite and of a run of this cell alone, which stand apart where another's data stand in."""
+    stores = {
+        store.path: store for store in (store_of(planned, results), store_of(replace(planned, cells=(cell,)), results))
+    }
+    return [record for store in stores.values() for record in store.read()]
 
 
 def _cell(planned: Plan, cell: Cell, records: list[Record]) -> Iterator[str]:

@@ -6,14 +6,13 @@ import fnmatch
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench import registry, source
-from bench.data import identify
-from bench.data.spec import DataSpec
-from bench.errors import SuiteError
+from bench.data import Identity, identify
+from bench.errors import DataError, SuiteError
 from bench.lab import Bench, seed_of
 from bench.models.spec import ModelSpec, as_data
 from bench.records import SCHEMA
@@ -29,6 +28,8 @@ class Cell:
     row: Row
     seed: int
     bench: Bench
+    data: Identity
+    """The data set that is really used."""
     specs: dict[str, ModelSpec]
     """Standard models by role, trained before the cell runs."""
     recipe: dict[str, Any]
@@ -42,32 +43,53 @@ class Cell:
     @property
     def name(self) -> str:
         """`scenario/label/seed`: what `--only` matches and the terminal shows."""
-        return f"{self.scenario.name}/{self.row.label}/{self.seed}"
+        return _name(self.scenario, self.row, self.seed)
 
     @property
     def draws(self) -> int:
         """Seed of the method's random draws: by scenario, method and seed, so that variants of a method share them."""
         return seed_of("method", self.scenario.name, self.row.method, self.seed)
 
+    @property
+    def data_identity(self) -> dict[str, Any]:
+        """What the record keeps of the data set that is really used: name, variant, fingerprint."""
+        return {"name": self.data.spec.name, "variant": self.data.variant, "fingerprint": self.data.fingerprint}
+
+
+@dataclass(frozen=True)
+class StandardModel:
+    """A standard model to be trained, and who knows on what."""
+
+    spec: ModelSpec
+    settings: Any | None = None
+    """The scenario's settings, whose `training_data` makes the data, where those are not the suite's."""
+
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of a suite in order, and what data they stand on."""
+    """All cells of a suite in order. Each knows the data set that it stands on."""
 
     suite: Suite
-    data: DataSpec
-    """The data set that is really used."""
-    data_identity: dict[str, Any]
-    stand_in_for: str | None
     cells: tuple[Cell, ...]
 
-    def specs(self, cells: tuple[Cell, ...] | None = None) -> dict[str, ModelSpec]:
-        """Zoo key -> spec of every standard model of these cells, what others start from first."""
-        ordered: dict[str, ModelSpec] = {}
+    def data(self) -> dict[Identity, tuple[str, ...]]:
+        """The data sets that are really used -> the scenarios that stand on each, in the suite's order."""
+        found: dict[Identity, list[str]] = {}
+        for cell in self.cells:
+            names = found.setdefault(cell.data, [])
+            if cell.scenario.name not in names:
+                names.append(cell.scenario.name)
+        return {data: tuple(names) for data, names in found.items()}
+
+    def models(self, cells: Sequence[Cell] | None = None) -> dict[str, StandardModel]:
+        """Zoo key -> every standard model of these cells, what others start from first."""
+        ordered: dict[str, StandardModel] = {}
         for cell in self.cells if cells is None else cells:
             for spec in cell.specs.values():
                 for one in _chain(spec):
-                    ordered.setdefault(model_key(one), one)
+                    own = one.fingerprint != cell.data.fingerprint and hasattr(cell.scenario.settings, "training_data")
+                    model = StandardModel(one, cell.scenario.settings if own else None)
+                    ordered.setdefault(model_key(one), model)
         return ordered
 
 
@@ -95,29 +117,41 @@ def plan(suite: Suite, seeds: tuple[int, ...] | None = None, only: str | None = 
 
     Raises:
         SuiteError: `only` matches no cell, or a scenario names a model that the suite does not have.
-        DataError: the data set is neither here nor to be had, and no stand-in is named.
+        DataError: a data set of these cells is neither here nor to be had, and no stand-in is named.
     """
-    identity = identify(suite.data)
-    cells = []
+    identities: dict[str | None, Identity] = {}
+    cells: list[Cell] = []
+    names: list[str] = []
     for scenario in suite.scenarios.values():
         for seed in seeds or suite.seeds:
-            bench = Bench(
-                data=identity.spec,
-                fingerprint=identity.fingerprint,
-                num_classes=len(identity.classes),
-                models=suite.models,
-                recipe=suite.recipe,
-                seed=seed,
-            )
-            cells += list(_cells(suite, scenario, bench))
-    kept = tuple(c for c in cells if only is None or only in c.name or fnmatch.fnmatch(c.name, only))
-    if not kept:
-        raise SuiteError(f"--only {only!r} matches no cell{near_miss(str(only), [c.name for c in cells])}")
-    shown = {"name": identity.spec.name, "variant": identity.variant, "fingerprint": identity.fingerprint}
-    return Plan(suite, identity.spec, shown, identity.stand_in_for, kept)
+            named = {_name(scenario, row, seed): row for row in scenario.rows}
+            names += named
+            rows = [row for name, row in named.items() if only is None or only in name or fnmatch.fnmatch(name, only)]
+            if not rows:
+                continue  # nor is its data set looked for
+            if scenario.data not in identities:
+                identities[scenario.data] = _identify(suite, scenario)
+            cells += _cells(suite, scenario, rows, identities[scenario.data], seed)
+    if not cells:
+        raise SuiteError(f"--only {only!r} matches no cell{near_miss(str(only), names)}")
+    return Plan(suite, tuple(cells))
 
 
-def _cells(suite: Suite, scenario: SuiteScenario, bench: Bench) -> Iterator[Cell]:
+def _name(scenario: SuiteScenario, row: Row, seed: int) -> str:
+    return f"{scenario.name}/{row.label}/{seed}"
+
+
+def _identify(suite: Suite, scenario: SuiteScenario) -> Identity:
+    try:
+        return identify(suite.data_of(scenario))
+    except DataError as error:
+        if scenario.data is None:
+            raise
+        raise DataError(f"[datasets.{scenario.data}] {error}") from error
+
+
+def _cells(suite: Suite, scenario: SuiteScenario, rows: Sequence[Row], data: Identity, seed: int) -> Iterator[Cell]:
+    bench = Bench(data.spec, data.fingerprint, len(data.classes), suite.models, suite.recipe, seed)
     try:
         specs = scenario.settings.zoo(bench)
     except SuiteError as error:
@@ -139,7 +173,7 @@ def _cells(suite: Suite, scenario: SuiteScenario, bench: Bench) -> Iterator[Cell
         "zoo": {role: model_key(spec) for role, spec in sorted(specs.items())},
         "scenario_source": source.digest_of(kind.settings, Bench),
     }
-    for row in scenario.rows:
+    for row in rows:
         method = registry.METHODS.get(row.method)
         module = inspect.getmodule(method.function)
         own = {
@@ -149,7 +183,7 @@ def _cells(suite: Suite, scenario: SuiteScenario, bench: Bench) -> Iterator[Cell
             "access": sorted(method.access),
             "method_source": source.digest_of(module, leave_out="bench.scenarios"),
         }
-        yield Cell(scenario, row, bench.seed, bench, specs, shared | own)
+        yield Cell(scenario, row, seed, bench, data, specs, shared | own)
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -78,6 +78,19 @@ def expected_seconds(cells: Iterable[Cell], records: Iterable[Record]) -> dict[s
     return out
 
 
+def stand_in_lines(planned: Plan) -> list[str]:
+    """The warnings of a plan: which data set could not be had, what stands in for it, and where."""
+    uses = planned.data()
+    alone = len(uses) == 1
+    return [
+        f"STAND-IN DATA: {data.stand_in_for} is not on disk and cannot be downloaded; "
+        f"{'this run uses' if alone else ', '.join(scenarios) + ' will use'} {data.spec.name}, "
+        "and the run files its records under that name."
+        for data, scenarios in uses.items()
+        if data.stand_in_for is not None
+    ]
+
+
 class Terminal:
     """Lines for what happened; on a terminal also a live table of what is going on."""
 
@@ -92,14 +105,11 @@ class Terminal:
     def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store) -> None:
         """Say what will run on what data, the stand-in loudly."""
         suite = planned.suite
-        identity = planned.data_identity
-        if planned.stand_in_for:
-            self.console.print(
-                f"[bold red]STAND-IN DATA[/]: {planned.stand_in_for} is not on disk and cannot be downloaded; this run "
-                f"uses [bold]{identity['name']}[/], and files its records under that name."
-            )
+        for line in stand_in_lines(planned):
+            self.console.print(Text(line, style="bold red"), soft_wrap=True)
+        used = dict.fromkeys(f"{data.variant} [{data.fingerprint}]" for data in planned.data())
         self.console.print(
-            f"[bold]{suite.name}[/] ({suite.profile}) on {identity['variant']} [{identity['fingerprint']}]: "
+            f"[bold]{suite.name}[/] ({suite.profile}) on {', '.join(used)}: "
             f"{len(todo)} cells to run, {reused} on record in {store.path}",
             markup=True,
             highlight=False,

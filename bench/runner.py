@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,22 +14,18 @@ from filelock import FileLock, Timeout
 
 from bench import registry
 from bench import suite as suites
-from bench.cell import Job, ZooJob
+from bench.cell import Job
 from bench.device import Device, resolve
-from bench.executors import Workers, default_jobs, read_progress, unpack_failure
+from bench.executors import Workers, unpack_failure
 from bench.paths import cache_root
-from bench.plan import Cell, Plan, model_key, plan
+from bench.plan import Cell, Plan, plan
 from bench.progress import Report, Silent
 from bench.provenance import provenance
+from bench.queues import ModelQueue, work
 from bench.records import Record, Store, as_frame
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from bench.models.spec import ModelSpec
-
-ZOO_SECONDS = 24 * 3600.0
-"""Training a standard model has no limit of its own but this."""
 
 
 @dataclass
@@ -83,8 +77,9 @@ def run(
 
 
 def store_of(planned: Plan, results: Path) -> Store:
-    """The results file of a plan; what a stand-in gave lies in a folder of its own, `<suite>@<stand-in>`."""
-    name = planned.suite.name if planned.stand_in_for is None else f"{planned.suite.name}@{planned.data.name}"
+    """The results file of a plan; where anything stands in, in a folder of its own, `<suite>@<stand-in>+<stand-in>`."""
+    stand_ins = sorted({data.spec.name for data in planned.data() if data.stand_in_for is not None})
+    name = "@".join([planned.suite.name, *(["+".join(stand_ins)] if stand_ins else [])])
     return Store(results / name / f"{planned.suite.profile}.jsonl")
 
 
@@ -122,7 +117,13 @@ def execute(
     try:
         report.begin(planned, todo, outcome.reused, store)
         if todo:
-            _Run(outcome, todo, resolve(device, suite.precision, suite.threads), force, report).go(jobs, plugins)
+            where = resolve(device, suite.precision, suite.threads)
+            models = ModelQueue(planned, todo, where, report)
+            cells = _CellQueue(outcome, todo, models, where, force, report)
+            try:
+                work([models, cells], jobs, where, plugins, report)
+            finally:
+                cells.release()
         outcome.records = {c.key: outcome.records[c.key] for c in planned.cells if c.key in outcome.records}
         report.end(outcome)
     finally:
@@ -134,100 +135,72 @@ def train_standard_models(
     planned: Plan, *, jobs: int | None = None, device: str = "auto", plugins: Sequence[Path] = (), report: Report
 ) -> dict[str, str]:
     """Train the standard models of a plan ahead of its cells; zoo key -> reason of those that could not be."""
-    suite = planned.suite
-    outcome = Outcome(planned, Store(Path("unused")))
-    run = _Run(outcome, list(planned.cells), resolve(device, suite.precision, suite.threads), False, report)
-    run.cells = []
+    where = resolve(device, planned.suite.precision, planned.suite.threads)
+    models = ModelQueue(planned, planned.cells, where, report)
     try:
-        if run.models:
-            run.go(jobs, plugins)
+        if models:
+            work([models], jobs, where, plugins, report)
     finally:
         report.close()
-    return run.broken
+    return models.broken
 
 
-class _Run:
-    """The state of one run: what is waiting, what is in flight, what became of it."""
+class _CellQueue:
+    """The cells of a run: what is waiting, what is in flight, what became of it."""
 
-    def __init__(self, outcome: Outcome, todo: list[Cell], device: Device, force: bool, report: Report) -> None:
-        from bench.models.zoo import Zoo
+    def __init__(
+        self, outcome: Outcome, todo: Sequence[Cell], models: ModelQueue, device: Device, force: bool, report: Report
+    ) -> None:
+        self.outcome, self.models, self.device, self.force, self.report = outcome, models, device, force, report
+        self.waiting = list(todo)
+        self._locks: dict[str, FileLock] = {}
+        self._flight: dict[Future[Any], Cell] = {}
 
-        self.outcome, self.device, self.force, self.report = outcome, device, force, report
-        self.zoo_root = cache_root() / "zoo"
-        zoo = Zoo(self.zoo_root, device)
-        specs = outcome.plan.specs(tuple(todo))
-        self.models: dict[str, ModelSpec] = {k: s for k, s in specs.items() if not zoo.has(s)}
-        self.broken: dict[str, str] = {}
-        """Zoo key -> why the model could not be trained."""
-        self.cells = list(todo)
-        self.locks: dict[str, FileLock] = {}
-        self.flight: dict[Future[Any], Cell | str] = {}
-        """Future -> the cell, or the zoo key of the model, that it computes."""
-        self._in_training: dict[str, ModelSpec] = {}
+    def __len__(self) -> int:
+        return len(self.waiting)
 
-    def go(self, jobs: int | None, plugins: Sequence[Path]) -> None:
-        """Keep the workers busy until nothing is left."""
-        jobs = jobs or default_jobs(self.device.threads)
-        folder = Path(tempfile.mkdtemp(prefix="ktbench-"))
-        workers = Workers(min(jobs, len(self.cells) + len(self.models)), self.device.threads, plugins, folder)
-        try:
-            while self.cells or self.models or self.flight:
-                while len(self.flight) < workers.jobs and self._start_next(workers):
-                    pass
-                done, _ = wait(self.flight, timeout=0.25, return_when=FIRST_COMPLETED)
-                for future in done:
-                    self._finish(future)
-                self.report.tick(self._in_flight(), read_progress(folder))
-            workers.close()
-        except BaseException:
-            workers.stop()
-            raise
-        finally:
-            for lock in self.locks.values():
-                lock.release()
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _in_flight(self) -> dict[str, str]:
-        """Key -> name of what is being computed."""
-        return {
-            item if isinstance(item, str) else item.key: (
-                f"train {self._in_training[item].describe()}" if isinstance(item, str) else item.name
-            )
-            for item in self.flight.values()
-        }
-
-    def _start_next(self, workers: Workers) -> bool:
-        """Start one job, models before cells; False if nothing can start now."""
-        training = {item for item in self.flight.values() if isinstance(item, str)}
-        missing = {*self.models, *training}
-        for name, spec in self.models.items():
-            if spec.init is None or model_key(spec.init) not in missing:
-                if spec.init is not None and (why := self.broken.get(model_key(spec.init))):
-                    self._give_up(name, why)
-                    return True
-                training_job = ZooJob(name, spec, self.device, self.zoo_root)
-                self.flight[workers.submit(training_job, ZOO_SECONDS)] = name
-                self._in_training[name] = self.models.pop(name)
-                return True
-        for cell in self.cells:
-            keys = {model_key(spec) for spec in cell.specs.values()}
-            if keys & missing:
+    def start(self, workers: Workers) -> bool:
+        """Start one whose standard models are there, or settle one that cannot run, or that another run has done."""
+        missing, broken = self.models.missing(), self.models.broken
+        suite = self.outcome.plan.suite
+        for cell in self.waiting:
+            keys = sorted(cell.recipe["zoo"].values())
+            if not missing.isdisjoint(keys):
                 continue
-            if why := next((self.broken[k] for k in sorted(keys) if k in self.broken), None):
-                self.cells.remove(cell)
+            if why := next((broken[k] for k in keys if k in broken), None):
+                self.waiting.remove(cell)
                 self._keep(cell, self._failure(cell, why))
                 return True
             if not self._claim(cell):
                 continue
-            self.cells.remove(cell)
-            if self._already_there(cell):
-                return True
-            suite = self.outcome.plan.suite
-            identity = self.outcome.plan.data_identity
-            job = Job(cell, suite.name, suite.profile, identity, self.device, self.zoo_root)
-            self.flight[workers.submit(job, cell.scenario.max_seconds)] = cell
+            self.waiting.remove(cell)
+            if not self._already_there(cell):
+                job = Job(cell, suite.name, suite.profile, self.device, self.models.zoo_root)
+                self._flight[workers.submit(job, cell.scenario.max_seconds)] = cell
             return True
         return False
+
+    def futures(self) -> Iterable[Future[Any]]:
+        """Of the cells that are being computed."""
+        return self._flight
+
+    def in_flight(self) -> dict[str, str]:
+        """Key -> name."""
+        return {cell.key: cell.name for cell in self._flight.values()}
+
+    def finish(self, future: Future[Any]) -> None:
+        """File the record; that of a cell whose worker could not write its own is made here."""
+        cell = self._flight.pop(future)
+        error = future.exception()
+        if error is None:
+            self._keep(cell, future.result())
+        else:
+            self._keep(cell, self._failure(cell, unpack_failure(error, cell.scenario.max_seconds)))
+
+    def release(self) -> None:
+        """Give up all claims."""
+        for lock in self._locks.values():
+            lock.release()
 
     def _claim(self, cell: Cell) -> bool:
         """Keep another run on the same results from computing the same cell; a killed run's claims vanish with it."""
@@ -239,7 +212,7 @@ class _Run:
             lock.acquire(timeout=0)
         except Timeout:
             return False
-        self.locks[cell.key] = lock
+        self._locks[cell.key] = lock
         return True
 
     def _already_there(self, cell: Cell) -> bool:
@@ -256,31 +229,10 @@ class _Run:
         return True
 
     def _release(self, cell: Cell) -> None:
-        lock = self.locks.pop(cell.key, None)
+        lock = self._locks.pop(cell.key, None)
         if lock is not None:
             lock.release()
             Path(lock.lock_file).unlink(missing_ok=True)
-
-    def _finish(self, future: Future[Any]) -> None:
-        item = self.flight.pop(future)
-        error = future.exception()
-        if isinstance(item, str):
-            spec = self._in_training.pop(item)
-            if error is not None:
-                self._give_up(item, f"standard model {spec.describe()}: {unpack_failure(error, ZOO_SECONDS)}")
-            else:
-                self.report.trained(spec)
-            return
-        if error is not None:
-            record = self._failure(item, unpack_failure(error, item.scenario.max_seconds))
-        else:
-            record = future.result()
-        self._keep(item, record)
-
-    def _give_up(self, name: str, why: str) -> None:
-        self.models.pop(name, None)
-        self.broken[name] = why
-        self.report.warn(why)
 
     def _keep(self, cell: Cell, record: Record) -> None:
         self.outcome.store.append(record)
@@ -304,7 +256,7 @@ class _Run:
             seed=cell.seed,
             status="failed",
             reason=reason,
-            data=self.outcome.plan.data_identity,
+            data=cell.data_identity,
             provenance=provenance()
             | {
                 "device": self.device.name,

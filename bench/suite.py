@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,6 +72,8 @@ class SuiteScenario:
     lower: str
     upper: str
     max_seconds: float
+    data: str | None = None
+    """One of the suite's `[datasets.NAME]`; `[data]` where it is None."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,16 @@ class Suite:
     models: dict[str, Architecture]
     scenarios: dict[str, SuiteScenario]
     claims: tuple[Claim, ...]
+    datasets: dict[str, DataSpec] = field(default_factory=dict)
+    """`[datasets.NAME]`: further data sets, which scenarios choose with `data = "NAME"`."""
+
+    def data_of(self, scenario: SuiteScenario) -> DataSpec:
+        """The data set that a scenario of this suite asks for."""
+        return self.data if scenario.data is None else self.datasets[scenario.data]
 
 
-TABLES = ("data", "recipe", "models", "scenarios", "claims", "profiles")
-SCENARIO_KEYS = ("kind", "title", "methods", "lower", "upper", "max_seconds")
+TABLES = ("data", "datasets", "recipe", "models", "scenarios", "claims", "profiles")
+SCENARIO_KEYS = ("kind", "title", "data", "methods", "lower", "upper", "max_seconds")
 
 
 def find(name: str | Path) -> Path:
@@ -127,11 +135,24 @@ def load(name: str | Path, profile: str | None = None) -> Suite:
     """
     registry.discover()
     path = find(name)
+    return validate(read(path), path, profile or default_profile())
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a suite file, not validated yet. Raises SuiteError where it is not TOML."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path}: not valid TOML: {error}") from error
-    return validate(content, path, profile or default_profile())
+
+
+def profiles(name: str | Path) -> tuple[str, ...]:
+    """The names of a suite's profiles, one or more. Raises SuiteError."""
+    path = find(name)
+    tables = read(path).get("profiles")
+    if not isinstance(tables, dict) or not tables:
+        raise SuiteError(f"{path}: no [profiles.NAME] table; smoke, cpu and gpu are the usual ones")
+    return tuple(tables)
 
 
 def default_profile() -> str:
@@ -154,7 +175,12 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
         name: _checked(Architecture, table, where, f"models.{name}") for name, table in _tables(merged, "models", where)
     }
     _refuse_cycles({n: m.init for n, m in models.items()}, where, "models", "init")
-    scenarios = {name: _scenario(name, table, where, header) for name, table in _tables(merged, "scenarios", where)}
+    datasets = {
+        name: _checked(DataSpec, table, where, f"datasets.{name}") for name, table in _tables(merged, "datasets", where)
+    }
+    scenarios = {
+        name: _scenario(name, table, where, header, datasets) for name, table in _tables(merged, "scenarios", where)
+    }
     if not scenarios:
         raise SuiteError(f"{where}: no [scenarios.NAME] table; a suite needs at least one")
     return Suite(
@@ -166,6 +192,7 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
         precision=header.precision,
         threads=header.threads,
         data=_checked(DataSpec, merged["data"], where, "data"),
+        datasets=datasets,
         recipe=_checked(Recipe, merged.get("recipe", {}), where, "recipe"),
         models={name: _weights_beside(model, path) for name, model in models.items()},
         scenarios=scenarios,
@@ -217,7 +244,9 @@ def _tables(content: Mapping[str, Any], key: str, where: str) -> Iterable[tuple[
     return tables.items()
 
 
-def _scenario(name: str, table: dict[str, Any], where: str, header: Header) -> SuiteScenario:
+def _scenario(
+    name: str, table: dict[str, Any], where: str, header: Header, datasets: Mapping[str, DataSpec]
+) -> SuiteScenario:
     at = f"scenarios.{name}"
     if "kind" not in table:
         raise SuiteError(f"{where}: [{at}] needs a kind{near_miss('', registry.SCENARIOS.entries)}")
@@ -230,6 +259,11 @@ def _scenario(name: str, table: dict[str, Any], where: str, header: Header) -> S
     max_seconds = table.get("max_seconds", header.max_seconds)
     if isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float) or max_seconds <= 0:
         raise SuiteError(f"{where}: [{at}] max_seconds must be a positive number, got {max_seconds!r}")
+    data = table.get("data")
+    if data is not None and not (isinstance(data, str) and data in datasets):
+        raise SuiteError(
+            f"{where}: [{at}] data = {data!r} is no [datasets.NAME] of the suite{near_miss(str(data), datasets)}"
+        )
     lower, upper = table.get("lower", kind.lower), table.get("upper", kind.upper)
     rows: dict[str, Row] = {}
     asked = table.get("methods", [])
@@ -258,6 +292,7 @@ def _scenario(name: str, table: dict[str, Any], where: str, header: Header) -> S
         lower=lower,
         upper=upper,
         max_seconds=float(max_seconds),
+        data=data,
     )
 
 

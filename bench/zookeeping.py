@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,14 +44,15 @@ def entries(planned: Plan) -> list[dict[str, Any]]:
     return [
         {
             "key": key,
-            "model": spec.describe(),
-            "rows": spec.rows.kind,
-            "there": zoo.has(spec),
+            "model": model.spec.describe(),
+            "data": model.spec.data.name,
+            "rows": model.spec.rows.kind,
+            "there": zoo.has(model.spec),
             "validation_accuracy": about.get(key, {}).get("validation_accuracy"),
             "train_images": about.get(key, {}).get("train_images"),
             "seconds": about.get(key, {}).get("seconds"),
         }
-        for key, spec in planned.specs().items()
+        for key, model in planned.models().items()
     ]
 
 
@@ -74,6 +74,5 @@ def prune(suite: str) -> list[Path]:
     """Remove what no profile of the suite needs; the weight files removed."""
     from bench import suite as suites
 
-    profiles = tomllib.loads(suites.find(suite).read_text(encoding="utf-8")).get("profiles", {})
-    keep = {key for profile in profiles for key in plan(suites.load(suite, profile)).specs()}
+    keep = {key for profile in suites.profiles(suite) for key in plan(suites.load(suite, profile)).models()}
     return the_zoo().prune(keep)
