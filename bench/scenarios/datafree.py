@@ -25,7 +25,7 @@ from bench.settings import Settings
 from bench.task import Access, Task
 from bench.types import Count, Fraction, Rate, Weight
 
-TRACED_ON = 2000
+TRACED_ON = 1000
 """The trace of accuracy over the budget is of at most so many test images, evenly spaced."""
 
 
