@@ -9,7 +9,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, kl_div
 
 
 def one_hot(logits: Tensor) -> Tensor:
@@ -46,3 +46,18 @@ def total_variation(images: Tensor) -> Tensor:
         (upper[..., :-1], lower[..., 1:]),
     )
     return torch.stack([torch.linalg.vector_norm(a - b) for a, b in pairs]).sum()
+
+
+def decision_adversarial(s: Tensor, t: Tensor) -> Tensor:
+    """-mean of KL(p_t || p_s), in nats, over the batch, samples counting 0 on which both decide differently already.
+
+    CMI (arXiv:2105.08584), Fast-DFKD and NAYER: images are pushed to where the student is wrong only while student
+    and teacher still name one class, so that a batch does not run away from the teacher's boundaries.
+
+    Args:
+        s: the student's logits [B, C].
+        t: the teacher's; gradients reach both.
+    """
+    agree = s.argmax(1) == t.argmax(1)
+    divergence = kl_div(s.log_softmax(1), t.log_softmax(1), reduction="none", log_target=True).sum(1)
+    return -(divergence * agree).mean()
