@@ -47,6 +47,25 @@ class Costs:
     """Images through all given models together."""
     samples_of: dict[str, float]
     """The same, by model."""
+    synthesis_seconds: float | None = None
+    """Seconds of making images, where the scenario's monitor told it apart."""
+    distillation_seconds: float | None = None
+    """Seconds of the student's learning."""
+    images_kept: float | None = None
+    """Synthetic images held beyond the step that made them."""
+
+
+Curve = tuple[tuple[float, float], ...]
+"""(share of the budget spent, value), in the order of time."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What one seed of a row has shown."""
+
+    seed: int
+    png: str
+    """In base64."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,10 @@ class Row:
     above: Difference | None
     """Against the row above; negative, but for ties of rounding."""
     costs: Costs | None
+    curves: dict[str, Curve]
+    """Metric -> its mean over seeds while the method ran."""
+    pictures: dict[str, Picture]
+    """What is to be seen -> the picture of the first seed that has one."""
 
 
 @dataclass(frozen=True)

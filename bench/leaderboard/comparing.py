@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.lab import seed_of
-from bench.leaderboard.board import Difference, Estimate
+from bench.leaderboard.board import Curve, Difference, Estimate, Picture
 from bench.leaderboard.measures import example_set, higher_is_better
 from bench.metrics.rank_resampling import RankShares, resampled_ranks
 from bench.metrics.resampling import bootstrap_difference, bootstrap_score, t_difference, t_score
@@ -43,6 +43,35 @@ def estimate(row: Seeds, metric: str) -> Estimate | None:
         found = t_score(values)
         return Estimate(found.mean, found.low, found.high)
     return Estimate(float(values[0]))
+
+
+def mean_curves(row: Seeds) -> dict[str, Curve]:
+    """Mean over seeds of every curve, at the first seed's points; where a seed was not looked at just there,
+    between its own points, and not beyond them.
+    """
+    names = sorted({name for record in row.values() for name in record.curves})
+    means = {name: _mean_curve([r.curves[name] for r in row.values() if r.curves.get(name)]) for name in names}
+    return {name: curve for name, curve in means.items() if curve}
+
+
+def _mean_curve(curves: Sequence[Sequence[tuple[float, float]]]) -> Curve:
+    if not curves:
+        return ()
+    tables = [np.array(curve, dtype=np.float64) for curve in curves]
+    first, last = max(t[0, 0] for t in tables), min(t[-1, 0] for t in tables)
+    x = tables[0][:, 0]
+    x = x[(x >= first) & (x <= last)]
+    y = np.mean([np.interp(x, t[:, 0], t[:, 1]) for t in tables], axis=0)
+    return tuple(zip(x.tolist(), y.tolist(), strict=True))
+
+
+def pictures(row: Seeds) -> dict[str, Picture]:
+    """Every picture, of the first seed that has it."""
+    found: dict[str, Picture] = {}
+    for seed, record in sorted(row.items()):
+        for name, png in record.pictures.items():
+            found.setdefault(name, Picture(seed, png))
+    return dict(sorted(found.items()))
 
 
 def difference(better: Seeds, worse: Seeds, metric: str, higher_is_better: bool) -> Difference | None:

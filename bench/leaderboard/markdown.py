@@ -15,7 +15,9 @@ def render(board: Board) -> str:
         parts.append(f"> **{_plain(warning)}**")
     parts.append(_claims(board.claims))
     parts += [_section(section) for section in board.sections]
-    parts.append("## How to read this\n\n" + "\n".join(f"- **{term}** {text}" for term, text in wording.HOW_TO_READ))
+    parts.append(
+        "## How to read this\n\n" + "\n".join(f"- **{term}** {text}" for term, text in wording.how_to_read(board))
+    )
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -67,8 +69,10 @@ def _section(section: Section) -> str:
         "MB",
         "GFLOPs",
         "samples",
+        *(heading for _, heading in wording.more_costs(section)),
     ]
-    parts = [title, intro, table(head, [_row(section, row) for row in section.rows], "rlrrrrrrrrrr")]
+    align = "rl" + "r" * (len(head) - 2)
+    parts = [title, intro, table(head, [_row(section, row) for row in section.rows], align)]
     told = [f"- `{label}`: {_plain(reason)}" for label, reason in wording.troubles(section)]
     told += [f"- {_plain(note)}" for note in section.notes]
     parts += ["\n".join(told)] if told else []
@@ -90,6 +94,7 @@ def _row(section: Section, row: Row) -> list[str]:
         measures.quantity(costs.peak_memory_mb if costs else None),
         measures.quantity(costs.gflops if costs else None),
         measures.quantity(costs.samples if costs else None),
+        *(measures.quantity(getattr(costs, name) if costs else None) for name, _ in wording.more_costs(section)),
     ]
 
 

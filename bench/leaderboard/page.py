@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from typing import Any
 
 import jinja2
 
-from bench.leaderboard import measures, plot, wording
+from bench import png
+from bench.leaderboard import chart, measures, plot, wording
 from bench.leaderboard.board import Board, Row, Section, Verdict
 from bench.leaderboard.plot import Axis, Mark
 
@@ -26,6 +28,38 @@ class Plotted:
     """(role, pixels) of vertical lines: the references."""
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A row's picture, with its size on the page."""
+
+    label: str
+    seed: int
+    png: str
+    """In base64."""
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What all rows of a scenario show of one thing."""
+
+    title: str
+    pictures: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a scenario's monitor saw."""
+
+    charts: tuple[chart.Chart, ...]
+    galleries: tuple[Gallery, ...]
+
+
+PICTURE_WIDTH = 400
+"""Pictures are enlarged by a whole number, up to about so many pixels."""
+
+
 def render(board: Board) -> str:
     """The whole page."""
     environment = jinja2.Environment(
@@ -36,13 +70,18 @@ def render(board: Board) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals.update({"m": measures, "w": wording, "width": plot.WIDTH, "signs": SIGNS})
+    environment.globals.update({"m": measures, "w": wording, "c": chart, "width": plot.WIDTH, "signs": SIGNS})
     template = environment.get_template("page.html.jinja")
+    seen = [_seen(section) for section in board.sections]
     return template.render(
         board=board,
         counts=_counts(board.claims),
         claims=_plot_claims(board.claims),
-        sections=[(section, _plot_section(section), _further(section)) for section in board.sections],
+        sections=[
+            (section, _plot_section(section), _further(section), saw)
+            for section, saw in zip(board.sections, seen, strict=True)
+        ],
+        colours=chart.COLOURS if any(saw.charts or saw.galleries for saw in seen) else 0,
     )
 
 
@@ -89,3 +128,19 @@ def _further(section: Section) -> dict[str, Any]:
     rows = [row for row in section.rows if row.metrics]
     names = sorted({name for row in rows for name in row.metrics} - {section.headline})
     return {"names": names, "rows": rows if names else []}
+
+
+def _seen(section: Section) -> Seen:
+    names = sorted({name for row in section.rows for name in row.pictures})
+    galleries = (
+        Gallery(f"{name.capitalize()} images", tuple(_shown(r, name) for r in section.rows if name in r.pictures))
+        for name in names
+    )
+    return Seen(tuple(chart.charts(section)), tuple(galleries))
+
+
+def _shown(row: Row, name: str) -> Shown:
+    picture = row.pictures[name]
+    width, height = png.size(base64.b64decode(picture.png))
+    scale = max(1, PICTURE_WIDTH // width)
+    return Shown(row.label, picture.seed, picture.png, scale * width, scale * height)

@@ -44,13 +44,18 @@ class Axis:
 
     def ticks(self) -> list[tuple[float, str]]:
         """(pixels, text) at three to five round numbers."""
-        step = _round_step((self.high - self.low) / 4)
-        first = math.ceil(self.low / step - 1e-9)
-        last = math.floor(self.high / step + 1e-9)
-        shown = 100 if measures.is_share(self.metric) else 1
-        decimals = max(0, -math.floor(math.log10(step * shown) + 1e-9))
-        ticks = ((k * step, f"{k * step * shown + 0.0:.{decimals}f}") for k in range(first, last + 1))
-        return [(self.x(value), text.replace("-", measures.MINUS)) for value, text in ticks]
+        return [(self.x(value), text) for value, text in ticks(self.metric, self.low, self.high)]
+
+
+def ticks(metric: str, low: float, high: float) -> list[tuple[float, str]]:
+    """(value, text) at three to five round numbers from `low` to `high`."""
+    step = _round_step((high - low) / 4)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    shown = 100 if measures.is_share(metric) else 1
+    decimals = max(0, -math.floor(math.log10(step * shown) + 1e-9))
+    marked = ((k * step, f"{k * step * shown + 0.0:.{decimals}f}") for k in range(first, last + 1))
+    return [(value, text.replace("-", measures.MINUS)) for value, text in marked]
 
 
 def axis(metric: str, bars: Iterable[tuple[float, float | None, float | None]], also: Sequence[float] = ()) -> Axis:

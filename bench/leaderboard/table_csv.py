@@ -5,28 +5,38 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from bench.leaderboard.board import Board, Row, Section
+from bench.leaderboard.wording import MORE_COSTS, more_costs
 
 COLUMNS = (
     *("suite", "profile", "data", "fingerprint", "scenario", "kind", "label", "method", "role", "status"),
     *("rank", "rank_low", "rank_high", "first", "seeds", "metric", "mean", "low", "high", "gap_closed"),
     *("above", "difference", "difference_low", "difference_high", "p"),
-    *("seconds", "peak_memory_mb", "gflops", "samples", "params", "reasons"),
+    *("seconds", "peak_memory_mb", "gflops", "samples"),
 )
+LAST = ("params", "reasons")
 
 
 def render(board: Board) -> str:
-    """The whole file; the other metrics follow the fixed columns as `metric.NAME`."""
+    """The whole file; costs that only some boards have precede `params`, the other metrics end it as `metric.NAME`."""
     names = sorted({name for section in board.sections for row in section.rows for name in row.metrics})
     out = io.StringIO()
-    writer = csv.DictWriter(out, [*COLUMNS, *(f"metric.{n}" for n in names)], restval="", lineterminator="\n")
+    columns = [*COLUMNS, *_more_costs(board.sections), *LAST, *(f"metric.{n}" for n in names)]
+    writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
     writer.writeheader()
     for section in board.sections:
         for row in section.rows:
             writer.writerow({key: _text(value) for key, value in _line(board, section, row).items()})
     return out.getvalue()
+
+
+def _more_costs(sections: Sequence[Section]) -> list[str]:
+    """Those of MORE_COSTS that any scenario has."""
+    told = {name for section in sections for name, _ in more_costs(section)}
+    return [name for name in MORE_COSTS if name in told]
 
 
 def _line(board: Board, section: Section, row: Row) -> dict[str, Any]:
@@ -51,6 +61,7 @@ def _line(board: Board, section: Section, row: Row) -> dict[str, Any]:
         line |= {"difference_low": row.above.low, "difference_high": row.above.high}
     if row.costs:
         line |= {key: getattr(row.costs, key) for key in ("seconds", "peak_memory_mb", "gflops", "samples")}
+        line |= {key: getattr(row.costs, key) for key, _ in more_costs(section)}
     return line | {f"metric.{name}": value for name, value in row.metrics.items()}
 
 

@@ -100,6 +100,8 @@ class _Source:
             first=None,
             above=None,
             costs=_costs(list(ok.values())),
+            curves=comparing.mean_curves(ok),
+            pictures=comparing.pictures(ok),
         )
 
     def role(self, label: str, family: str | None) -> Role | None:
@@ -181,6 +183,9 @@ def _costs(records: Sequence[Record]) -> Costs | None:
         gflops=None if flops is None else flops / 1e9,
         samples=float(sum(samples.values())) if any("samples" in t for t in tables) else None,
         samples_of=samples,
+        synthesis_seconds=_mean_of(tables, "synthesis_seconds"),
+        distillation_seconds=_mean_of(tables, "distillation_seconds"),
+        images_kept=_mean_of(tables, "images_kept"),
     )
 
 

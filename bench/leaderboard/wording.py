@@ -56,6 +56,48 @@ HOW_TO_READ = (
 )
 
 
+MORE_COSTS = {
+    "synthesis_seconds": "synthesis s",
+    "distillation_seconds": "distillation s",
+    "images_kept": "images kept",
+}
+"""Costs that only some scenarios tell -> their heading."""
+READ_MORE_COSTS = (
+    "Synthesis and distillation",
+    (
+        "are the seconds of making images and of the student's learning; together they are the method's seconds. "
+        "Images kept are those held beyond the step that made them, at the most."
+    ),
+)
+READ_CURVES = (
+    "Curves",
+    (
+        "show means over seeds on test examples while the student learned, over the share of its budget (updates "
+        "or seconds) that was spent. No method saw them and nothing was chosen by them."
+    ),
+)
+READ_PICTURES = (
+    "Pictures",
+    "show images that the method made, as it last told, of the first seed that has any; they are not chosen.",
+)
+
+
+def how_to_read(board: Board) -> list[tuple[str, str]]:
+    """(term, explanation) of what stands on a board."""
+    more = [
+        (READ_MORE_COSTS, any(more_costs(section) for section in board.sections)),
+        (READ_CURVES, any(row.curves for section in board.sections for row in section.rows)),
+        (READ_PICTURES, any(row.pictures for section in board.sections for row in section.rows)),
+    ]
+    return [*HOW_TO_READ, *(entry for entry, there in more if there)]
+
+
+def more_costs(section: Section) -> list[tuple[str, str]]:
+    """(attribute of costs, heading) of those of MORE_COSTS that any row of the scenario has."""
+    costs = [row.costs for row in section.rows if row.costs]
+    return [(name, head) for name, head in MORE_COSTS.items() if any(getattr(c, name) is not None for c in costs)]
+
+
 def data_line(board: Board) -> str:
     """What data the numbers are of."""
     if not board.data:
