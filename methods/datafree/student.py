@@ -29,13 +29,24 @@ class StudentTraining:
     Every row of a board trains its student by this class, so that rows differ in their images and losses only.
     """
 
-    def __init__(self, task: DataFreeTask, extra: ExtraLoss | None = None, also: Iterable[nn.Parameter] = ()) -> None:
-        """`also` are parameters that are trained like the student's and are not its own, such as a projection."""
+    def __init__(
+        self,
+        task: DataFreeTask,
+        extra: ExtraLoss | None = None,
+        also: Iterable[nn.Parameter] = (),
+        settle: Callable[[nn.Module], object] | None = None,
+    ) -> None:
+        """`also` are parameters that are trained like the student's and are not its own, such as a projection.
+
+        `settle(student)` is called after every step, before the harness looks: it writes into the student what was
+        trained outside of it.
+        """
         self.model = task.compute.place(task.student).train()
         self.done = 0
         """Updates so far."""
         self._task = task
         self._extra = extra
+        self._settle = settle
         self._parameters = [*self.model.parameters(), *also]
         self._optimizer = torch.optim.SGD(
             self._parameters, lr=task.lr, momentum=MOMENTUM, weight_decay=task.weight_decay, fused=True
@@ -76,6 +87,8 @@ class StudentTraining:
             for group in self._optimizer.param_groups:
                 group["lr"] = task.lr * (1 + math.cos(math.pi * self.spent)) / 2
             self._optimizer.step()
+            if self._settle is not None:
+                self._settle(self.model)
         self.done += 1
         self._tell(x)
 
