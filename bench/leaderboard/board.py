@@ -154,22 +154,35 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class DataUse:
+    """A data set that the suite names, and what the records stand on."""
+
+    used: dict[str, Any]
+    """name, variant and fingerprint of the data set that was really used; {} without records."""
+    stand_in_for: str | None
+    """The data set that the suite names, where another one stood in for it."""
+    scenarios: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Board:
     """A suite's results at one profile."""
 
     suite: str
     title: str
     profile: str
-    data: dict[str, Any]
-    """name, variant and fingerprint of the data set that was really used."""
-    stand_in_for: str | None
-    """The data set that the suite names, where another one stood in for it."""
+    data: tuple[DataUse, ...]
+    """One for each data set that the suite's scenarios name, in their order."""
     records: int
     set_aside: tuple[str, ...]
     """Records that do not count: how many, and why."""
     provenance: Provenance
     claims: tuple[Verdict, ...]
     sections: tuple[Section, ...]
+
+    def data_of(self, section: Section) -> DataUse:
+        """What a section stands on."""
+        return next(use for use in self.data if section.name in use.scenarios)
 
 
 def as_data(board: Board) -> dict[str, Any]:

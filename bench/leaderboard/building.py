@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.leaderboard.board import Board, Provenance
+from bench.leaderboard.board import Board, DataUse, Provenance
 from bench.leaderboard.claims import verdicts
-from bench.leaderboard.selection import select
+from bench.leaderboard.selection import Selection, select
 from bench.leaderboard.tables import sections
 from bench.records import Record
-from bench.suite import Suite
+from bench.suite import Suite, SuiteScenario
 
 
 def build(suite: Suite, records: Iterable[Record]) -> Board:
@@ -20,19 +20,29 @@ def build(suite: Suite, records: Iterable[Record]) -> Board:
         records: of this suite and profile, in any order; what does not count is set aside and told in `notes`.
     """
     selection = select(suite, records)
-    used = selection.data.get("name")
     return Board(
         suite=suite.name,
         title=suite.title,
         profile=suite.profile,
-        data=selection.data,
-        stand_in_for=suite.data.name if used is not None and used != suite.data.name else None,
+        data=_data(suite, selection),
         records=len(selection.records),
         set_aside=selection.set_aside,
         provenance=_provenance(selection.records),
         claims=verdicts(suite, selection),
         sections=sections(suite, selection),
     )
+
+
+def _data(suite: Suite, selection: Selection) -> tuple[DataUse, ...]:
+    found: dict[str | None, list[SuiteScenario]] = {}
+    for scenario in suite.scenarios.values():
+        found.setdefault(scenario.data, []).append(scenario)
+    uses = []
+    for name, scenarios in found.items():
+        used, asked = selection.data.get(name, {}), suite.data_of(scenarios[0]).name
+        stand_in_for = asked if used and used["name"] != asked else None
+        uses.append(DataUse(used, stand_in_for, tuple(scenario.name for scenario in scenarios)))
+    return tuple(uses)
 
 
 def _provenance(records: Sequence[Record]) -> Provenance:

@@ -11,10 +11,9 @@ from bench.leaderboard.board import Board, Row, Section, Verdict
 def render(board: Board) -> str:
     """The whole document."""
     parts = [f"# {_plain(board.title)}", _head(board)]
-    if warning := wording.stand_in(board):
-        parts.append(f"> **{_plain(warning)}**")
+    parts += [f"> **{_plain(warning)}**" for warning in wording.stand_ins(board)]
     parts.append(_claims(board.claims))
-    parts += [_section(section) for section in board.sections]
+    parts += [_section(section, wording.section_data(board, section)) for section in board.sections]
     parts.append(
         "## How to read this\n\n" + "\n".join(f"- **{term}** {text}" for term, text in wording.how_to_read(board))
     )
@@ -52,10 +51,11 @@ def _claim(v: Verdict) -> list[str]:
     ]
 
 
-def _section(section: Section) -> str:
+def _section(section: Section, data: str | None) -> str:
     title = f"## {section.name}"
     intro = f"{_plain(section.title)}. " if section.title else ""
     intro += f"*{section.kind}*: {_plain(section.summary)} Ranked by {wording.direction(section)}."
+    intro += f" {_plain(data)}" if data else ""
     head = [
         "rank",
         "method",
@@ -69,7 +69,7 @@ def _section(section: Section) -> str:
         "MB",
         "GFLOPs",
         "samples",
-        *(heading for _, heading in wording.more_costs(section)),
+        *(heading for _, heading, _ in wording.more_costs(section)),
     ]
     align = "rl" + "r" * (len(head) - 2)
     parts = [title, intro, table(head, [_row(section, row) for row in section.rows], align)]
@@ -94,7 +94,7 @@ def _row(section: Section, row: Row) -> list[str]:
         measures.quantity(costs.peak_memory_mb if costs else None),
         measures.quantity(costs.gflops if costs else None),
         measures.quantity(costs.samples if costs else None),
-        *(measures.quantity(getattr(costs, name) if costs else None) for name, _ in wording.more_costs(section)),
+        *(measures.quantity(getattr(costs, name) if costs else None) for name, _, _ in wording.more_costs(section)),
     ]
 
 

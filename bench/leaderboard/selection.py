@@ -1,7 +1,8 @@
 """Which records count. What does not is set aside, counted, and said; nothing of two kinds is averaged.
 
-Of each cell the newest record counts. All records that count stand on the same data, and within a scenario on the
-same settings, standard models and judging code; within a row on the same method code and parameters.
+Of each cell the newest record counts. All records that count stand on the data set that the suite names for their
+scenario, or all on the one that it lets stand in for it; within a scenario on the same settings, standard models and
+judging code; within a row on the same method code and parameters.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 from bench.records import Record
@@ -25,7 +27,8 @@ class Selection:
 
     cells: dict[tuple[str, str], dict[int, Record]]
     """(scenario, label) -> seed -> record, in order of seeds."""
-    data: dict[str, Any]
+    data: dict[str | None, dict[str, Any]]
+    """Name in the suite's `[datasets]`, or None for `[data]` -> identity of what the records that count stand on."""
     set_aside: tuple[str, ...]
     stale: dict[tuple[str, str], int]
     """(scenario, label) -> how many of its records are of an earlier state of code, settings or standard models."""
@@ -42,9 +45,12 @@ def select(suite: Suite, records: Iterable[Record]) -> Selection:
     rows = {(s.name, row.label): row for s in suite.scenarios.values() for row in s.rows}
     named = [r for r in ordered if (r.scenario, r.label) in rows and r.profile == suite.profile]
     told = _note(len(ordered) - len(named), "of rows that the suite does not name (any more)")
-    data = named[-1].data if named else {}
-    here = [r for r in named if r.data == data]
-    other = Counter(f"{r.data.get('variant')} ({r.data.get('fingerprint')})" for r in named if r.data != data)
+    data = {suite.scenarios[r.scenario].data: r.data for r in named if _allowed(suite, r)}  # the newest is the last
+    right = [r.data == data.get(suite.scenarios[r.scenario].data) for r in named]
+    here = list(compress(named, right))
+    other = Counter(
+        f"{r.data.get('variant')} ({r.data.get('fingerprint')})" for r, ok in zip(named, right, strict=True) if not ok
+    )
     told += [note for what, count in sorted(other.items()) for note in _note(count, f"computed on {what}")]
     newest = {(r.scenario, r.label, r.seed): r for r in here}
     told += _note(len(here) - len(newest), "replaced by a newer record of the same cell")
@@ -55,6 +61,12 @@ def select(suite: Suite, records: Iterable[Record]) -> Selection:
     for (scenario, label, seed), record in sorted(kept.items()):
         cells.setdefault((scenario, label), {})[seed] = record
     return Selection(cells, data, tuple(told), dict(stale))
+
+
+def _allowed(suite: Suite, record: Record) -> bool:
+    """Whether a record is of the data set of its scenario, or of the stand-in for it."""
+    spec = suite.data_of(suite.scenarios[record.scenario])
+    return record.data.get("name") in (spec.name, spec.offline)
 
 
 def _current(newest: Mapping[tuple[str, str, int], Record]) -> dict[tuple[str, str, int], Record]:

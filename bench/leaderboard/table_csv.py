@@ -35,16 +35,17 @@ def render(board: Board) -> str:
 
 def _more_costs(sections: Sequence[Section]) -> list[str]:
     """Those of MORE_COSTS that any scenario has."""
-    told = {name for section in sections for name, _ in more_costs(section)}
+    told = {name for section in sections for name, _, _ in more_costs(section)}
     return [name for name in MORE_COSTS if name in told]
 
 
 def _line(board: Board, section: Section, row: Row) -> dict[str, Any]:
+    used = board.data_of(section).used
     line: dict[str, Any] = {
         "suite": board.suite,
         "profile": board.profile,
-        "data": board.data.get("variant"),
-        "fingerprint": board.data.get("fingerprint"),
+        "data": used.get("variant"),
+        "fingerprint": used.get("fingerprint"),
         "scenario": section.name,
         "kind": section.kind,
         "seeds": " ".join(map(str, row.seeds)),
@@ -61,7 +62,7 @@ def _line(board: Board, section: Section, row: Row) -> dict[str, Any]:
         line |= {"difference_low": row.above.low, "difference_high": row.above.high}
     if row.costs:
         line |= {key: getattr(row.costs, key) for key in ("seconds", "peak_memory_mb", "gflops", "samples")}
-        line |= {key: getattr(row.costs, key) for key, _ in more_costs(section)}
+        line |= {key: getattr(row.costs, key) for key, _, _ in more_costs(section)}
     return line | {f"metric.{name}": value for name, value in row.metrics.items()}
 
 

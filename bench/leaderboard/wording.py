@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.leaderboard import measures
-from bench.leaderboard.board import Board, Difference, Row, Section, Verdict
+from bench.leaderboard.board import Board, DataUse, Difference, Row, Section, Verdict
 
 ROLES = {"lower": "lower reference", "upper": "upper reference", "reference": "reference"}
 
@@ -57,16 +57,16 @@ HOW_TO_READ = (
 
 
 MORE_COSTS = {
-    "synthesis_seconds": "synthesis s",
-    "distillation_seconds": "distillation s",
-    "images_kept": "images kept",
+    "synthesis_seconds": ("synth. s", "seconds of making images"),
+    "distillation_seconds": ("distill. s", "seconds of the student's learning"),
+    "images_kept": ("kept", "images held beyond the step that made them"),
 }
-"""Costs that only some scenarios tell -> their heading."""
+"""Costs that only some scenarios tell -> their heading, and what it means."""
 READ_MORE_COSTS = (
-    "Synthesis and distillation",
+    "Synth. and distill.",
     (
         "are the seconds of making images and of the student's learning; together they are the method's seconds. "
-        "Images kept are those held beyond the step that made them, at the most."
+        "Kept are the images held beyond the step that made them, at the most."
     ),
 )
 READ_CURVES = (
@@ -92,28 +92,52 @@ def how_to_read(board: Board) -> list[tuple[str, str]]:
     return [*HOW_TO_READ, *(entry for entry, there in more if there)]
 
 
-def more_costs(section: Section) -> list[tuple[str, str]]:
-    """(attribute of costs, heading) of those of MORE_COSTS that any row of the scenario has."""
+def more_costs(section: Section) -> list[tuple[str, str, str]]:
+    """(attribute of costs, heading, meaning) of those of MORE_COSTS that any row of the scenario has."""
     costs = [row.costs for row in section.rows if row.costs]
-    return [(name, head) for name, head in MORE_COSTS.items() if any(getattr(c, name) is not None for c in costs)]
+    return [(name, *told) for name, told in MORE_COSTS.items() if any(getattr(c, name) is not None for c in costs)]
 
 
 def data_line(board: Board) -> str:
-    """What data the numbers are of."""
-    if not board.data:
+    """What data the numbers are of, and where there are several, which scenarios stand on each."""
+    if not any(use.used for use in board.data):
         return "no records yet"
-    return f"{board.data.get('variant') or board.data.get('name')}, fingerprint {board.data.get('fingerprint')}"
+    if len(board.data) == 1:
+        return _identity(board.data[0])
+    return "; ".join(f"{_identity(use)} ({', '.join(use.scenarios)})" for use in board.data)
 
 
-def stand_in(board: Board) -> str | None:
-    """The warning, if the suite's own data set was not used."""
-    if board.stand_in_for is None:
+def data_names(board: Board) -> str:
+    """The data sets by the names that people use."""
+    names = dict.fromkeys(use.used.get("variant") or use.used.get("name") for use in board.data if use.used)
+    return ", ".join(filter(None, names)) or "no data yet"
+
+
+def section_data(board: Board, section: Section) -> str | None:
+    """What data a section stands on, where the board has several."""
+    if len(board.data) == 1:
         return None
-    name = board.data.get("name")
-    return (
-        f"STAND-IN DATA: these numbers were computed on {name}, because {board.stand_in_for} could not be had. "
-        f"They say nothing about {board.stand_in_for}."
-    )
+    use = board.data_of(section)
+    return f"On {_identity(use)}{f', in place of {use.stand_in_for}' if use.stand_in_for else ''}."
+
+
+def _identity(use: DataUse) -> str:
+    if not use.used:
+        return "data unknown: no records yet"
+    return f"{use.used.get('variant') or use.used.get('name')}, fingerprint {use.used.get('fingerprint')}"
+
+
+def stand_ins(board: Board) -> list[str]:
+    """A warning for every data set of the suite that was not used itself."""
+    told = []
+    for use in board.data:
+        if use.stand_in_for is not None:
+            which = "these numbers" if len(board.data) == 1 else f"the numbers of {', '.join(use.scenarios)}"
+            told.append(
+                f"STAND-IN DATA: {which} were computed on {use.used.get('name')}, because {use.stand_in_for} could "
+                f"not be had. They say nothing about {use.stand_in_for}."
+            )
+    return told
 
 
 def direction(section: Section) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.leaderboard import markdown, measures, page, table_csv, wording
 from bench.leaderboard.board import Board, as_data
@@ -18,7 +19,8 @@ def write(board: Board, folder: Path) -> list[Path]:
         The paths, in that order.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    claims = {key: as_data(board)[key] for key in ("suite", "profile", "data", "stand_in_for", "claims")}
+    data = as_data(board)
+    claims = {key: data[key] for key in ("suite", "profile")} | _data(board) | {"claims": data["claims"]}
     contents = {
         "md": markdown.render(board),
         "csv": table_csv.render(board),
@@ -35,10 +37,16 @@ def write(board: Board, folder: Path) -> list[Path]:
     return paths
 
 
+def _data(board: Board) -> dict[str, Any]:
+    """What the verdicts stand on: the one data set of the suite, or which scenarios stand on which."""
+    if len(board.data) > 1:
+        return {"datasets": as_data(board)["data"]}
+    return {"data": board.data[0].used, "stand_in_for": board.data[0].stand_in_for}
+
+
 def claim_lines(board: Board) -> Iterator[str]:
-    """One line a claim for the terminal, after the warning where a stand-in was used."""
-    if warning := wording.stand_in(board):
-        yield warning
+    """One line a claim for the terminal, after the warnings where stand-ins were used."""
+    yield from wording.stand_ins(board)
     for v in board.claims:
         said = f"{v.answer:<9} {v.id}: {v.better} over {v.worse} in {v.scenario}, {v.metric}{measures.unit(v.metric)}"
         if v.difference is None:

@@ -73,7 +73,7 @@ def make_suite(claims: tuple[Claim, ...] = (), data: str = "digits") -> Suite:
         seeds=(0, 1, 2),
         precision="fp32",
         threads=1,
-        data=DataSpec(name=data),
+        data=DataSpec(name=data, offline="digits"),
         recipe=Recipe(),
         models={},
         scenarios=scenarios,

@@ -35,7 +35,7 @@ def test_another_data_set_is_never_mixed_in(suite, record):
         record("gram", 1, 50, provenance=started(9)),
     ]
     selection = select(suite, records)
-    assert selection.data["fingerprint"] == "f00d"
+    assert selection.data[None]["fingerprint"] == "f00d"
     assert kept(selection) == [("gram", 0), ("gram", 1)]
     assert selection.set_aside == ("1 record computed on digits-v2 (beef)",)
 

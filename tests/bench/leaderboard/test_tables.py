@@ -158,7 +158,7 @@ def test_costs_are_means_of_the_seeds_that_count(suite, record):
 def test_a_suite_that_was_never_run_has_a_board(suite):
     board = build(suite, [])
     assert [row.status for row in board.sections[0].rows] == ["missing"] * 6
-    assert (board.records, board.data, board.stand_in_for) == (0, {}, None)
+    assert (board.records, [(use.used, use.stand_in_for) for use in board.data]) == (0, [({}, None)])
 
 
 def test_there_is_no_gap_where_the_upper_reference_is_the_worse(suite, record):

@@ -147,7 +147,7 @@ def test_what_others_wrote_is_text_and_not_markup(suite, record, tmp_path):
 
 def test_a_stand_in_is_named_loudly_everywhere(suite_of, claims, records, tmp_path):
     board = build(suite_of(claims, data="cifar10"), records)
-    assert board.stand_in_for == "cifar10"
+    assert [use.stand_in_for for use in board.data] == ["cifar10"]
     markdown, _, html, verdicts = write(board, tmp_path)
     warning = "STAND-IN DATA: these numbers were computed on digits, because cifar10 could not be had."
     assert warning in markdown.read_text(encoding="utf-8").replace("\\", "")
