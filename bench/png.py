@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COLUMNS, ROWS, GAP = 10, 2, 1
-"""A grid holds at most so many images, with so many pixels between and around them."""
-BACKGROUND = 128
+"""A grid holds at most so many images, with so many pixels between them."""
+BACKGROUND = 255
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_TYPES = {1: 0, 3: 2}
 """Channels -> the format's number for grey and for RGB."""
@@ -31,10 +31,10 @@ def grid(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     images = images[: COLUMNS * ROWS]
     n, channels, height, width = images.shape
     rows, columns = -(-n // COLUMNS), min(n, COLUMNS)
-    shape = (rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels)
+    shape = (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, channels)
     sheet = np.full(shape, BACKGROUND, dtype=np.uint8)
     for i, image in enumerate(images):
-        top, left = GAP + (i // COLUMNS) * (height + GAP), GAP + (i % COLUMNS) * (width + GAP)
+        top, left = (i // COLUMNS) * (height + GAP), (i % COLUMNS) * (width + GAP)
         sheet[top : top + height, left : left + width] = image.transpose(1, 2, 0)
     return sheet
 

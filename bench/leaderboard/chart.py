@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from bench.leaderboard import plot
 from bench.leaderboard.board import Row, Section
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 760.0, 40.0, 520.0, 10.0, 34.0
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 880.0, 40.0, 640.0, 10.0, 34.0
 """Pixels: the whole, the edges of the axes from the left, the space above and below them. Names stand to the right."""
-LEAST_HEIGHT = 220.0
-NAME_HEIGHT = 14.0
+LEAST_HEIGHT = 280.0
+NAME_HEIGHT, ROW_HEIGHT = 14.0, 18.0
+"""Least distance of names, and what each row adds to the height of a chart of many."""
 COLOURS = 7
 """Rows beyond so many have them again, with another dash."""
 DASHES = ("", "7 3", "7 3 1 3")
@@ -61,7 +62,7 @@ def _chart(metric: str, rows: Mapping[str, Row]) -> Chart:
     low, high = min(values), max(values)
     pad = 0.04 * (high - low) or 0.01
     low, high = low - pad, high + pad
-    height = max(LEAST_HEIGHT, TOP + BOTTOM + NAME_HEIGHT * len(rows))
+    height = max(LEAST_HEIGHT, TOP + BOTTOM + ROW_HEIGHT * len(rows))
 
     def x(share: float) -> float:
         return round(LEFT + share * (RIGHT - LEFT), 1)
@@ -80,7 +81,7 @@ def _chart(metric: str, rows: Mapping[str, Row]) -> Chart:
         metric=metric,
         height=height,
         x_ticks=tuple((x(percent / 100), str(percent)) for percent in (0, 25, 50, 75, 100)),
-        y_ticks=tuple((y(value), text) for value, text in plot.ticks(metric, low, high)),
+        y_ticks=tuple((y(value), text) for value, text in plot.ticks(metric, low, high, parts=6)),
         lines=tuple(lines),
     )
 

@@ -72,17 +72,18 @@ def render(board: Board) -> str:
     )
     environment.globals.update({"m": measures, "w": wording, "c": chart, "width": plot.WIDTH, "signs": SIGNS})
     template = environment.get_template("page.html.jinja")
-    seen = [_seen(section) for section in board.sections]
     return template.render(
         board=board,
         counts=_counts(board.claims),
         claims=_plot_claims(board.claims),
-        sections=[
-            (section, _plot_section(section), _further(section), saw)
-            for section, saw in zip(board.sections, seen, strict=True)
-        ],
-        colours=chart.COLOURS if any(saw.charts or saw.galleries for saw in seen) else 0,
+        sections=[(s, _plot_section(s), _further(s), _seen(s)) for s in board.sections],
+        colours=chart.COLOURS if any(map(_has_more, board.sections)) else 0,
     )
+
+
+def _has_more(section: Section) -> bool:
+    """Whether a monitor saw anything of it."""
+    return bool(wording.more_costs(section)) or any(row.curves or row.pictures for row in section.rows)
 
 
 def _counts(claims: Sequence[Verdict]) -> list[tuple[str, int]]:

@@ -47,9 +47,9 @@ class Axis:
         return [(self.x(value), text) for value, text in ticks(self.metric, self.low, self.high)]
 
 
-def ticks(metric: str, low: float, high: float) -> list[tuple[float, str]]:
-    """(value, text) at three to five round numbers from `low` to `high`."""
-    step = _round_step((high - low) / 4)
+def ticks(metric: str, low: float, high: float, parts: int = 4) -> list[tuple[float, str]]:
+    """(value, text) at round numbers from `low` to `high`, which they divide into at most `parts` and two ends."""
+    step = _round_step((high - low) / parts)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     shown = 100 if measures.is_share(metric) else 1

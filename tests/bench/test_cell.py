@@ -40,7 +40,7 @@ def test_a_record_keeps_costs_curves_and_a_picture():
     assert fields["curves"] == {"accuracy": [(0.5, 0.3), (1.0, 0.4)]}
     sheet = base64.b64decode(fields["pictures"]["synthetic"])
     assert sheet == png.encode(png.grid(Seen().pictures()["synthetic"].numpy()))
-    assert png.size(sheet) == (13, 4)
+    assert png.size(sheet) == (11, 2)
 
 
 def test_nothing_told_is_nothing_kept():

@@ -52,14 +52,14 @@ def test_another_reader_sees_the_same(channels):
 def test_a_grid_has_its_images_in_rows_of_ten_with_gaps():
     made = images(25, 3)
     sheet = png.grid(made)
-    assert sheet.shape == (2 * 4 + 1, 10 * 5 + 1, 3)
-    assert np.array_equal(sheet[1:4, 1:5], made[0].transpose(1, 2, 0))
-    assert np.array_equal(sheet[5:8, 46:50], made[19].transpose(1, 2, 0))
-    assert (sheet[::4] == png.BACKGROUND).all()
-    assert (sheet[:, ::5] == png.BACKGROUND).all()
+    assert sheet.shape == (2 * 4 - 1, 10 * 5 - 1, 3)
+    assert np.array_equal(sheet[0:3, 0:4], made[0].transpose(1, 2, 0))
+    assert np.array_equal(sheet[4:7, 45:49], made[19].transpose(1, 2, 0))
+    assert (sheet[3] == png.BACKGROUND).all()
+    assert (sheet[:, 4::5] == png.BACKGROUND).all()
 
 
-@pytest.mark.parametrize(("n", "shape"), [(1, (5, 6, 1)), (10, (5, 51, 1)), (11, (9, 51, 1))])
+@pytest.mark.parametrize(("n", "shape"), [(1, (3, 4, 1)), (10, (3, 49, 1)), (11, (7, 49, 1))])
 def test_a_grid_is_no_larger_than_its_images_need(n, shape):
     assert png.grid(images(n, 1)).shape == shape
 
