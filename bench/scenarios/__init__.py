@@ -15,6 +15,12 @@
         def score(self, situation: Situation, result: object, lab: Lab) -> Score:
             '''Judge what a method returned. Raises BadResult where it cannot be judged.'''
 
+        def training_data(self, spec: ModelSpec, dataset: Dataset) -> Dataset:
+            '''Optional: the data that a standard model is trained on, where they are not the suite's.'''
+
+`training_data` is asked, with the suite's data set, for each model whose `spec.fingerprint` `zoo` has changed; the
+data set that it returns must carry that fingerprint. The models are there before any cell is prepared.
+
 A scenario knows neither methods nor the command line.
 """
 

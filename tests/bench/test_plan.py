@@ -1,11 +1,20 @@
 """Keys name everything that can change a number, and nothing else."""
 
+from dataclasses import replace
+
 import pytest
 
+from bench import plan as planning
 from bench import suite as suites
-from bench.errors import SuiteError
+from bench.data import identify
+from bench.data.spec import DataSpec
+from bench.errors import DataError, SuiteError
+from bench.explaining import explain
 from bench.lab import seed_of
 from bench.plan import plan
+from bench.progress import stand_in_lines
+from bench.records import Store
+from bench.runner import store_of
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -71,3 +80,88 @@ def test_draws_depend_on_scenario_method_and_seed_alone(write_suite):
     cells = plan(suites.load(write_suite(), "smoke")).cells
     assert {c.name: c.draws for c in cells}["hand/toy-constant/0"] == seed_of("method", "hand", "toy-constant", 0)
     assert len({c.draws for c in cells}) == len(cells)
+
+
+MORE_DATA = """
+[datasets.far]
+name = "cifar10"
+offline = "digits"
+[scenarios.eyes]
+kind = "toy"
+data = "far"
+[scenarios.ears]
+kind = "toy"
+data = "far"
+"""
+
+
+@pytest.fixture
+def far(monkeypatch):
+    """CIFAR-10 stands for digits of 400 rows, whether it is `reach`-able or not; the data sets asked for."""
+    asked = []
+
+    def pretend(spec: DataSpec):
+        asked.append(spec.name)
+        if spec.name == "digits":
+            return identify(spec)
+        return replace(identify(DataSpec(name="digits", train=400)), stand_in_for=spec.name)
+
+    monkeypatch.setattr(planning, "identify", pretend)
+    return asked
+
+
+def test_each_cell_stands_on_the_data_of_its_scenario(write_suite, far):
+    planned = plan(suites.load(write_suite(more=MORE_DATA), "smoke"))
+    assert {c.scenario.name: c.bench.data.train for c in planned.cells} == {"hand": None, "eyes": 400, "ears": 400}
+    assert list(planned.data().values()) == [("hand",), ("eyes", "ears")]
+    assert planned.cells[0].data_identity["name"] == "digits"
+    assert far == ["digits", "cifar10"]  # once each
+
+
+def test_further_data_sets_leave_the_keys_of_other_scenarios_alone(write_suite, far):
+    before = keys(write_suite())
+    assert before.items() < keys(write_suite(more=MORE_DATA)).items()
+
+
+def test_a_stand_in_of_one_scenario_sets_the_whole_run_apart_and_is_told(write_suite, far, tmp_path):
+    loaded = suites.load(write_suite(more=MORE_DATA), "smoke")
+    everything, hand, eyes = plan(loaded), plan(loaded, only="hand/"), plan(loaded, only="eyes/")
+    assert [store_of(p, tmp_path).path.parent.name for p in (everything, hand, eyes)] == [
+        "toysuite@digits",
+        "toysuite",
+        "toysuite@digits",
+    ]
+    [line] = stand_in_lines(everything)
+    assert line.startswith("STAND-IN DATA: cifar10 is not on disk and cannot be downloaded; eyes, ears will use digits")
+    assert stand_in_lines(hand) == []
+    assert "cannot be downloaded; this run uses digits" in stand_in_lines(eyes)[0]
+
+
+def test_stand_ins_are_named_once_each_and_in_order(write_suite, far, tmp_path):
+    cells = plan(suites.load(write_suite(more=MORE_DATA), "smoke")).cells
+    shapes = replace(cells[-1].data, spec=DataSpec(name="shapes32"))
+    mixed = replace(
+        plan(suites.load(write_suite(more=MORE_DATA), "smoke")), cells=(replace(cells[-1], data=shapes), *cells)
+    )
+    assert store_of(mixed, tmp_path).path.parent.name == "toysuite@digits+shapes32"
+
+
+def test_a_data_set_that_no_chosen_cell_needs_may_be_out_of_reach(write_suite, monkeypatch):
+    def unreachable(spec: DataSpec):
+        if spec.name == "cifar10":
+            raise DataError("cifar10 is nowhere")
+        return identify(spec)
+
+    monkeypatch.setattr(planning, "identify", unreachable)
+    loaded = suites.load(write_suite(more=MORE_DATA), "smoke")
+    assert {c.scenario.name for c in plan(loaded, only="hand/").cells} == {"hand"}
+    with pytest.raises(DataError, match=r"\[datasets.far\] cifar10 is nowhere"):
+        plan(loaded)
+
+
+def test_explain_finds_the_record_of_a_run_without_the_stand_in(write_suite, far, tmp_path, monkeypatch):
+    planned = plan(suites.load(write_suite(more=MORE_DATA), "smoke"))
+    read = []
+    monkeypatch.setattr(Store, "read", lambda self: read.append(self.path.parent.name) or [])
+    assert any("never run" in line for line in explain(planned, "hand/toy-constant/0", tmp_path))
+    assert read == ["toysuite@digits", "toysuite"]

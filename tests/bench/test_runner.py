@@ -12,6 +12,9 @@ import psutil
 import pytest
 
 import bench
+from bench import registry
+from bench import suite as suites
+from bench.plan import plan
 from bench.records import Store
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +181,51 @@ student = "small"
     assert frame.loc[("hand", "toy-nearest-mean"), "status"] == "ok"
     assert frame.loc[("broken", "teacher"), "status"] == "failed"
     assert "mine.safetensors" in frame.loc[("broken", "teacher"), "reason"]
+
+
+def test_each_record_names_the_data_of_its_own_cell(run, write_suite):
+    more = """
+[datasets.drawn]
+name = "shapes32"
+train = 100
+validation = 50
+test = 100
+size = 8
+[scenarios.eyes]
+kind = "toy"
+data = "drawn"
+"""
+    frame = run(write_suite(more=more), seeds=[0], only="*/toy-constant/*").set_index("scenario")
+    assert frame["data.name"].to_dict() == {"hand": "digits", "eyes": "shapes32"}
+    assert frame["data.fingerprint"].nunique() == 2
+    assert frame["status"].tolist() == ["ok", "ok"]
+
+
+def test_a_scenario_may_train_its_standard_models_on_data_of_its_own(write_suite, tmp_path):
+    more = """
+[models.small]
+arch = "mlp"
+options = { width = 32 }
+[recipe]
+epochs = 15
+batch_size = 64
+optimizer = "adamw"
+peak_lr = 5e-3
+augment = "none"
+[scenarios.negative]
+kind = "toy-negative"
+teacher = "small"
+"""
+    plugins = [ROOT / "tests" / "toy.py", ROOT / "tests" / "toy_negative.py"]
+    for plugin in plugins:
+        registry.load_plugin(plugin)
+    path = write_suite(more=more)
+    models = plan(suites.load(path, "smoke"), seeds=(0,)).models().values()
+    assert [type(model.settings).__name__ for model in models] == ["Negative"]
+    frame = bench.run(path, "smoke", seeds=[0], only="negative/", plugins=plugins, results=tmp_path / "results", jobs=1)
+    assert frame["reason"].isna().all()
+    assert frame["accuracy"].min() > 0.7
+    assert frame["accuracy"].min() > frame["positive_accuracy"].max() + 0.2
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_was_written(run, write_suite, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import pytest
 
 from bench import suite as suites
+from bench.checking import check
 from bench.errors import SuiteError
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -36,6 +37,63 @@ precision = "bf16"
     gpu = suites.load(write_suite(more=more), "gpu")
     assert (gpu.seeds, gpu.precision, gpu.scenarios["hand"].settings.rows) == ((5,), "bf16", 300)
     assert suites.load(write_suite(more=more), "smoke").scenarios["hand"].settings.rows == 200
+
+
+MORE_DATA = """
+[datasets.small]
+name = "digits"
+train = 300
+[scenarios.eyes]
+kind = "toy"
+data = "small"
+[profiles.cpu.datasets.small]
+train = 500
+[profiles.gpu.scenarios.eyes]
+data = "large"
+"""
+
+
+def test_a_scenario_chooses_its_data_set_and_a_profile_overrides_it(write_suite):
+    path = write_suite(more=MORE_DATA)
+    smoke, cpu = suites.load(path, "smoke"), suites.load(path, "cpu")
+    assert smoke.data_of(smoke.scenarios["hand"]) == smoke.data
+    assert smoke.data_of(smoke.scenarios["eyes"]).train == 300
+    assert cpu.data_of(cpu.scenarios["eyes"]).train == 500
+    with pytest.raises(SuiteError, match=r"\[scenarios.eyes\] data = 'large' is no \[datasets.NAME\] .* small"):
+        suites.load(path, "gpu")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            'data = "small"',
+            'data = "smal"',
+            r"data = 'smal' is no \[datasets.NAME\] of the suite; did you mean 'small'",
+        ),
+        ('data = "small"', "data = 3", r"\[scenarios.eyes\] data = 3 is no \[datasets.NAME\]"),
+        ("train = 300", "trian = 300", r"\[datasets.small\] unknown key 'trian'; did you mean 'train'"),
+        ('[datasets.small]\nname = "digits"', "[datasets.small]", r"\[datasets.small\] key 'name' is missing"),
+        ("[datasets.small]", "[dataset.small]", r"unknown key 'dataset'; did you mean 'datasets'"),
+    ],
+)
+def test_a_fault_of_a_further_data_set_is_told(write_suite, old, new, told):
+    path = write_suite(more=MORE_DATA)
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(SuiteError, match=told):
+        suites.load(path, "smoke")
+
+
+def test_check_knows_the_data_sets_that_there_are(write_suite):
+    path = write_suite(more=MORE_DATA.replace('name = "digits"', 'name = "digitz"').replace('"large"', '"small"'))
+    with pytest.raises(SuiteError, match=r"\[datasets.small\] unknown data set 'digitz'; did you mean 'digits'"):
+        check(path)
+
+
+def test_profiles_are_named_and_there_must_be_one(write_suite):
+    assert suites.profiles(write_suite(more=MORE_DATA)) == ("smoke", "cpu", "gpu")
+    with pytest.raises(SuiteError, match=r"toysuite.toml: no \[profiles.NAME\] table"):
+        suites.profiles(write_suite(text=TEXT.replace("METHODS", "[]").replace("[profiles.smoke]", "")))
 
 
 TEXT = """

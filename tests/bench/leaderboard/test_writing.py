@@ -1,14 +1,17 @@
 """The files of a board. `records.jsonl` is made up; what it must give lies beside it in `golden/`."""
 
 import csv
+import io
 import json
 import random
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from bench.data.spec import DataSpec
 from bench.leaderboard import as_data, build, claim_lines, write
 from bench.records import Store
 
@@ -154,6 +157,54 @@ def test_a_stand_in_is_named_loudly_everywhere(suite_of, claims, records, tmp_pa
     assert warning in html.read_text(encoding="utf-8")
     assert json.loads(verdicts.read_text(encoding="utf-8"))["stand_in_for"] == "cifar10"
     assert next(iter(claim_lines(board))).startswith(warning)
+
+
+@pytest.fixture
+def mixed(suite_of, claims, records):
+    """`mixed(far)`: a board whose scenario `class` asks for CIFAR-10 and stands on `far`."""
+
+    def make(far):
+        suite = suite_of(claims)
+        scenarios = suite.scenarios | {"class": replace(suite.scenarios["class"], data="far")}
+        datasets = {"far": DataSpec(name="cifar10", offline="shapes32")}
+        there = [r.model_copy(update={"data": far}) if r.scenario == "class" else r for r in records]
+        return build(replace(suite, scenarios=scenarios, datasets=datasets), there)
+
+    return make
+
+
+def test_each_scenario_says_its_data_where_there_are_several(mixed, board, tmp_path):
+    found = mixed({"name": "cifar10", "variant": "cifar10-jpeg", "fingerprint": "c1fa"})
+    assert found.records == board.records
+    assert found.sections == board.sections
+    markdown, table, html, verdicts = (p.read_text(encoding="utf-8") for p in write(found, tmp_path))
+    for text in (markdown, html):
+        assert text.count("On digits, fingerprint f00d.") == 1
+        assert text.count("On cifar10-jpeg, fingerprint c1fa.") == 1
+        assert "digits, fingerprint f00d (skewed); cifar10-jpeg, fingerprint c1fa (class)" in text
+        assert "STAND-IN" not in text
+    assert ", on digits, cifar10-jpeg. Made from" in html
+    lines = {(line["scenario"], line["data"], line["fingerprint"]) for line in csv.DictReader(io.StringIO(table))}
+    assert lines == {("skewed", "digits", "f00d"), ("class", "cifar10-jpeg", "c1fa")}
+    assert [use["scenarios"] for use in json.loads(verdicts)["datasets"]] == [["skewed"], ["class"]]
+
+
+def test_a_stand_in_of_one_scenario_is_told_of_that_scenario(mixed, tmp_path):
+    found = mixed({"name": "shapes32", "variant": "shapes32", "fingerprint": "5a9e"})
+    markdown, _, html, _ = (p.read_text(encoding="utf-8") for p in write(found, tmp_path))
+    warning = "STAND-IN DATA: the numbers of class were computed on shapes32, because cifar10 could not be had."
+    for text in (markdown.replace("\\", ""), html, "\n".join(claim_lines(found))):
+        assert text.count(warning) == 1
+        assert "numbers of skewed" not in text
+    assert "On shapes32, fingerprint 5a9e, in place of cifar10." in markdown
+
+
+def test_records_of_data_that_the_scenario_does_not_name_do_not_count(mixed, board):
+    found = mixed({"name": "mnist", "variant": "mnist", "fingerprint": "beef"})
+    assert found.sections[0] == board.sections[0]
+    assert {row.status for row in found.sections[1].rows} == {"missing"}
+    assert any("computed on mnist (beef)" in note for note in found.set_aside)
+    assert found.data_of(found.sections[1]).stand_in_for is None
 
 
 def test_lines_for_a_terminal_are_plain(board):

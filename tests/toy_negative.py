@@ -1,0 +1,52 @@
+"""A plugin with a scenario whose standard model is trained on something else than the suite's data: their negatives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from torch import nn
+
+from bench import Access, Task, method, scenario
+from bench.data.spec import Dataset, Split
+from bench.lab import Bench, Lab
+from bench.models.spec import ModelSpec
+from bench.scenarios import Score, Situation
+from bench.scenarios.judging import judge_classifier, logits
+from bench.settings import Settings
+
+
+class NegativeTask(Task):
+    teacher: Annotated[nn.Module, Access("weights")]
+
+
+@scenario(kind="toy-negative", task=NegativeTask, lower="toy-of-negatives", upper="toy-of-negatives")
+class Negative(Settings):
+    """A teacher that has seen negatives only, judged on positives and negatives."""
+
+    teacher: str
+
+    def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
+        spec = bench.spec(self.teacher, "teacher")
+        return {"teacher": spec.model_copy(update={"fingerprint": f"{bench.fingerprint}-negative"})}
+
+    def training_data(self, spec: ModelSpec, dataset: Dataset) -> Dataset:
+        train, validation = (Split(255 - s.images, s.labels) for s in (dataset.train, dataset.validation))
+        return replace(dataset, train=train, validation=validation, fingerprint=spec.fingerprint)
+
+    def prepare(self, lab: Lab) -> Situation:
+        teacher = lab.model(self.zoo(lab.bench)["teacher"])
+        return Situation({"teacher": lambda: teacher}, {"test": lab.dataset.test})
+
+    def score(self, situation: Situation, result: object, lab: Lab) -> Score:
+        test = situation.judge["test"]
+        metrics, _ = judge_classifier(logits(result, test.images, lab.bench.num_classes), test)
+        negative = Split(255 - test.images, test.labels)
+        seen, correct = judge_classifier(logits(result, negative.images, lab.bench.num_classes), negative)
+        return Score(seen | {"positive_accuracy": metrics["accuracy"]}, {"test": correct})
+
+
+@method(family="toy", scenario="toy-negative", access={"weights"})
+def toy_of_negatives(task: NegativeTask) -> nn.Module:
+    """The teacher itself."""
+    return task.teacher
