@@ -134,7 +134,7 @@ def _further(section: Section) -> dict[str, Any]:
 def _seen(section: Section) -> Seen:
     names = sorted({name for row in section.rows for name in row.pictures})
     galleries = (
-        Gallery(f"{name.capitalize()} images", tuple(_shown(r, name) for r in section.rows if name in r.pictures))
+        Gallery(measures.title(name).capitalize(), tuple(_shown(r, name) for r in section.rows if name in r.pictures))
         for name in names
     )
     return Seen(tuple(chart.charts(section)), tuple(galleries))

@@ -78,7 +78,7 @@ READ_CURVES = (
 )
 READ_PICTURES = (
     "Pictures",
-    "show images that the method made, as it last told, of the first seed that has any; they are not chosen.",
+    "show images that the student was last trained on, of the first seed that has any; they are not chosen.",
 )
 
 

@@ -21,7 +21,7 @@ class Seen:
         return {"accuracy": [(0.5, 0.3), (1.0, 0.4)]}
 
     def pictures(self):
-        return {"synthetic": torch.arange(4 * 3 * 2 * 2, dtype=torch.uint8).reshape(4, 3, 2, 2)}
+        return {"images": torch.arange(4 * 3 * 2 * 2, dtype=torch.uint8).reshape(4, 3, 2, 2)}
 
 
 class Blind(Seen):
@@ -38,8 +38,8 @@ def test_a_record_keeps_costs_curves_and_a_picture():
     told = {"synthesis_seconds": 3.0, "distillation_seconds": 2.0, "images_kept": 64}
     assert fields["costs"] == SPENT | told
     assert fields["curves"] == {"accuracy": [(0.5, 0.3), (1.0, 0.4)]}
-    sheet = base64.b64decode(fields["pictures"]["synthetic"])
-    assert sheet == png.encode(png.grid(Seen().pictures()["synthetic"].numpy()))
+    sheet = base64.b64decode(fields["pictures"]["images"])
+    assert sheet == png.encode(png.grid(Seen().pictures()["images"].numpy()))
     assert png.size(sheet) == (11, 2)
 
 

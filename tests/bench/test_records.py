@@ -68,7 +68,7 @@ PIXEL = base64.b64encode(png.encode(np.zeros((1, 1, 1), dtype=np.uint8))).decode
 
 
 def test_curves_and_pictures_read_back_as_they_were(tmp_path):
-    seen = record(curves={"accuracy": [(0.5, 0.25), (1.0, 0.75)]}, pictures={"synthetic": PIXEL})
+    seen = record(curves={"accuracy": [(0.5, 0.25), (1.0, 0.75)]}, pictures={"images": PIXEL})
     store = Store(tmp_path / "smoke.jsonl")
     store.append(seen)
     assert store.read() == [seen]
@@ -87,8 +87,8 @@ def test_records_without_curves_and_pictures_have_the_lines_that_they_had():
 
 @pytest.mark.parametrize("picture", ["no base64!", "R0lGODlh"])
 def test_a_picture_that_is_no_png_is_refused(picture):
-    with pytest.raises(ValueError, match=r"pictures\.synthetic"):
-        record(pictures={"synthetic": picture})
+    with pytest.raises(ValueError, match=r"pictures\.images"):
+        record(pictures={"images": picture})
 
 
 @pytest.mark.parametrize("line", ["not json", "[]", '{"schema":1}', '{"key":"k"}', '{"schema":2,"key":"k"}'])

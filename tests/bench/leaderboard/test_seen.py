@@ -29,7 +29,7 @@ def records(record):
             seed,
             60 + seed,
             curves={"accuracy": curve},
-            pictures={"synthetic": picture(seed)} if seed else {},
+            pictures={"images": picture(seed)} if seed else {},
             costs=COSTS | {"images_kept": 64 * seed},
         )
         for seed, curve in enumerate(curves)
@@ -63,7 +63,7 @@ def test_a_curve_is_not_drawn_beyond_what_every_seed_saw(suite, record):
 
 
 def test_the_picture_is_that_of_the_first_seed_that_has_one(board, files):
-    assert board.sections[0].rows[0].pictures["synthetic"].seed == 1
+    assert board.sections[0].rows[0].pictures["images"].seed == 1
     assert f'src="data:image/png;base64,{picture(1)}"' in files[".html"]
     assert picture(2) not in files[".html"]
 
@@ -71,7 +71,7 @@ def test_the_picture_is_that_of_the_first_seed_that_has_one(board, files):
 def test_the_page_enlarges_by_a_whole_number_says_what_is_seen_and_loads_nothing(files):
     (image,) = re.findall(r"<img [^>]*>", files[".html"])
     assert 'width="356" height="68"' in image  # four times 89 by 17
-    assert 'alt="Synthetic images of gram, seed 1"' in image
+    assert 'alt="Images of gram, seed 1"' in image
     assert "image-rendering: pixelated" in files[".html"]
     assert "Accuracy, %, over the budget" in files[".html"]
     assert all(source.startswith("data:image/png;base64,") for source in re.findall(r'src="([^"]*)"', files[".html"]))
