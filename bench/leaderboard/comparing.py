@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.lab import seed_of
 from bench.leaderboard.board import Curve, Difference, Estimate, Picture
-from bench.leaderboard.measures import example_set, higher_is_better
+from bench.leaderboard.measures import example_set
 from bench.metrics.rank_resampling import RankShares, resampled_ranks
 from bench.metrics.resampling import bootstrap_difference, bootstrap_score, t_difference, t_score
 from bench.records import Record
@@ -97,7 +97,9 @@ def difference(better: Seeds, worse: Seeds, metric: str, higher_is_better: bool)
     return Difference(other, float((a - b).mean()), None, None, None, 1, examples=False)
 
 
-def gap_closed(row: Seeds, lower: Seeds, upper: Seeds, metric: str, least: float = 0.01) -> float | None:
+def gap_closed(
+    row: Seeds, lower: Seeds, upper: Seeds, metric: str, higher_is_better: bool, least: float = 0.01
+) -> float | None:
     """(row - lower) / (upper - lower) of the means over the seeds that all three have.
 
     None where they have none in common, or where upper is not better than lower by at least `least`.
@@ -107,7 +109,7 @@ def gap_closed(row: Seeds, lower: Seeds, upper: Seeds, metric: str, least: float
     if not seeds:
         return None
     score, low, high = (float(_values(r, seeds, metric).mean()) for r in rows)
-    gap = high - low if higher_is_better(metric) else low - high
+    gap = high - low if higher_is_better else low - high
     return (score - low) / (high - low) if gap >= least else None
 
 

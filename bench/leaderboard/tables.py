@@ -130,7 +130,7 @@ class _Source:
 
     def gap_closed(self, label: str) -> float | None:
         lower, upper = self.ok(self.scenario.lower), self.ok(self.scenario.upper)
-        return comparing.gap_closed(self.ok(label), lower, upper, self.headline)
+        return comparing.gap_closed(self.ok(label), lower, upper, self.headline, self.higher_is_better)
 
     def against(self, row: Row, above: Row) -> Any:
         return comparing.difference(self.ok(row.label), self.ok(above.label), self.headline, self.higher_is_better)

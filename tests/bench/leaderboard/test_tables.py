@@ -1,8 +1,10 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from bench import registry
 from bench.leaderboard.building import build
 from bench.metrics.resampling import t_difference, t_score
 
@@ -69,6 +71,15 @@ def test_lower_is_better_turns_order_and_signs(suite, record):
     assert (laf.headline.low, laf.headline.high) == pytest.approx((interval.low, interval.high))
     difference = t_difference([-0.05, -0.051, -0.052], [-0.02, -0.021, -0.022])
     assert laf.above.p == pytest.approx(difference.p)
+
+
+def test_gap_closed_goes_by_the_kinds_direction_whatever_its_headline_is_called(suite, record, monkeypatch):
+    costly = replace(registry.SCENARIOS.get("forget"), headline="regret", higher_is_better=False)
+    monkeypatch.setitem(registry.SCENARIOS.entries, "forget", costly)
+    regrets = {"original": 0.5, "laf": 0.2, "retrain": 0.1}
+    records = [record(label, 0, scenario="class", metrics={"regret": regret}) for label, regret in regrets.items()]
+    laf = next(row for row in build(suite, records).sections[1].rows if row.label == "laf")
+    assert laf.gap_closed == pytest.approx(0.75)
 
 
 def test_gap_closed_is_taken_over_the_same_seeds(suite, record):
