@@ -34,6 +34,23 @@ class NormalizedPixels(nn.Module):
         return self.norm(x.tanh()) * self.std + self.mean
 
 
+class AffinePixels(nn.Module):
+    """BatchNorm with learnt scale and shift, then back to pixels (ZSKT's code); arguments as of `NormalizedPixels`."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.clone())
+        self.register_buffer("std", std.clone())
+        self.norm = nn.BatchNorm2d(mean.shape[1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape."""
+        return self.norm(x) * self.std + self.mean
+
+
 class Generator(nn.Module):
     """Noise [B, nz] -> images [B, C, H, W]: linear, then two doublings of the side with 3x3 convolutions.
 
@@ -44,7 +61,8 @@ class Generator(nn.Module):
         nz: length of the noise vector.
         ngf: width of the last hidden layer; the others have 2 * ngf.
         shape: (C, H, W) of an image.
-        pixels: what makes pixels of the last convolution: `nn.Sigmoid()` or `NormalizedPixels(...)`.
+        pixels: what makes pixels of the last convolution: `nn.Sigmoid()`, `NormalizedPixels(...)` or
+            `AffinePixels(...)`.
     """
 
     def __init__(self, nz: int, ngf: int, shape: tuple[int, int, int], pixels: nn.Module) -> None:

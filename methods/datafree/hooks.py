@@ -36,6 +36,30 @@ class Inputs:
         return remember
 
 
+class Outputs:
+    """Remembers what some layers of a network put out in its latest forward pass; a context manager."""
+
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
+        self.layers = list(layers)
+        self.latest: dict[int, Tensor] = {}
+        """Position of a layer -> its output, with its graph."""
+
+    def __enter__(self) -> Outputs:
+        self._handles = [layer.register_forward_hook(self._hook(i)) for i, layer in enumerate(self.layers)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self.latest.clear()
+
+    def _hook(self, position: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def remember(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
+            self.latest[position] = output
+
+        return remember
+
+
 def penultimate(network: nn.Module) -> Inputs:
     """A context in which `.latest[0]` is the latest input [B, d] of the network's classifier.
 

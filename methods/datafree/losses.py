@@ -61,3 +61,18 @@ def decision_adversarial(s: Tensor, t: Tensor) -> Tensor:
     agree = s.argmax(1) == t.argmax(1)
     divergence = kl_div(s.log_softmax(1), t.log_softmax(1), reduction="none", log_target=True).sum(1)
     return -(divergence * agree).mean()
+
+
+def jensen_shannon(s: Tensor, t: Tensor, temperature: float = 1.0) -> Tensor:
+    """(KL(p || m) + KL(q || m)) / 2 in nats, mean over the batch; m is the mean of p and q, softmax(logits / T).
+
+    0 where both agree, log 2 where they put all mass on different classes; a generator that seeks disagreement
+    minimises minus this.
+
+    Args:
+        s: one network's logits [B, C]; `t` the other's. Gradients reach both.
+        temperature: T > 0.
+    """
+    log_p, log_q = (s / temperature).log_softmax(1), (t / temperature).log_softmax(1)
+    log_m = torch.logaddexp(log_p, log_q) - math.log(2)
+    return sum(kl_div(log_m, log_x, reduction="batchmean", log_target=True) for log_x in (log_p, log_q)) / 2
