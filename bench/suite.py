@@ -32,7 +32,10 @@ class Claim(Settings):
     """Label of the row that is said to be better."""
     worse: str
     metric: str | None = None
-    """The scenario's headline metric, if unset."""
+    """The scenario's headline metric, if unset; any other metric, or a cost such as `synthesis_seconds`."""
+    times: Rate = 1.0
+    """The value of `worse` is multiplied by it first: with 0.5, of a metric of which less is better, `better` must stay
+    below half of `worse`."""
     margin: float = 0.0
     """`better` must exceed `worse` by this much in the metric's good direction; negative: stay within it."""
 

@@ -130,6 +130,8 @@ class Verdict:
     better: str
     worse: str
     metric: str
+    times: float
+    """`worse` is multiplied by it before it is compared."""
     margin: float
     answer: Answer
     reason: str

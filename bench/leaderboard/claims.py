@@ -16,7 +16,7 @@ def verdicts(suite: Suite, selection: Selection) -> tuple[Verdict, ...]:
 
 
 def verdict(suite: Suite, claim: Claim, selection: Selection) -> Verdict:
-    """Judge one claim: `better` against `worse` with the margin taken off.
+    """Judge one claim: `better` against `times` the `worse`, with the margin taken off.
 
     `holds` if the 95 % interval lies above 0, `fails` if it lies below, `undecided` if it reaches to both
     sides or there is one seed only, `missing` if a row has no result.
@@ -28,7 +28,7 @@ def verdict(suite: Suite, claim: Claim, selection: Selection) -> Verdict:
         {s: r for s, r in selection.cells.get((claim.scenario, label), {}).items() if r.status == "ok"}
         for label in (claim.better, claim.worse)
     ]
-    found = comparing.difference(rows[0], rows[1], metric, upwards)
+    found = comparing.difference(rows[0], rows[1], metric, upwards, claim.times)
     answer: Answer = "missing"
     if found is None:
         reason = _why_missing(claim, metric, selection)
@@ -42,6 +42,7 @@ def verdict(suite: Suite, claim: Claim, selection: Selection) -> Verdict:
         better=claim.better,
         worse=claim.worse,
         metric=metric,
+        times=claim.times,
         margin=claim.margin,
         answer=answer,
         reason=reason,
@@ -71,6 +72,6 @@ def _why_missing(claim: Claim, metric: str, selection: Selection) -> str:
             return f"{label}: not run"
         if not ok:
             return f"{label}: {records[-1].status}: {records[-1].reason}"
-        if not any(metric in r.metrics for r in ok):
+        if not any(comparing.value(r, metric) is not None for r in ok):
             return f"{label} has no metric {metric!r}; it has {', '.join(sorted(ok[0].metrics))}"
     return f"{claim.better} and {claim.worse} have no seed in common"

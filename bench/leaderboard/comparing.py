@@ -74,20 +74,28 @@ def pictures(row: Seeds) -> dict[str, Picture]:
     return dict(sorted(found.items()))
 
 
-def difference(better: Seeds, worse: Seeds, metric: str, higher_is_better: bool) -> Difference | None:
-    """How much better one row is than another on the seeds that both have; None where there are none.
+def value(record: Record, metric: str) -> float | None:
+    """A metric of a record, or one of its costs in seconds; None where it has neither."""
+    found = record.metrics.get(metric)
+    return record.costs.get(metric) if found is None and metric.endswith("seconds") else found
+
+
+def difference(
+    better: Seeds, worse: Seeds, metric: str, higher_is_better: bool, times: float = 1.0
+) -> Difference | None:
+    """How much better one row is than `times` another on the seeds that both have; None where there are none.
 
     The paired bootstrap over seeds and examples where correctness was kept, else the paired t interval over seeds;
     of a single seed without examples there is no interval.
     """
-    seeds = [s for s in better if s in worse and metric in better[s].metrics and metric in worse[s].metrics]
+    seeds = [s for s in better if s in worse and all(value(r[s], metric) is not None for r in (better, worse))]
     if not seeds:
         return None
     other = next(iter(worse.values())).label
     sign = 1 if higher_is_better else -1
-    a, b = sign * _values(better, seeds, metric), sign * _values(worse, seeds, metric)
+    a, b = sign * _values(better, seeds, metric), sign * times * _values(worse, seeds, metric)
     x, y = _correct(better, seeds, metric), _correct(worse, seeds, metric)
-    if x is not None and y is not None and x.shape == y.shape:
+    if times == 1.0 and x is not None and y is not None and x.shape == y.shape:
         first, second = (x, y) if higher_is_better else (y, x)
         found = bootstrap_difference(first, second, seed=_draws(better, metric, other))
         return Difference(other, found.mean, found.low, found.high, found.p, len(seeds), examples=True)
@@ -126,7 +134,7 @@ def rank_shares(rows: Sequence[Seeds], seeds: Sequence[int], metric: str, higher
 
 
 def _values(row: Seeds, seeds: Sequence[int], metric: str) -> NDArray[np.float64]:
-    return np.array([row[s].metrics[metric] for s in seeds], dtype=np.float64)
+    return np.array([value(row[s], metric) for s in seeds], dtype=np.float64)
 
 
 def _correct(row: Seeds, seeds: Sequence[int], metric: str) -> NDArray[np.bool_] | None:

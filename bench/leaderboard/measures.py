@@ -23,7 +23,7 @@ KNOWN = {
     "clean_attack_floor": Known(False, "%"),
 }
 """Metrics by their whole name; all others are known by the words below."""
-LOWER_IS_BETTER = ("nll", "ece", "gap", "kl", "js", "mia")
+LOWER_IS_BETTER = ("nll", "ece", "gap", "kl", "js", "mia", "seconds")
 """Words of a metric's name. Of attacks: what an attacker finds is a fault."""
 HIGHER_IS_BETTER = ("efficacy",)
 """Words that overrule: a membership attack's failure."""

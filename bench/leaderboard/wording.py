@@ -172,9 +172,8 @@ def rank(row: Row) -> str:
 
 def needed(verdict: Verdict) -> str:
     """What a claim asks of the difference."""
-    if verdict.margin == 0:
-        return "> 0"
-    return f"> {measures.number(verdict.metric, verdict.margin, sign=True)}"
+    least = "0" if verdict.margin == 0 else measures.number(verdict.metric, verdict.margin, sign=True)
+    return f"> {least}" if verdict.times == 1 else f"> {least} against {verdict.times:g} times"
 
 
 def troubles(section: Section) -> list[tuple[str, str]]:
