@@ -58,10 +58,10 @@ def test_lower_is_better_is_known_of_headlines_and_of_other_metrics(judge, recor
 def test_a_claim_may_ask_for_a_fraction(judge, record, times, answer):
     records = [
         record(label, seed, metrics={"accuracy": 0.5, "attack_success": value + 0.001 * seed})
-        for label, value in (("vaccinated", 0.3), ("host", 0.8))
+        for label, value in (("gram", 0.3), ("average", 0.8))
         for seed in range(3)
     ]
-    verdict = judge(records, "vaccinated", "host", metric="attack_success", times=times)
+    verdict = judge(records, "gram", "average", metric="attack_success", times=times)
     assert (verdict.answer, verdict.times) == (answer, times)
     assert verdict.difference.mean == pytest.approx(times * 0.801 - 0.301)
 
@@ -69,13 +69,13 @@ def test_a_claim_may_ask_for_a_fraction(judge, record, times, answer):
 def test_a_claim_may_be_about_seconds(judge, record):
     records = [
         record(label, seed, metrics={"accuracy": 0.5}, costs={"synthesis_seconds": value + 0.01 * seed})
-        for label, value in (("meta", 3.0), ("contrastive", 40.0))
+        for label, value in (("gram", 3.0), ("average", 40.0))
         for seed in range(3)
     ]
     asked = {"metric": "synthesis_seconds", "times": 0.1}
-    assert judge(records, "meta", "contrastive", **asked).answer == "holds"
-    assert judge(records, "contrastive", "meta", **asked).answer == "fails"
-    assert "no metric 'seconds'" in judge(records, "meta", "contrastive", metric="seconds").reason
+    assert judge(records, "gram", "average", **asked).answer == "holds"
+    assert judge(records, "average", "gram", **asked).answer == "fails"
+    assert "no metric 'seconds'" in judge(records, "gram", "average", metric="seconds").reason
 
 
 @pytest.mark.parametrize("metric", ["worst_drop", "trace_std", "attack_success"])
