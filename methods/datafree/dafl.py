@@ -17,10 +17,13 @@ from torch import Tensor, nn
 from bench import method
 from bench.scenarios.datafree import DataFreeTask
 from bench.types import Count, Rate, Weight
-from methods.datafree.hooks import penultimate
+from methods.datafree.hooks import Inputs, penultimate
 from methods.datafree.losses import activation, class_balance, one_hot
-from methods.datafree.online import Online, Term
+from methods.datafree.online import Online, SynthesisLoss, Term
 from methods.datafree.student import StudentTraining
+
+BETAS = (0.5, 0.999)
+"""Of the generator's Adam."""
 
 
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1904.01186", year=2019)
@@ -61,12 +64,24 @@ def transfer(
 ) -> nn.Module:
     """`dafl` by a given training of the student, with a further term of the generator's loss."""
     with penultimate(task.teacher) as features:
-
-        def loss(x: Tensor, t: Tensor, _student: nn.Module) -> Tensor:
-            value = oh * one_hot(t) + ie * class_balance(t, base=10) + a * activation(features.latest[0])
-            return value if extra is None else value + extra(x, t)
-
-        online = Online(task, loss, lr_g=lr_g, nz=nz, ngf=ngf, betas=(0.5, 0.999))
+        loss = synthesis_loss(features, oh, ie, a, extra)
+        online = Online(task, loss, lr_g=lr_g, nz=nz, ngf=ngf, betas=BETAS)
         while training.running:
             training.imitate(*online.learn(training.model))
     return training.model
+
+
+def synthesis_loss(
+    features: Inputs, oh: float = 1.0, ie: float = 20.0, a: float = 0.01, extra: Term | None = None
+) -> SynthesisLoss:
+    """oh * L_oh + ie * L_bal + a * L_act, and a further term: what this host's generator descends.
+
+    Args:
+        features: the teacher's, from `penultimate`.
+    """
+
+    def loss(x: Tensor, t: Tensor, _student: nn.Module) -> Tensor:
+        value = oh * one_hot(t) + ie * class_balance(t, base=10) + a * activation(features.latest[0])
+        return value if extra is None else value + extra(x, t)
+
+    return loss

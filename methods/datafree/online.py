@@ -67,19 +67,25 @@ class Online:
 
 
 def play(
-    training: StudentTraining, online: Online, task: DataFreeTask, student_steps: int, learn: Callable[[Tensor], None]
+    training: StudentTraining,
+    online: Online,
+    task: DataFreeTask,
+    student_steps: int,
+    learn: Callable[[Tensor], None],
+    fresh: Callable[[], int] | None = None,
 ) -> nn.Module:
     """The adversarial loop: some updates of the student, each on new images, then one step of the generator.
 
     Args:
         learn: one update of the student on images [B, C, H, W].
+        fresh: how many images the next update wants, where that is not a whole batch.
 
     Returns:
         The student, when the budget is used up.
     """
     while training.running:
         for _ in training.up_to(student_steps):
-            learn(online.images(task.batch_size))
+            learn(online.images(fresh() if fresh else task.batch_size))
         if training.running:
             online.learn(training.model)
     return training.model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import torch
 from torch import Tensor
 
@@ -32,21 +34,20 @@ class ImagePool:
 
 
 class ReplayMemory:
-    """The latest `capacity` batches; a batch more pushes the oldest out."""
+    """The latest `capacity` batches with the teacher's logits for them; a batch more pushes the oldest out."""
 
     def __init__(self, task: DataFreeTask, capacity: int) -> None:
         self._monitor = task.monitor
-        self.capacity = capacity
-        self._batches: list[Tensor] = []
+        self._batches: deque[tuple[Tensor, Tensor]] = deque(maxlen=capacity)
 
     def __len__(self) -> int:
         return len(self._batches)
 
-    def add(self, images: Tensor) -> None:
-        """Keep a copy of these images [B, C, H, W]."""
-        self._batches = [*self._batches, images.detach().clone()][-self.capacity :]
-        self._monitor.kept(sum(map(len, self._batches)))
+    def add(self, images: Tensor, t: Tensor) -> None:
+        """Keep these images [B, C, H, W] and logits t [B, K], both without graph."""
+        self._batches.append((images, t))
+        self._monitor.kept(sum(len(x) for x, _ in self._batches))
 
-    def sample(self, rng: torch.Generator) -> Tensor:
+    def sample(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """One of the batches kept, all equally likely."""
         return self._batches[int(torch.randint(len(self._batches), (), generator=rng))]
