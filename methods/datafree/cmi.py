@@ -14,6 +14,8 @@ stages); no pre-inverted pool to start from.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -67,10 +69,10 @@ def cmi(
         nz: length of the latents (paper: 256).
         ngf: width of the generator (paper: 64).
     """
-    sizes = {"g_steps": g_steps, "kd_steps": kd_steps, "size": size, "n_neg": n_neg, "bank_size": bank_size}
-    model = {"head_dim": head_dim, "nz": nz, "ngf": ngf}
-    weights = {"bn": bn, "oh": oh, "adv": adv, "cr": cr, "cr_T": cr_T}
-    return transfer(task, StudentTraining(task), lr_g=lr_g, **weights, **sizes, **model)
+    weights: dict[str, Any] = {"bn": bn, "oh": oh, "adv": adv, "cr": cr, "cr_T": cr_T, "lr_g": lr_g}
+    sizes: dict[str, Any] = {"g_steps": g_steps, "kd_steps": kd_steps, "size": size, "nz": nz, "ngf": ngf}
+    memory: dict[str, Any] = {"n_neg": n_neg, "bank_size": bank_size, "head_dim": head_dim}
+    return transfer(task, StudentTraining(task), **weights, **sizes, **memory)
 
 
 def transfer(
@@ -100,7 +102,8 @@ def transfer(
         if cr > 0:
             memory = {"n_neg": n_neg, "bank_size": bank_size, "head_dim": head_dim}
             contrast = Contrast(task, statistics, cr=cr, cr_T=cr_T, lr=lr_g, **memory)
-        generator = task.compute.place(Generator(nz, ngf, task.input_shape, nn.Sigmoid()))
+        generator = Generator(nz, ngf, task.input_shape, nn.Sigmoid())
+        task.compute.place(generator)
 
         def synthesise(_: bool) -> Tensor:
             return invert(task, generator, loss, contrast, g_steps=g_steps, size=size, lr_g=lr_g)
@@ -127,7 +130,8 @@ def invert(
     reset_normal(generator)
     optimizer = torch.optim.Adam([*generator.parameters(), z], lr_g, BETAS)
     for _ in range(g_steps):
-        images = generator(z)
+        with task.compute.autocast():
+            images = generator(z).float()
         value = loss(images, classes)
         if contrast is None:
             best.offer(value, images)

@@ -5,14 +5,14 @@ Fang, Mo, Wang, Song, Bei, Zhang and Song, AAAI 2022, arXiv:2112.06253; facts ch
 steps, and it moves to where such steps get far, so that later batches need no more of them.
 
 Differs from the paper: batches are smaller and come after fewer updates (paper: 400), so that a short budget's pool
-keeps growing; the warm-up makes fewer of them; synthesis and pool are augmented as the suite's recipe augments, so
+keeps growing; synthesis and pool are augmented as the suite's recipe augments, so
 digits are not mirrored.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ def fast_dfkd(
     adv: Weight = 1.33,
     g_steps: Count = 5,
     kd_steps: Count = 20,
-    warmup: Steps = 5,
+    warmup: Steps = 20,
     size: Count = 100,
     lr_g: Rate = 3e-3,
     lr_z: Rate = 0.01,
@@ -74,9 +74,10 @@ def fast_dfkd(
         nz: length of the latents (paper: 256).
         ngf: width of the generator (paper: 64).
     """
-    sizes = {"g_steps": g_steps, "kd_steps": kd_steps, "warmup": warmup, "size": size, "nz": nz, "ngf": ngf}
-    weights = {"bn": bn, "oh": oh, "adv": adv, "lr_g": lr_g, "lr_z": lr_z}
-    return transfer(task, StudentTraining(task), meta=meta, reset_l0=reset_l0, **weights, **sizes)
+    weights: dict[str, Any] = {"bn": bn, "oh": oh, "adv": adv, "lr_g": lr_g, "lr_z": lr_z}
+    sizes: dict[str, Any] = {"g_steps": g_steps, "kd_steps": kd_steps, "warmup": warmup, "size": size}
+    model: dict[str, Any] = {"meta": meta, "reset_l0": reset_l0, "nz": nz, "ngf": ngf}
+    return transfer(task, StudentTraining(task), **weights, **sizes, **model)
 
 
 def transfer(
@@ -90,7 +91,7 @@ def transfer(
     adv: float = 1.33,
     g_steps: int = 5,
     kd_steps: int = 20,
-    warmup: int = 5,
+    warmup: int = 20,
     size: int = 100,
     lr_g: float = 3e-3,
     lr_z: float = 0.01,
@@ -148,12 +149,12 @@ class MetaInverter:
         task = self._task
         z, classes, best = noise(task, size, self.generator.nz), random_classes(task, size), Lowest()
         copied = self._new() if self._meta == "none" else copy.deepcopy(self.generator)
-        optimizer = torch.optim.Adam(
-            [{"params": copied.parameters()}, {"params": [z], "lr": self.lr_z}], self.lr_g, BETAS
-        )
+        groups: list[dict[str, Any]] = [{"params": copied.parameters()}, {"params": [z], "lr": self.lr_z}]
+        optimizer = torch.optim.Adam(groups, self.lr_g, BETAS)
         self._optimizer.zero_grad()
         for _ in range(self.g_steps):
-            images = copied(z)
+            with task.compute.autocast():
+                images = copied(z).float()
             value = self._loss(images, classes, adversarial=adversarial)
             best.offer(value, images)
             optimizer.zero_grad()
@@ -169,7 +170,9 @@ class MetaInverter:
         return best.kept[0]
 
     def _new(self) -> Generator:
-        return self._task.compute.place(Generator(*self._shape, self._task.input_shape, nn.Sigmoid()))
+        generator = Generator(*self._shape, self._task.input_shape, nn.Sigmoid())
+        self._task.compute.place(generator)
+        return generator
 
 
 def add_gradient(generator: nn.Module, copied: nn.Module) -> None:

@@ -14,6 +14,8 @@ augments, so digits are not mirrored.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -68,10 +70,10 @@ def nayer(
         nz: length of what a noisy layer makes of them, and of plain latents (paper: 1000).
         ngf: width of the generator (paper: 64).
     """
-    sizes = {"g_steps": g_steps, "kd_steps": kd_steps, "warmup": warmup, "g_life": g_life, "size": size}
-    model = {"le_size": le_size, "nz": nz, "ngf": ngf}
-    weights = {"bn": bn, "oh": oh, "adv": adv, "lr_g": lr_g}
-    return transfer(task, StudentTraining(task), noisy_layer=noisy_layer, **weights, **sizes, **model)
+    weights: dict[str, Any] = {"bn": bn, "oh": oh, "adv": adv, "lr_g": lr_g}
+    sizes: dict[str, Any] = {"g_steps": g_steps, "kd_steps": kd_steps, "warmup": warmup, "g_life": g_life, "size": size}
+    model: dict[str, Any] = {"noisy_layer": noisy_layer, "le_size": le_size, "nz": nz, "ngf": ngf}
+    return transfer(task, StudentTraining(task), **weights, **sizes, **model)
 
 
 def transfer(
@@ -94,47 +96,70 @@ def transfer(
     ngf: int = 24,
 ) -> nn.Module:
     """`nayer` by a given training of the student, with a further term of the synthesis loss."""
-    embeddings = orthonormal(task.num_classes, max(le_size, task.num_classes), task.generator).to(task.device)
+    k = task.num_classes
+    embeddings = orthonormal(k, max(le_size, k), task.generator).to(task.device) if noisy_layer else None
     with BatchNormStatistics(task.teacher, MOMENTUM) as statistics:
         loss = InversionLoss(task, training.model, statistics, extra, bn=bn, oh=oh, adv=adv)
-        batches = 0
-        source: Source
-
-        def synthesise(adversarial: bool) -> Tensor:
-            nonlocal batches, source
-            if batches % g_life == 0:
-                generator = Generator(nz, ngf, task.input_shape, nn.Sigmoid())
-                kind = FromLabels(embeddings, generator, size) if noisy_layer else FromLatents(generator, size)
-                source = task.compute.place(kind)
-            batches += 1
-            return invert(task, source, loss, adversarial=adversarial, g_steps=g_steps, size=size, lr_g=lr_g)
-
-        return alternate(task, training, synthesise, kd_steps=kd_steps, warmup=warmup)
+        steps: dict[str, Any] = {"g_steps": g_steps, "g_life": g_life, "size": size, "lr_g": lr_g}
+        inverter = Inverter(task, loss, embeddings, **steps, nz=nz, ngf=ngf)
+        return alternate(task, training, inverter.batch, kd_steps=kd_steps, warmup=warmup)
 
 
-def invert(
-    task: DataFreeTask,
-    source: Source,
-    loss: InversionLoss,
-    *,
-    adversarial: bool,
-    g_steps: int,
-    size: int,
-    lr_g: float,
-) -> Tensor:
-    """The best of the images [size, C, H, W] that a source makes within `g_steps` of a new draw of its noise."""
-    classes, best = grouped_classes(task, size), Lowest()
-    source.redraw(task.generator)
-    optimizer = torch.optim.Adam(source.parameters(), lr_g, BETAS)
-    for _ in range(g_steps):
-        images = source(classes)
-        value = loss(images, classes, adversarial=adversarial)
-        best.offer(value, images)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-    loss.statistics.remember()
-    return best.kept[0]
+class Inverter:
+    """Batches by a generator that lives for some of them, the noise before it drawn anew for each.
+
+    Args:
+        task: gives image shape, classes and noise.
+        loss: of images and their wanted classes.
+        embeddings: of classes, [K, d], for noisy layers; None for plain latents.
+    """
+
+    def __init__(
+        self,
+        task: DataFreeTask,
+        loss: InversionLoss,
+        embeddings: Tensor | None,
+        *,
+        g_steps: int,
+        g_life: int,
+        size: int,
+        lr_g: float,
+        nz: int,
+        ngf: int,
+    ) -> None:
+        self._task = task
+        self._loss = loss
+        self._embeddings = embeddings
+        self.g_steps, self.g_life, self.size, self.lr_g = g_steps, g_life, size, lr_g
+        self._shape = (nz, ngf)
+        self._made = 0
+        self.source = self._new()
+
+    def batch(self, adversarial: bool) -> Tensor:
+        """The best of the images [size, C, H, W] that the generator comes to make of new noise."""
+        if self._made and self._made % self.g_life == 0:
+            self.source = self._new()
+        self._made += 1
+        classes, best = grouped_classes(self._task, self.size), Lowest()
+        self.source.redraw(self._task.generator)
+        optimizer = torch.optim.Adam(self.source.parameters(), self.lr_g, BETAS)
+        for _ in range(self.g_steps):
+            with self._task.compute.autocast():
+                images = self.source(classes).float()
+            value = self._loss(images, classes, adversarial=adversarial)
+            best.offer(value, images)
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+        self._loss.statistics.remember()
+        return best.kept[0]
+
+    def _new(self) -> Source:
+        generator = Generator(*self._shape, self._task.input_shape, nn.Sigmoid())
+        e, size = self._embeddings, self.size
+        source = FromLatents(generator, size) if e is None else FromLabels(e, generator, size)
+        self._task.compute.place(source)
+        return source
 
 
 def orthonormal(classes: int, length: int, rng: torch.Generator) -> Tensor:
@@ -207,5 +232,5 @@ class FromLatents(Source):
         """Standard normal latents."""
         self.z.copy_(torch.randn(self.z.shape, generator=rng))
 
-    def forward(self, classes: Tensor) -> Tensor:
+    def forward(self, classes: Tensor) -> Tensor:  # noqa: ARG002
         return self.generator(self.z)
