@@ -1,0 +1,139 @@
+"""ABD: Anti-Backdoor Data-Free Distillation, as a plug-in of other methods.
+
+Hong, Zeng, Yu, Lyu, Jia and Zhou, "Revisiting Data-Free Knowledge Distillation with Poisoned Teachers", ICML 2023,
+arXiv:2306.02368; facts checked against the authors' code (illidanlab/ABD). While images are made, the Shuffling
+Vaccine (`vaccine.py`) drives them from what teacher and shuffled teachers agree on; in the last updates
+Self-Retrospection (`retrospection.py`) makes the student indifferent to the change of images that moves it most. The
+method knows neither trigger nor target.
+
+Differs from the paper: the hosts are those of this project (the paper's are ZSKT, CMI and distillation on images from
+elsewhere), with the board's optimiser and budget; retrospection goes on in the host's own run, where the code goes
+back to a checkpoint with a learning rate of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench import method
+from bench.device import as_input
+from bench.models.augment import augment
+from bench.scenarios.datafree import DataFreeTask
+from bench.types import Count, Fraction, Steps, Weight
+from methods.datafree import adv_bn, dafl, deepinversion, references
+from methods.datafree.online import Term
+from methods.datafree.retrospection import retrospection
+from methods.datafree.student import ExtraLoss, StudentTraining, targets
+from methods.datafree.vaccine import Vaccine, mean_where, suspected
+
+
+@method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:2306.02368", year=2023)
+def abd(
+    task: DataFreeTask,
+    *,
+    host: Literal["adv-bn", "dafl", "deepinversion"] = "adv-bn",
+    c: Weight = 0.1,
+    copies: Count = 3,
+    layers: Count = 3,
+    check: Steps = 0,
+    retrospect: Weight = 1.0,
+    last: Fraction = 0.2,
+    portion: Fraction = 0.25,
+    steps: Count = 10,
+    ngf: Count = 24,
+    batches: Count = 10,
+    size: Count = 100,
+    iterations: Count = 100,
+) -> nn.Module:
+    """ABD on a method that makes its images: keep the teacher's backdoor out of them, and out of the student.
+
+    Args:
+        host: whose images and whose loss; its parameters that are not below are at their defaults.
+        c: weight of the vaccine in the synthesis loss; 0 leaves it out.
+        copies: shuffled teachers, whose logits are averaged.
+        layers: last convolutions that are shuffled (paper: 5, the last stage of its teacher; 3 are that of a ResNet-8).
+        check: batches of images after which shufflings are tested, the vaccine acting only then (code: 50, and 0 in its
+            published sweeps).
+        retrospect: weight of retrospection in the student's loss; 0 leaves it out.
+        last: share of the budget in which it acts (code: 1 %).
+        portion: share of a batch that carries the perturbation (code: 2 % of 128 or more images).
+        steps: of the search for the perturbation.
+        ngf: width of the generator of `adv-bn` and `dafl`.
+        batches: of `deepinversion`, like the two below.
+    """
+    vaccine = Vaccine(task, copies=copies, layers=layers, check=check) if c > 0 else None
+    extra: Term | None = None if vaccine is None else lambda x, t: c * vaccine.term(x, t)
+    training = StudentTraining(task, _late(task, retrospect, last, portion, steps))
+    if host == "adv-bn":
+        return adv_bn.transfer(task, training, extra, ngf=ngf)
+    if host == "dafl":
+        return dafl.transfer(task, training, extra, ngf=ngf)
+    return deepinversion.transfer(task, training, extra, batches=batches, size=size, iterations=iterations)
+
+
+@method(
+    family="datafree",
+    scenario=("datafree", "poisoned"),
+    access={"weights", "proxy"},
+    paper="arXiv:2306.02368",
+    year=2023,
+)
+def abd_proxy(
+    task: DataFreeTask,
+    *,
+    c: Weight = 0.1,
+    copies: Count = 3,
+    layers: Count = 3,
+    check: Steps = 0,
+    retrospect: Weight = 1.0,
+    last: Fraction = 0.2,
+    portion: Fraction = 0.25,
+    steps: Count = 10,
+) -> nn.Module:
+    """ABD on distillation by images from elsewhere: suspected ones are unlearned, the student is made indifferent.
+
+    Args:
+        c: weight of unlearning on suspected images; 0 leaves the vaccine out.
+        copies: as in `abd`, like the rest.
+    """
+    training = StudentTraining(task, _late(task, retrospect, last, portion, steps))
+    if c == 0:
+        return references.transfer(task, training)
+    vaccine = Vaccine(task, copies=copies, layers=layers, check=check)
+    images = task.proxy.to(task.device)
+
+    def learn(x: Tensor) -> None:
+        t = targets(task, x)
+        if vaccine.ready(x, t):
+            with torch.no_grad(), task.compute.autocast():
+                mask = suspected(vaccine.logits(x), t)
+            training.update(lambda: vaccinated(training.model(x), t, mask, c, task.temperature), x)
+        else:
+            training.imitate(x, t)
+
+    while training.running:
+        rows = torch.randint(len(images), (task.batch_size,), generator=task.generator).to(task.device)
+        learn(as_input(augment(images[rows], task.recipe.augment, task.generator)))
+    return training.model
+
+
+def vaccinated(z: Tensor, t: Tensor, mask: Tensor, c: float, temperature: float) -> Tensor:
+    """Mean distillation loss of the images that are not suspected, less c times that of those which are; a scalar.
+
+    Args:
+        z: the student's logits [B, K].
+        t: the teacher's.
+        mask: the suspected images, bool [B].
+    """
+    log_p, log_q = (t / temperature).log_softmax(1), (z / temperature).log_softmax(1)
+    losses = temperature**2 * (log_p.exp() * (log_p - log_q)).sum(1)
+    return mean_where(~mask, losses) - c * mean_where(mask, losses)
+
+
+def _late(task: DataFreeTask, weight: float, last: float, portion: float, steps: int) -> ExtraLoss | None:
+    if weight == 0 or last == 0:
+        return None
+    return retrospection(task, weight=weight, last=last, portion=portion, steps=steps)
