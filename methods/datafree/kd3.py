@@ -92,7 +92,7 @@ def kd3(
                 if head is not None and align:
                     value = value + align * weighted_square(f[: len(x)], wanted.latest[0], w)
                 if contrast:
-                    value = value + contrast * info_nce(*f.chunk(2), tau)
+                    value = value + contrast * info_nce(f[: len(x)], f[len(x) :], tau)
                 return value
 
             training.update(loss, x)

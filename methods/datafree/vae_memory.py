@@ -74,6 +74,7 @@ class VAEMemory:
         mean, std = normalizer(task.teacher)
         self.encoder = task.compute.place(Encoder(nz, width, task.input_shape, mean, std))
         self.decoder = task.compute.place(Generator(nz, width, task.input_shape, NormalizedPixels(mean, std)))
+        self.nz = nz
         self.steps = 0
         """Steps of training so far; before the first one there is nothing to recall."""
         self._task = task
@@ -89,7 +90,7 @@ class VAEMemory:
         """
         task = self._task
         self.decoder.eval()
-        z = torch.randn(count, self.decoder.nz, generator=task.generator).to(task.device).requires_grad_()
+        z = torch.randn(count, self.nz, generator=task.generator).to(task.device).requires_grad_()
         with task.compute.autocast():
             value = self._match(task.teacher(self.decoder(z))) + away_from_prior(z)
         (slope,) = torch.autograd.grad(value, z)
