@@ -1,0 +1,81 @@
+"""DFQ's distillation: Data-Free Network Quantization with Adversarial Knowledge Distillation.
+
+Choi, Choi, El-Khamy and Lee, CVPR Workshops 2020, arXiv:2005.04136. A generator shows where student and teacher
+differ, while its images keep the teacher's BatchNorm statistics, are each classified with confidence, and spread
+over the classes. In the form of the later harness of zju-vipa/CMI (`generative.py`, `scripts/dfq_cifar10.sh`), with
+which other papers compare.
+
+Differs from the paper: nothing is quantised, the student is a smaller network; one generator and one student, where
+the paper has several of each; as in CMI's harness, BatchNorm statistics are compared by norms of differences (the
+paper: a divergence of Gaussians) and confidence is the cross-entropy with the teacher's own decision (the paper: an
+entropy). Differs from CMI's harness: the generator sees the student (there a teacher stands in its place, so that the
+adversarial term is zero); the student's optimiser, schedule and temperature are the board's.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from bench import method
+from bench.scenarios.datafree import DataFreeTask
+from bench.types import Count, Rate, Weight
+from methods.datafree.bn_statistics import BatchNormStatistics
+from methods.datafree.losses import class_balance, one_hot
+from methods.datafree.online import Online, Term, play
+from methods.datafree.student import StudentTraining
+from methods.distillation.losses import distillation_kl
+
+
+@method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:2005.04136", year=2020)
+def dfq(
+    task: DataFreeTask,
+    *,
+    adv: Weight = 1.0,
+    bn: Weight = 1.0,
+    oh: Weight = 1.0,
+    balance: Weight = 20.0,
+    student_steps: Count = 5,
+    lr_g: Rate = 1e-3,
+    nz: Count = 100,
+    ngf: Count = 24,
+) -> nn.Module:
+    """DFQ: distil on images that set student and teacher apart, keep BatchNorm statistics, and balance sure classes.
+
+    Args:
+        adv: weight of the divergence of student and teacher, which the generator seeks (CMI's harness: 0.5).
+        bn: weight of the distance of BatchNorm statistics.
+        oh: weight of the cross-entropy with the teacher's own decision (CMI's harness: 0.5).
+        balance: weight of the balance of classes.
+        student_steps: updates of the student, each on new images, for one of the generator.
+        lr_g: learning rate of the generator's Adam (CMI's harness: 1e-4).
+        nz: length of the noise vector (CMI's harness: 256).
+        ngf: width of the generator (CMI's harness: 64).
+    """
+    weights = {"adv": adv, "bn": bn, "oh": oh, "balance": balance}
+    return transfer(task, StudentTraining(task), student_steps=student_steps, lr_g=lr_g, nz=nz, ngf=ngf, **weights)
+
+
+def transfer(
+    task: DataFreeTask,
+    training: StudentTraining,
+    extra: Term | None = None,
+    *,
+    adv: float = 1.0,
+    bn: float = 1.0,
+    oh: float = 1.0,
+    balance: float = 20.0,
+    student_steps: int = 5,
+    lr_g: float = 1e-3,
+    nz: int = 100,
+    ngf: int = 24,
+) -> nn.Module:
+    """`dfq` by a given training of the student, with a further term of the generator's loss."""
+    with BatchNormStatistics(task.teacher) as statistics:
+
+        def loss(x: Tensor, t: Tensor, student: nn.Module) -> Tensor:
+            value = bn * statistics.distance() + oh * one_hot(t) + balance * class_balance(t)
+            value = value - adv * distillation_kl(student(x), t, 1.0)
+            return value if extra is None else value + extra(x, t)
+
+        online = Online(task, loss, lr_g=lr_g, nz=nz, ngf=ngf, betas=(0.5, 0.999))
+        return play(training, online, task, student_steps, training.imitate)
