@@ -53,7 +53,8 @@ def adi(
         size: as in `deepinversion`, like the rest.
     """
     weights = {"competition": competition, "bn": bn, "tv": tv, "l2": l2}
-    return transfer(task, StudentTraining(task), batches=batches, size=size, iterations=iterations, lr=lr, **weights)
+    training = StudentTraining(task)
+    return transfer(task, training, None, batches=batches, size=size, iterations=iterations, lr=lr, **weights)
 
 
 def transfer(

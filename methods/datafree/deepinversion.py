@@ -56,7 +56,8 @@ def deepinversion(
         l2: weight of the pictures' norm.
     """
     weights = {"bn": bn, "tv": tv, "l2": l2}
-    return transfer(task, StudentTraining(task), batches=batches, size=size, iterations=iterations, lr=lr, **weights)
+    training = StudentTraining(task)
+    return transfer(task, training, None, batches=batches, size=size, iterations=iterations, lr=lr, **weights)
 
 
 def transfer(

@@ -52,7 +52,8 @@ def dfq(
         ngf: width of the generator (CMI's harness: 64).
     """
     weights = {"adv": adv, "bn": bn, "oh": oh, "balance": balance}
-    return transfer(task, StudentTraining(task), student_steps=student_steps, lr_g=lr_g, nz=nz, ngf=ngf, **weights)
+    training = StudentTraining(task)
+    return transfer(task, training, None, student_steps=student_steps, lr_g=lr_g, nz=nz, ngf=ngf, **weights)
 
 
 def transfer(

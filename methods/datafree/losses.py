@@ -75,4 +75,5 @@ def jensen_shannon(s: Tensor, t: Tensor, temperature: float = 1.0) -> Tensor:
     """
     log_p, log_q = (s / temperature).log_softmax(1), (t / temperature).log_softmax(1)
     log_m = torch.logaddexp(log_p, log_q) - math.log(2)
-    return sum(kl_div(log_m, log_x, reduction="batchmean", log_target=True) for log_x in (log_p, log_q)) / 2
+    to_p, to_q = (kl_div(log_m, log_x, reduction="batchmean", log_target=True) for log_x in (log_p, log_q))
+    return (to_p + to_q) / 2

@@ -50,8 +50,9 @@ def mad(
         l1: weight of the average's (paper: 1).
         bn: as in `adv-bn`, like the rest.
     """
-    options = {"bn": bn, "student_steps": student_steps, "lr_g": lr_g, "nz": nz, "ngf": ngf}
-    return transfer(task, StudentTraining(task), alpha=alpha, l0=l0, l1=l1, **options)
+    training = StudentTraining(task)
+    weights = {"alpha": alpha, "l0": l0, "l1": l1, "bn": bn}
+    return transfer(task, training, None, student_steps=student_steps, lr_g=lr_g, nz=nz, ngf=ngf, **weights)
 
 
 def transfer(
