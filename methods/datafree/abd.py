@@ -13,6 +13,7 @@ back to a checkpoint with a learning rate of its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -23,18 +24,24 @@ from bench.device import as_input
 from bench.models.augment import augment
 from bench.scenarios.datafree import DataFreeTask
 from bench.types import Count, Fraction, Steps, Weight
-from methods.datafree import adv_bn, dafl, deepinversion, references
+from methods.datafree import adv_bn, dafl, deepinversion, dfq, references
 from methods.datafree.online import Term
 from methods.datafree.retrospection import retrospection
 from methods.datafree.student import ExtraLoss, StudentTraining, targets
 from methods.datafree.vaccine import Vaccine, mean_where, suspected
+
+_GENERATORS: dict[str, Callable[..., nn.Module]] = {
+    "adv-bn": adv_bn.transfer,
+    "dfq": dfq.transfer,
+    "dafl": dafl.transfer,
+}
 
 
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:2306.02368", year=2023)
 def abd(
     task: DataFreeTask,
     *,
-    host: Literal["adv-bn", "dafl", "deepinversion"] = "adv-bn",
+    host: Literal["adv-bn", "dfq", "dafl", "deepinversion"] = "adv-bn",
     c: Weight = 0.1,
     copies: Count = 3,
     layers: Count = 3,
@@ -61,17 +68,15 @@ def abd(
         last: share of the budget in which it acts (code: 1 %).
         portion: share of a batch that carries the perturbation (code: 2 % of 128 or more images).
         steps: of the search for the perturbation.
-        ngf: width of the generator of `adv-bn` and `dafl`.
+        ngf: width of the generator, where the host has one.
         batches: of `deepinversion`, like the two below.
     """
     vaccine = Vaccine(task, copies=copies, layers=layers, check=check) if c > 0 else None
     extra: Term | None = None if vaccine is None else lambda x, t: c * vaccine.term(x, t)
     training = StudentTraining(task, _late(task, retrospect, last, portion, steps))
-    if host == "adv-bn":
-        return adv_bn.transfer(task, training, extra, ngf=ngf)
-    if host == "dafl":
-        return dafl.transfer(task, training, extra, ngf=ngf)
-    return deepinversion.transfer(task, training, extra, batches=batches, size=size, iterations=iterations)
+    if host == "deepinversion":
+        return deepinversion.transfer(task, training, extra, batches=batches, size=size, iterations=iterations)
+    return _GENERATORS[host](task, training, extra, ngf=ngf)
 
 
 @method(

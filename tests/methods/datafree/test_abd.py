@@ -10,13 +10,14 @@ from torch import nn
 from torch.nn.functional import kl_div
 
 from bench import Skip
-from methods.datafree import adv_bn, dafl, deepinversion, references, retrospection, vaccine
+from methods.datafree import adv_bn, dafl, deepinversion, dfq, references, retrospection, vaccine
 from methods.datafree.abd import abd, abd_proxy, vaccinated
 from methods.datafree.student import StudentTraining
 from methods.distillation.losses import distillation_kl
 
 HOSTS = {
     "adv-bn": lambda task: adv_bn.adv_bn(task, ngf=2),
+    "dfq": lambda task: dfq.dfq(task, ngf=2),
     "dafl": lambda task: dafl.dafl(task, ngf=2),
     "deepinversion": lambda task: deepinversion.deepinversion(task, batches=1, size=16, iterations=3),
 }
