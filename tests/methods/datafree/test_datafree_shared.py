@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -197,15 +198,17 @@ def test_the_pool_keeps_eight_bits_of_valid_pixels():
     assert pool.images.flatten().tolist() == [0, 0, 128, 255, 51]
 
 
-def test_the_memory_forgets_the_oldest_and_keeps_copies():
-    memory = ReplayMemory(capacity=2)
+def test_the_memory_forgets_the_oldest_and_tells_how_much_it_holds(trained, make_task):
+    task, told = make_task(trained), []
+    task.__dict__["monitor"] = SimpleNamespace(kept=told.append)
+    memory = ReplayMemory(task, capacity=2)
     assert not memory
-    batch = torch.zeros(1)
     for value in (1.0, 2.0, 3.0):
-        batch.fill_(value)
-        memory.add(batch)
+        memory.add(torch.full((4, 1), value), torch.full((4, 10), -value))
     draws = rng()
-    assert {float(memory.sample(draws)) for _ in range(50)} == {2.0, 3.0}
+    pairs = {(float(x[0]), float(t[0, 0])) for x, t in (memory.sample(draws) for _ in range(50))}
+    assert pairs == {(2.0, -2.0), (3.0, -3.0)}
+    assert told == [4, 8, 8]
 
 
 # --- the student's updates

@@ -1,0 +1,119 @@
+"""Every data-free method, whoever wrote it, keeps the budget it is given: of updates to the last, of seconds nearly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench import conformance, registry
+from bench.budget import Budget
+from bench.data import noise_images
+from bench.monitor import CHECKS, Observations
+from bench.registry import METHODS, SCENARIOS
+from bench.scenarios.datafree import DataFreeTask
+from methods.datafree.student import StudentTraining
+
+registry.discover()
+KINDS = {name for name, kind in SCENARIOS.entries.items() if issubclass(kind.task, DataFreeTask)}
+NAMES = sorted(name for name, method in METHODS.entries.items() if KINDS & set(method.scenarios))
+WITHOUT = {"teacher", "scratch"}
+"""References that do not train the student by `StudentTraining`: the one trains none, the other on labels, by the
+suite's recipe."""
+
+UPDATES = 12
+SECONDS = 0.3
+LATEST = SECONDS + 3.0
+"""Processor seconds after which a method must have stopped: one round of synthesis, and what stands before the first
+update and after the last."""
+
+
+@dataclass
+class Seen:
+    """What a run of a method did."""
+
+    monitor: Observations
+    updates: int = 0
+    trainings: list[StudentTraining] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Callable[[str], conformance._World]:
+    """A prepared scenario of the conformance kit: made-up images of 8x8, and its teacher, trained once a kind.
+
+    Noise is the unlabelled images from elsewhere: drawing those of the suites takes half a minute.
+    """
+    made: dict[str, conformance._World] = {}
+
+    def prepared(kind: str) -> conformance._World:
+        if kind not in made:
+            folder: Path = tmp_path_factory.mktemp(kind)
+            made[kind] = place = conformance._world(SCENARIOS.get(kind), conformance.VARIANTS[0], folder)
+            place.situation.providers["proxy"] = lambda: noise_images(64, (1, 8, 8), torch.Generator().manual_seed(0))
+        return made[kind]
+
+    return prepared
+
+
+@pytest.fixture
+def run(world, monkeypatch) -> Callable[[str, Budget], Seen]:
+    """`run(name, budget)`: the method on the kit's data, with the kit's cap on its whole-numbered hyperparameters."""
+
+    def play(name: str, budget: Budget) -> Seen:
+        method = METHODS.get(name)
+        place = world(next(kind for kind in method.scenarios if kind in KINDS))
+        seen = Seen(place.situation.judge["monitor"])
+        begin = StudentTraining.__init__
+
+        def noted(training: StudentTraining, *args, **options) -> None:
+            begin(training, *args, **options)
+            seen.trainings.append(training)
+
+            def count(*_) -> None:
+                seen.updates += 1
+
+            training._optimizer.register_step_post_hook(count)
+
+        monkeypatch.setattr(StudentTraining, "__init__", noted)
+        task = conformance._task(method.access, name, place)
+        task.__dict__["budget"] = budget
+        torch.manual_seed(0)
+        start = time.process_time()
+        method.function(task, **conformance._capped(method))
+        seen.seconds = time.process_time() - start
+        return seen
+
+    return play
+
+
+def test_the_list_is_of_this_family():
+    assert set(NAMES) >= WITHOUT | {"kd-noise", "dafl", "adv-bn", "deepinversion", "lra-dfkd"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_budget_of_updates_is_kept_to_the_last(run, name):
+    seen = run(name, Budget(UPDATES))
+    if name in WITHOUT:
+        assert seen.updates == 0
+        return
+    assert seen.updates == UPDATES
+    assert [training.done for training in seen.trainings] == [UPDATES]
+    shares = [spent for spent, _ in seen.monitor.accuracy]
+    assert shares == pytest.approx([(i + 1) / UPDATES for i in range(UPDATES)], abs=1e-5)  # fewer than 20: each is seen
+    assert seen.monitor.images is not None
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in WITHOUT])
+def test_a_budget_of_seconds_ends_a_run(run, name):
+    """The budget's number of updates is far out of reach and must not be what a method goes by."""
+    seen = run(name, Budget(5000, SECONDS))
+    assert 1 <= seen.updates < 5000
+    assert seen.seconds < LATEST
+    shares = [spent for spent, _ in seen.monitor.accuracy]
+    assert 1 <= len(shares) <= CHECKS
+    assert shares == sorted(shares)
