@@ -6,10 +6,10 @@ class differ because a linear layer in front, one for each group of K images, is
 trained with the generator.
 
 Differs from the paper: class embeddings are random orthonormal vectors in place of a language model's embeddings of
-the classes' names (what the paper compares as `random label embeddings`; the row that method cards call
-`nayer-randle`), so no knowledge of names is needed; groups, embeddings and the noisy layers are smaller, batches come
-after fewer updates and the warm-up makes fewer of them; synthesis and pool are augmented as the suite's recipe
-augments, so digits are not mirrored.
+the classes' names (CLIP's in the code; without it the row is known as `nayer-randle`), so no knowledge of names is
+needed, and none helps; groups, embeddings and noisy layers are smaller, batches come after fewer updates and the
+warm-up makes fewer of them; synthesis and pool are augmented as the suite's recipe augments, so digits are not
+mirrored.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ def nayer(
     """NAYER: distil on images inverted from class embeddings that pass through a layer of fresh random weights.
 
     Args:
-        noisy_layer: False is the paper's comparison: plain latents, trained like the noisy layers, take the place
-            of class embeddings and noisy layers; all else is equal.
+        noisy_layer: False is the ablation: plain latents, trained like the noisy layers, take the place of class
+            embeddings and noisy layers; all else is equal.
         bn: weight of the distance of BatchNorm statistics.
         oh: weight of the cross-entropy with the wanted classes.
         adv: weight of the student's disagreement, on images on which it still decides like the teacher, after the
             warm-up.
-        g_steps: steps of Adam on generator and noisy layers for a batch (paper: 5 to 40, by the data).
+        g_steps: steps of Adam on generator and noisy layers for a batch (authors' code: 40 on CIFAR-100).
         kd_steps: updates of the student for a batch (paper: 400 for one or two).
         warmup: batches before the first update (paper: 20 times 10).
         g_life: batches after which the generator starts anew (paper: 10 rounds).

@@ -29,7 +29,7 @@ class Bowl:
 
     def __call__(self, images, classes, *, adversarial):
         value = (images - classes[:, None, None, None] / 10).square().mean()
-        self.values.append(float(value))
+        self.values.append(float(value.detach()))
         return value
 
     def remember(self):
@@ -41,7 +41,7 @@ class Watched(InversionLoss):
 
     def __call__(self, *args, **kwargs):
         value = super().__call__(*args, **kwargs)
-        self.values = [*getattr(self, "values", []), float(value)]
+        self.values = [*getattr(self, "values", []), float(value.detach())]
         return value
 
 
@@ -126,9 +126,9 @@ def test_first_layer_starts_anew_and_no_other():
     generator = Generator(200, 8, (1, 8, 8), nn.Sigmoid())
     before = copy.deepcopy(generator.state_dict())
     reset_first_layer(generator)
-    assert float(generator.project.weight.std()) == pytest.approx(0.02, rel=0.1)
+    assert float(generator.project.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
     assert not generator.project.bias.any()
-    assert float(generator.norm0.weight.abs().max()) < 0.1
+    assert float(generator.norm0.weight.detach().abs().max()) < 0.1
     rest = [name for name in before if not name.startswith(("project", "norm0"))]
     assert rest
     assert all(torch.equal(before[name], generator.state_dict()[name]) for name in rest)
