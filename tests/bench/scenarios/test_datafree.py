@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import time
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +62,8 @@ def test_a_method_of_weights_sees_no_image(situation):
     task = grant(DataFreeTask, situation.providers, {"weights"}, "dreamer")
     assert not task.teacher.training
     assert not any(p.requires_grad for p in task.teacher.parameters())
-    assert (task.steps, task.batch_size) == (6, 8)
-    for secret in ("images", "labels"):
+    assert (task.budget.spent(3), task.batch_size) == (0.5, 8)
+    for secret in ("images", "labels", "proxy"):
         with pytest.raises(AccessDenied, match=f"'dreamer' touched task.{secret} without access"):
             getattr(task, secret)
 
@@ -117,6 +119,95 @@ def test_the_teacher_as_its_own_student(situation, lab):
     assert score.metrics.keys() == {"accuracy", "nll", "ece", "agreement", "teacher_accuracy"}
 
 
+def test_what_was_seen_of_the_student_joins_its_score(situation, lab):
+    task = grant(DataFreeTask, situation.providers, {"weights"}, "learner")
+    student, x = task.student, as_input(lab.dataset.train.images[:4])
+    task.monitor.look(student, 0.5, x)
+    task.monitor.look(student, 1.0, x)
+    right = agreement_with_labels(student, lab)
+    metrics = TINY.score(situation, student, lab).metrics
+    assert metrics["accuracy_best"] == metrics["trace_mean"] == metrics["accuracy"] == right
+    assert metrics["trace_std"] == metrics["worst_drop"] == 0
+    assert situation.judge["monitor"].curves() == {"accuracy": [(0.5, right), (1.0, right)]}
+
+
+def agreement_with_labels(model: nn.Module, lab: Lab) -> float:
+    """Test accuracy in eval mode, taken on a copy."""
+    test = lab.dataset.test
+    with torch.no_grad():
+        z = copy.deepcopy(model).eval()(as_input(test.images))
+    return float((z.argmax(1) == test.labels).double().mean())
+
+
+def test_a_look_neither_changes_the_student_nor_runs_its_hooks(situation, lab):
+    task = grant(DataFreeTask, situation.providers, {"weights"}, "learner")
+    student = task.student.train()
+    seen = []
+    student.register_forward_hook(lambda *_: seen.append(1))
+    before = copy.deepcopy(student.state_dict())
+    task.monitor.look(student, 1.0, as_input(lab.dataset.train.images[:4]))
+    assert student.training
+    assert not seen
+    assert all(torch.equal(before[name], value) for name, value in student.state_dict().items())
+
+
+def test_a_tasks_monitor_is_new_for_every_method(situation, lab):
+    first = grant(DataFreeTask, situation.providers, {"weights"}, "first")
+    first.monitor.look(first.student, 1.0, as_input(lab.dataset.train.images[:4]))
+    grant(DataFreeTask, situation.providers, {"weights"}, "second")
+    assert situation.judge["monitor"].metrics() == {}
+
+
+def test_seconds_may_be_the_budget(lab):
+    settings = TINY.model_copy(update={"seconds": 0.05})
+    budget = grant(DataFreeTask, settings.prepare(lab).providers, {"weights"}, "hurried").budget
+    assert budget.spent(10**9) == 0
+    end = time.process_time() + 0.06
+    while time.process_time() < end:
+        pass
+    assert budget.spent(0) == 1
+
+
+# --- images from elsewhere
+
+
+def proxy(lab: Lab, **options: object) -> torch.Tensor:
+    settings = TINY.model_copy(update={"proxy": "digits", "proxy_images": 200, **options})
+    return grant(DataFreeTask, settings.prepare(lab).providers, {"proxy"}, "webly").proxy
+
+
+def test_proxy_images_are_spread_over_the_other_set_at_the_teachers_shape(lab):
+    images, all_of_them = proxy(lab), lab.data("digits").train.images
+    assert images.dtype == torch.uint8
+    assert images.shape == (200, *lab.dataset.shape)
+    rows = torch.linspace(0, len(all_of_them) - 1, 200).round().long()
+    assert torch.equal(images, all_of_them[rows])
+    assert len(proxy(lab, proxy_images=10**6)) == len(all_of_them)
+
+
+def test_a_share_of_the_proxy_is_noise_the_same_for_every_method(lab):
+    clean, noisy = proxy(lab), proxy(lab, proxy_noise=0.25)
+    changed = (clean != noisy).flatten(1).any(1)
+    assert int(changed.sum()) == 50
+    assert torch.equal(noisy, proxy(lab, proxy_noise=0.25))
+    noise = noisy[changed].float()
+    assert float(noise.mean()) == pytest.approx(127.5, abs=6)  # uniform over 256 values
+    assert float(noise.std()) == pytest.approx(255 / 12**0.5, abs=6)
+    assert bool((proxy(lab, proxy_noise=1.0) != clean).flatten(1).any(1).all())
+    assert torch.equal(clean, proxy(lab))  # noise went into a copy
+
+
+def test_the_teachers_own_data_are_no_proxy(lab):
+    own = dataclasses.replace(lab.bench, data=DataSpec(name="digits"))
+    with pytest.raises(SuiteError, match="proxy = 'digits' is the teacher's own data"):
+        TINY.model_copy(update={"proxy": "digits"}).zoo(own)
+
+
+def test_an_unknown_proxy_is_named(lab):
+    with pytest.raises(SuiteError, match="unknown proxy 'digit'; did you mean 'digits'"):
+        TINY.model_copy(update={"proxy": "digit"}).zoo(lab.bench)
+
+
 def test_agreement_is_with_the_teacher_not_with_the_labels(situation, lab):
     teacher = situation.providers["teacher"]()
 
@@ -142,7 +233,18 @@ def test_what_cannot_be_judged_is_named(situation, lab, result, says):
         TINY.score(situation, result, lab)
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"lr": 0.0}, {"temperature": -1.0}, {"batch_size": 2.5}, {"step": 3}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"lr": 0.0},
+        {"temperature": -1.0},
+        {"batch_size": 2.5},
+        {"step": 3},
+        {"seconds": 0.0},
+        {"proxy_noise": 1.5},
+    ],
+)
 def test_settings_out_of_bounds_are_refused(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         DataFree.model_validate({"teacher": "wide", "student": "net"} | wrong)

@@ -38,15 +38,26 @@ def test_without_the_balance_term_classes_collapse(trained, make_task):
 def test_the_generator_does_not_learn_from_the_student(trained, make_task, monkeypatch):
     made = []
 
-    class Kept(module.Generator):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            made.append((self, [p.detach().clone() for p in self.parameters()]))
+    class Kept(module.Online):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            made.append((self.generator, [p.detach().clone() for p in self.generator.parameters()]))
 
-    monkeypatch.setattr(module, "Generator", Kept)
+    monkeypatch.setattr(module, "Online", Kept)
     dafl(make_task(trained), oh=0.0, ie=0.0, a=0.0)
     [(generator, before)] = made
     assert all(torch.equal(a, b) for a, b in zip(before, generator.parameters(), strict=True))
+
+
+def test_each_update_is_on_the_images_of_one_step_of_the_generator(trained, make_task):
+    asked, learnt = [], []
+    teacher = copy.deepcopy(trained)
+    teacher.register_forward_hook(lambda _m, inputs, _z: asked.append(inputs[0].detach()))
+    task = make_task(teacher, steps=4)
+    task.student.register_forward_pre_hook(lambda _m, inputs: learnt.append(inputs[0]))
+    dafl(task, nz=4, ngf=2)
+    assert len(asked) == len(learnt) == 4  # the teacher is not asked again
+    assert all(torch.equal(a, b) for a, b in zip(asked, learnt, strict=True))
 
 
 def test_a_teacher_without_a_head_is_a_reason_to_skip(make_task):

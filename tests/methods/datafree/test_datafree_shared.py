@@ -15,12 +15,20 @@ from torch import nn
 from bench import Skip
 from bench.device import as_input
 from bench.models.augment import augment
+from bench.monitor import Observations
 from methods.datafree.bn_statistics import BatchNormStatistics
-from methods.datafree.generator import Generator, NormalizedPixels, normalizer
-from methods.datafree.hooks import penultimate
-from methods.datafree.losses import activation, class_balance, one_hot, total_variation
+from methods.datafree.generator import AffinePixels, Generator, NormalizedPixels, normalizer
+from methods.datafree.hooks import Outputs, penultimate
+from methods.datafree.losses import (
+    activation,
+    class_balance,
+    decision_adversarial,
+    jensen_shannon,
+    one_hot,
+    total_variation,
+)
 from methods.datafree.pool import ImagePool, ReplayMemory
-from methods.datafree.student import LARGEST_GRADIENT, StudentTraining, distill
+from methods.datafree.student import LARGEST_GRADIENT, StudentTraining, distill, still
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -111,6 +119,19 @@ def test_penultimate_sees_what_the_head_is_given(trained):
         penultimate(nn.Flatten())
 
 
+def test_outputs_are_of_the_latest_pass_and_their_hooks_go():
+    layers = [nn.Linear(2, 3), nn.Linear(3, 1)]
+    network = nn.Sequential(*layers)
+    with Outputs(layers) as seen:
+        network(torch.zeros(5, 2))
+        z = network(torch.ones(4, 2))
+        assert torch.equal(seen.latest[1], z)
+        torch.testing.assert_close(seen.latest[0], layers[0](torch.ones(4, 2)))
+        assert seen.latest[0].requires_grad
+    assert not seen.latest
+    assert not any(layer._forward_hooks for layer in layers)
+
+
 # --- generator
 
 
@@ -129,6 +150,19 @@ def test_normalised_pixels_look_normalised_to_the_teacher():
     seen = (pixels - mean) / std
     torch.testing.assert_close(seen.mean((0, 2, 3)), torch.zeros(2), atol=1e-5, rtol=0)
     torch.testing.assert_close(seen.var((0, 2, 3), unbiased=False), torch.ones(2), atol=1e-2, rtol=0)
+
+
+def test_affine_pixels_start_normalised_and_learn_scale_and_shift():
+    mean, std = torch.tensor([0.2]).view(1, 1, 1, 1), torch.tensor([0.1]).view(1, 1, 1, 1)
+    pixels = AffinePixels(mean, std).requires_grad_(False)
+    x = 3 + 2 * torch.randn(64, 1, 5, 5, generator=rng())
+    seen = (pixels(x) - mean) / std
+    assert float(seen.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(seen.std()) == pytest.approx(1, abs=1e-2)
+    pixels.norm.weight.fill_(2.0)
+    pixels.norm.bias.fill_(-1.0)
+    assert {name for name, _ in pixels.named_parameters()} == {"norm.weight", "norm.bias"}
+    torch.testing.assert_close((pixels(x) - mean) / std, 2 * seen - 1)
 
 
 def test_a_teacher_without_a_normaliser_is_a_reason_to_skip():
@@ -186,14 +220,51 @@ def test_total_variation_is_the_four_differences():
     assert float(total_variation(x)) == pytest.approx(sum(map(math.sqrt, sums.values())), rel=1e-5)
 
 
+@given(st.integers(0, 100), st.floats(0.5, 5))
+@settings(max_examples=10, deadline=None)
+def test_jensen_shannon_is_its_formula_symmetric_and_bounded(seed, temperature):
+    s, t = 4 * torch.randn(2, 6, 5, generator=rng(seed)).double()
+    got = jensen_shannon(s, t, temperature)
+    p, q = (s / temperature).softmax(1), (t / temperature).softmax(1)
+    m = (p + q) / 2
+    expected = ((p * (p / m).log()).sum(1) + (q * (q / m).log()).sum(1)).mean() / 2
+    torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(got, jensen_shannon(t, s, temperature))
+    assert 0 <= float(got) <= math.log(2) + 1e-12
+
+
+def test_jensen_shannon_at_its_ends():
+    s = torch.tensor([[100.0, 0.0], [0.0, 100.0]], requires_grad=True)
+    assert float(jensen_shannon(s, s).detach()) == pytest.approx(0, abs=1e-6)
+    apart = jensen_shannon(s, s.detach().flip(1))
+    assert float(apart.detach()) == pytest.approx(math.log(2), abs=1e-6)
+    apart.backward()
+    assert s.grad.isfinite().all()
+
+
+def test_the_decision_adversarial_term_counts_only_where_both_decide_alike():
+    s = torch.tensor([[2.0, 0.0], [0.0, 1.0]], requires_grad=True)
+    t = torch.tensor([[1.0, 0.0], [3.0, 0.0]])
+    loss = decision_adversarial(s, t)
+    p = t[0].softmax(0)
+    divergence = (p * (p.log() - s[0].log_softmax(0))).sum()
+    torch.testing.assert_close(loss, -divergence / 2)  # a mean over the batch, the other row counting 0
+    loss.backward()
+    assert s.grad[0].abs().sum() > 0
+    assert not s.grad[1].any()
+
+
 # --- pool and memory
 
 
-def test_the_pool_keeps_eight_bits_of_valid_pixels():
-    pool = ImagePool()
+def test_the_pool_keeps_eight_bits_of_valid_pixels(trained, make_task):
+    task, told = make_task(trained), []
+    task.__dict__["monitor"] = SimpleNamespace(kept=told.append)
+    pool = ImagePool(task)
     pool.add(torch.tensor([-1.0, 0.0, 0.5, 2.0]).view(4, 1, 1, 1))
     pool.add(torch.full((1, 1, 1, 1), 0.2))
     assert len(pool) == 5
+    assert told == [4, 5]
     assert pool.images.dtype == torch.uint8
     assert pool.images.flatten().tolist() == [0, 0, 128, 255, 51]
 
@@ -219,17 +290,118 @@ def test_the_budget_is_kept_to_the_step_and_the_rate_ends_at_zero(trained, make_
     task = make_task(trained, steps=4)
     task.__dict__["progress"] = lambda done, total: told.append((done, total))
     training = StudentTraining(task)
-    distill(training, digits.train.images, task, training.left)
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert training.left == 0
-    assert training._optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-8)
+    rates = []
+    training._optimizer.register_step_pre_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
+    distill(training, digits.train.images, task)
+    assert told == [(250, 1000), (500, 1000), (750, 1000), (1000, 1000)]
+    assert not training.running
+    assert training.spent == 1
+    assert rates == pytest.approx([0.1 * (1 + math.cos(math.pi * i / 4)) / 2 for i in range(4)])
+
+
+def test_a_number_of_updates_is_a_bound_and_so_is_the_budget(trained, make_task, digits):
+    task = make_task(trained, steps=5)
+    training = StudentTraining(task)
+    distill(training, digits.train.images, task, 3)
+    assert training.done == 3
+    assert list(training.up_to(1)) == [0]
+    for _ in training.up_to(9):
+        training.imitate(torch.rand(4, 1, 8, 8))
+    assert training.done == 5
+    assert list(training.up_to(1)) == []
+    distill(training, digits.train.images, task, 3)
+    assert training.done == 5
+
+
+def weights_of(student: nn.Module) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in student.parameters()]
 
 
 def test_an_update_is_momentum_sgd_with_clipped_gradients(trained, make_task):
     student = nn.Linear(1, 1, bias=False)
     start = student.weight.detach().clone()
     training = StudentTraining(make_task(trained, student, steps=1000))
-    training.update(1e4 * student.weight.sum())
+    training.update(lambda: 1e4 * student.weight.sum(), torch.zeros(1, 1))
     task = training._task
     expected = start - task.lr * (LARGEST_GRADIENT + task.weight_decay * start)
     torch.testing.assert_close(student.weight.detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_trained_beside_the_student_takes_the_same_steps(trained, make_task):
+    """One gradient norm for both, one learning rate, and the student is settled before the harness looks."""
+    student, beside = nn.Linear(1, 1, bias=False), nn.Parameter(torch.ones(1, 1))
+    with torch.no_grad():
+        student.weight.fill_(1.0)
+    seen = []
+
+    def settle(model: nn.Module) -> None:
+        seen.append(("settled", float(beside.detach())))
+
+    task = make_task(trained, student, steps=1)
+    task.__dict__["monitor"] = Observations(lambda _: seen.append(("judged", float(beside.detach()))) or 0.0).monitor()
+    training = StudentTraining(task, also=[beside], settle=settle)
+    training.update(lambda: 1e4 * (student.weight.sum() + beside.sum()), torch.zeros(1, 1, 1, 1))
+    torch.testing.assert_close(student.weight.detach(), beside.detach())
+    moved = LARGEST_GRADIENT / math.sqrt(2) + task.weight_decay
+    assert float(beside.detach()) == pytest.approx(1 - task.lr * moved, rel=1e-4)
+    assert [what for what, _ in seen] == ["settled", "judged"]
+    assert seen[0][1] == seen[1][1] == float(beside.detach())
+
+
+def test_a_further_term_of_the_update_gets_student_images_and_share(trained, make_task):
+    given = []
+
+    def extra(model: nn.Module, x: torch.Tensor, spent: float) -> torch.Tensor | None:
+        given.append((model, x, spent))
+        return None if len(given) == 1 else 3 * model.weight.sum()
+
+    student = nn.Linear(1, 1, bias=False)
+    task = make_task(trained, student, steps=4)
+    task.__dict__["weight_decay"] = 0.0
+    training, x = StudentTraining(task, extra), torch.zeros(1, 1, 1, 1)
+    start = student.weight.detach().clone()
+    training.update(lambda: 0 * student.weight.sum(), x)
+    torch.testing.assert_close(student.weight.detach(), start)
+    training.update(lambda: 0 * student.weight.sum(), x)
+    rate = 0.1 * (1 + math.cos(math.pi / 4)) / 2
+    torch.testing.assert_close(student.weight.detach(), start - 3 * rate)
+    assert [(m is student, y is x, share) for m, y, share in given] == [(True, True, 0.0), (True, True, 0.25)]
+
+
+def test_imitation_takes_known_logits_or_asks(trained, make_task):
+    asked = []
+    teacher = copy.deepcopy(trained)
+    teacher.register_forward_hook(lambda *_: asked.append(1))
+    runs = []
+    x = torch.rand(8, 1, 8, 8, generator=rng())
+    for t in (None, trained(x)):
+        training = StudentTraining(make_task(teacher))
+        training.imitate(x, t)
+        runs.append(weights_of(training.model))
+    assert len(asked) == 1
+    assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
+
+
+def test_still_networks_pass_gradients_on_and_learn_nothing():
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    network[0].bias.requires_grad_(False)
+    x = torch.ones(1, 2, requires_grad=True)
+    with pytest.raises(ZeroDivisionError), still(network):
+        network(x).sum().backward()
+        assert x.grad.abs().sum() > 0
+        assert all(p.grad is None for p in network.parameters())
+        raise ZeroDivisionError
+    assert [p.requires_grad for p in network.parameters()] == [True, False, True, True]  # as it was
+
+
+def test_the_harness_is_told_evenly_and_at_the_end(trained, make_task):
+    looked = []
+    task = make_task(trained, steps=50)
+    task.__dict__["monitor"] = (seen := Observations(lambda _: looked.append(1) or 0.5)).monitor()
+    training = StudentTraining(task)
+    x = torch.rand(4, 1, 8, 8)
+    while training.running:
+        training.imitate(x)
+    assert [share for share, _ in seen.accuracy] == pytest.approx([math.ceil(2.5 * i) / 50 for i in range(1, 21)])
+    assert seen.costs()["distillation_seconds"] > 0
+    assert torch.equal(seen.images, x.mul(255).round().byte())

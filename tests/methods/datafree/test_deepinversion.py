@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+import methods.datafree.deepinversion as module
 from bench import Skip
 from methods.datafree.bn_statistics import BatchNormStatistics
 from methods.datafree.deepinversion import deepinversion, invert
@@ -67,3 +68,29 @@ def test_a_teacher_without_batchnorm_is_a_reason_to_skip(make_task, untrained):
 def test_students_learn_more_from_pictures_than_from_noise(trained, make_task, accuracy):
     student = deepinversion(make_task(trained, steps=60), batches=2, size=40, iterations=25)
     assert accuracy(student) > accuracy(kd_noise(make_task(trained, steps=60))) + 0.1
+
+
+def test_a_plug_ins_term_pulls_the_pictures_with_its_images_and_logits(trained, make_task, classes):
+    seen = []
+
+    def dark(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.equal(trained(x), t))
+        return 100 * x.square().mean()
+
+    with BatchNormStatistics(trained) as statistics:
+        plain = invert(make_task(trained), statistics, classes, iterations=30, lr=0.1, **WEIGHTS)
+        pulled = invert(make_task(trained), statistics, classes, dark, iterations=30, lr=0.1, **WEIGHTS)
+    assert len(seen) == 30
+    assert all(seen)
+    assert pulled.mean() < 0.75 * plain.mean()
+
+
+def test_where_seconds_are_the_budget_synthesis_ends_in_time(trained, make_task):
+    """Each inversion takes 0.2 of the budget by this clock: three begin before half of it is gone."""
+    task, kept = make_task(trained, steps=4), []
+    task.__dict__["monitor"].kept = kept.append
+    training = module.StudentTraining(task)
+    task.__dict__["budget"].spent = lambda done: min(1.0, 0.2 * len(kept) + 0.1 * done)
+    module.transfer(task, training, batches=9, size=10, iterations=1)
+    assert kept == [10, 20, 30]
+    assert training.done == 4
