@@ -26,7 +26,7 @@ from bench.scenarios.datafree import DataFreeTask
 from methods.datafree.generator import AffinePixels, Generator, NormalizedPixels, normalizer
 
 UPDATES, ROUNDS = 20, 9
-SHAPE, CLASSES, BATCH = (3, 16, 16), 10, 64
+SHAPE, CLASSES, BATCH = (1, 8, 8), 10, 64
 NZ, NGF = 100, 24
 
 
@@ -40,7 +40,7 @@ class Unseen(Monitor):
 @pytest.fixture(scope="session")
 def networks() -> tuple[nn.Module, nn.Module]:
     """A teacher of width 16 and a student of width 8, ResNet-8 both, in channels_last."""
-    problem = SimpleNamespace(shape=SHAPE, mean=(0.5,) * 3, std=(0.25,) * 3)
+    problem = SimpleNamespace(shape=SHAPE, mean=(0.5,) * SHAPE[0], std=(0.25,) * SHAPE[0])
     made = [Device().place(build("resnet8", {"width": w}, CLASSES, problem, seed=w)) for w in (16, 8)]  # type: ignore[arg-type]
     return made[0].eval().requires_grad_(False), made[1].train()
 
