@@ -16,7 +16,6 @@ from typing import Any
 from bench import png, registry
 from bench.device import Device
 from bench.errors import BadResult, BenchError, DataError, Skip
-from bench.models.spec import ModelSpec
 from bench.plan import Cell, StandardModel
 from bench.provenance import provenance
 from bench.records import Record, pack

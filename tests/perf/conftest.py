@@ -26,7 +26,7 @@ from bench.scenarios.datafree import DataFreeTask
 from methods.datafree.generator import AffinePixels, Generator, NormalizedPixels, normalizer
 
 UPDATES, ROUNDS = 20, 9
-SHAPE, CLASSES, BATCH = (1, 8, 8), 10, 64
+SHAPE, CLASSES, BATCH = (3, 16, 16), 10, 64
 NZ, NGF = 100, 24
 
 
