@@ -38,7 +38,9 @@ def test_both_suites_have_committed_boards_of_three_seeds() -> None:
         assert kinds == {"datafree", "fuse", "merge", "squeeze", "unlearn", "distill"}, name
 
 
-@pytest.mark.parametrize(("name", "only"), [("digits", None), ("datafree", "digits/*"), ("datafree", "poisoned-grid/*")])
+@pytest.mark.parametrize(
+    ("name", "only"), [("digits", None), ("datafree", "digits/*"), ("datafree", "poisoned-grid/*")]
+)
 def test_a_smoke_suite_gives_its_committed_numbers_again(name: str, only: str | None, tmp_path: Path) -> None:
     committed = newest(Store(RESULTS / name / "smoke.jsonl").read())
     bench.run(name, "smoke", only=only, results=tmp_path)
