@@ -6,9 +6,9 @@ Vaccine (`vaccine.py`) drives them from what teacher and shuffled teachers agree
 Self-Retrospection (`retrospection.py`) makes the student indifferent to the change of images that moves it most. The
 method knows neither trigger nor target.
 
-Differs from the paper: the hosts are those of this project (the paper's are ZSKT, CMI and distillation on images from
-elsewhere), with the board's optimiser and budget; retrospection goes on in the host's own run, where the code goes
-back to a checkpoint with a learning rate of its own.
+Differs from the paper: the hosts (the paper's are ZSKT, CMI and distillation on images from elsewhere, which is
+`abd-proxy`) are as this project has them, with the board's optimiser and budget; retrospection goes on in the host's
+own run, where the code goes back to a checkpoint with a learning rate of its own.
 """
 
 from __future__ import annotations
@@ -24,24 +24,50 @@ from bench.device import as_input
 from bench.models.augment import augment
 from bench.scenarios.datafree import DataFreeTask
 from bench.types import Count, Fraction, Steps, Weight
-from methods.datafree import adv_bn, dafl, deepinversion, dfq, references
+from methods.datafree import (
+    adi,
+    adv_bn,
+    cmi,
+    dafl,
+    deepinversion,
+    dfad,
+    dfq,
+    fast_dfkd,
+    mad,
+    nayer,
+    pre_dfkd,
+    references,
+    zskt,
+)
 from methods.datafree.online import Term
 from methods.datafree.retrospection import retrospection
 from methods.datafree.student import ExtraLoss, StudentTraining, targets
 from methods.datafree.vaccine import Vaccine, mean_where, suspected
 
-_GENERATORS: dict[str, Callable[..., nn.Module]] = {
+Host = Literal[
+    "adi", "adv-bn", "cmi", "dafl", "deepinversion", "dfad", "dfq", "fast-dfkd", "mad", "nayer", "pre-dfkd", "zskt"
+]
+_GENERATORS: dict[Host, Callable[..., nn.Module]] = {
     "adv-bn": adv_bn.transfer,
-    "dfq": dfq.transfer,
+    "cmi": cmi.transfer,
     "dafl": dafl.transfer,
+    "dfad": dfad.transfer,
+    "dfq": dfq.transfer,
+    "fast-dfkd": fast_dfkd.transfer,
+    "mad": mad.transfer,
+    "nayer": nayer.transfer,
+    "pre-dfkd": pre_dfkd.transfer,
+    "zskt": zskt.transfer,
 }
+_OPTIMISED: dict[Host, Callable[..., nn.Module]] = {"adi": adi.transfer, "deepinversion": deepinversion.transfer}
+"""Their pictures are optimised pixel by pixel, without a generator."""
 
 
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:2306.02368", year=2023)
 def abd(
     task: DataFreeTask,
     *,
-    host: Literal["adv-bn", "dfq", "dafl", "deepinversion"] = "adv-bn",
+    host: Host = "adv-bn",
     c: Weight = 0.1,
     copies: Count = 3,
     layers: Count = 3,
@@ -69,13 +95,13 @@ def abd(
         portion: share of a batch that carries the perturbation (code: 2 % of 128 or more images).
         steps: of the search for the perturbation (code: 10 or 20).
         ngf: width of the generator, where the host has one.
-        batches: of `deepinversion`, like the two below.
+        batches: of `deepinversion` and `adi`, like the two below.
     """
     vaccine = Vaccine(task, copies=copies, layers=layers, check=check) if c > 0 else None
     extra: Term | None = None if vaccine is None else lambda x, t: c * vaccine.term(x, t)
     training = StudentTraining(task, _late(task, retrospect, last, portion, steps))
-    if host == "deepinversion":
-        return deepinversion.transfer(task, training, extra, batches=batches, size=size, iterations=iterations)
+    if host in _OPTIMISED:
+        return _OPTIMISED[host](task, training, extra, batches=batches, size=size, iterations=iterations)
     return _GENERATORS[host](task, training, extra, ngf=ngf)
 
 

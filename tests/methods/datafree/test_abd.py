@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import copy
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import kl_div
 
-from bench import Skip
-from methods.datafree import adv_bn, dafl, deepinversion, dfq, references, retrospection, vaccine
-from methods.datafree.abd import abd, abd_proxy, vaccinated
+from bench import Skip, registry
+from methods.datafree import references, retrospection, vaccine
+from methods.datafree.abd import Host, abd, abd_proxy, vaccinated
 from methods.datafree.student import StudentTraining
 from methods.distillation.losses import distillation_kl
 
-HOSTS = {
-    "adv-bn": lambda task: adv_bn.adv_bn(task, ngf=2),
-    "dfq": lambda task: dfq.dfq(task, ngf=2),
-    "dafl": lambda task: dafl.dafl(task, ngf=2),
-    "deepinversion": lambda task: deepinversion.deepinversion(task, batches=1, size=16, iterations=3),
-}
+HOSTS = get_args(Host)
+
+
+def plain(host: str, task) -> nn.Module:
+    """The host by itself, at the size that `SMALL` gives it."""
+    registry.discover()
+    sizes = ("batches", "size", "iterations") if host in ("adi", "deepinversion") else ("ngf",)
+    return registry.METHODS.get(host).function(task, **{name: SMALL[name] for name in sizes})
+
+
 SMALL = {"ngf": 2, "batches": 1, "size": 16, "iterations": 3}
 
 
@@ -211,8 +216,10 @@ def test_retrospection_waits_for_the_last_share_and_leaves_the_running_statistic
 # ---------------------------------------------------------------------------------------------------------- the hosts
 @pytest.mark.parametrize("host", HOSTS)
 def test_with_both_parts_off_it_is_the_host(trained, make_task, host):
-    plain = HOSTS[host](make_task(trained, steps=6))
-    assert equal(plain, abd(make_task(trained, steps=6), host=host, c=0, retrospect=0, **SMALL))
+    assert equal(
+        plain(host, make_task(trained, steps=6)),
+        abd(make_task(trained, steps=6), host=host, c=0, retrospect=0, **SMALL),
+    )
 
 
 def proxy_task(make_task, trained):
@@ -229,9 +236,9 @@ def test_with_both_parts_off_it_is_distillation_on_proxy_images(trained, make_ta
 @pytest.mark.parametrize("part", [{"c": 0.0}, {"retrospect": 0.0}])
 @pytest.mark.parametrize("host", HOSTS)
 def test_each_part_changes_the_student(trained, make_task, host, part):
-    plain = HOSTS[host](make_task(trained, steps=11))
     off = {"c": 0.1, "retrospect": 1.0, "last": 0.3, "layers": 1, "check": 0} | part
-    assert not equal(plain, abd(make_task(trained, steps=11), host=host, **off, **SMALL))
+    alone = plain(host, make_task(trained, steps=11))
+    assert not equal(alone, abd(make_task(trained, steps=11), host=host, **off, **SMALL))
 
 
 @pytest.mark.parametrize("part", [{"c": 0.0}, {"retrospect": 0.0}])
