@@ -30,12 +30,31 @@ def test_a_committed_leaderboard_regenerates_to_the_same_bytes(path: Path, tmp_p
         assert new.read_bytes() == (path.parent / new.name).read_bytes(), new.name
 
 
-def test_both_suites_have_committed_boards_of_three_seeds() -> None:
-    for name in ("digits", "cifar"):
-        records = newest(Store(RESULTS / name / "cpu.jsonl").read())
-        assert {seed for _, _, seed in records} >= {0, 1, 2}, name
-        kinds = {record.kind for record in records.values()}
-        assert kinds == {"datafree", "fuse", "merge", "squeeze", "unlearn", "distill"}, name
+FIRST = {"datafree", "fuse", "merge", "squeeze", "unlearn", "distill"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"), [("digits", FIRST), ("cifar", FIRST), ("datafree", {"datafree", "poisoned"})]
+)
+def test_each_suite_has_a_committed_board_of_three_seeds(name: str, kinds: set[str]) -> None:
+    suite = suites.load(name, "cpu")
+    board = build(suite, Store(RESULTS / name / "cpu.jsonl").read())
+    assert {section.kind for section in board.sections} == kinds
+    for section in board.sections:
+        for row in section.rows:
+            assert row.status in ("ok", "skipped"), (section.name, row.label, row.reasons)
+            assert row.status == "skipped" or set(row.seeds) >= {0, 1, 2}, (section.name, row.label)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "best", "many"), [("digits", 0.95, 0.8), ("fashion", 0.90, 0.8), ("cifar", 0.60, 0.6)]
+)
+def test_data_free_methods_close_the_gap_between_noise_and_real_data(scenario: str, best: float, many: float) -> None:
+    board = build(suites.load("datafree", "cpu"), Store(RESULTS / "datafree" / "cpu.jsonl").read())
+    (section,) = (section for section in board.sections if section.name == scenario)
+    closed = {row.method: row.gap_closed for row in section.rows if row.role is None and row.gap_closed is not None}
+    assert max(closed.values()) >= best
+    assert sum(value >= many for value in closed.values()) >= 4, closed
 
 
 @pytest.mark.parametrize(
