@@ -7,7 +7,9 @@ not vanish as the student comes near.
 
 Differs from the paper: the student's optimiser, schedule, clipping and batch size are the board's; the generator's
 learning rate stays constant, as in the authors' code by default. Nothing holds the generator near the data, so that
-short budgets leave the student close to chance: `adv-bn` is this loop with BatchNorm statistics.
+short budgets leave the student close to chance: `adv-bn` is this loop with BatchNorm statistics. Tried on validation
+images of digits: the student comes to 80 or 88 % and falls at the end, when its rate nears zero and the generator's
+does not; a generator of 3e-4 or 3e-3, of twice the width, one or ten updates for a step of it did not mend that.
 """
 
 from __future__ import annotations
