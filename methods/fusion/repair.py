@@ -1,0 +1,121 @@
+"""REPAIR: REnormalizing Permuted Activations for Interpolation Repair.
+
+Keller Jordan, Hanie Sedghi, Olga Saukh, Rahim Entezari and Behnam Neyshabur, ICLR 2023, arXiv:2211.08403.
+
+Where two networks are averaged, their units agree in part only, aligned or not, and what the average puts out varies
+less than what either does, layer by layer less. So every channel of the average is scaled and shifted until its mean
+and its standard deviation are the means of those of the (aligned) parents; layer after layer in one forward pass, since
+each layer must see what the corrected layers before it put out. The corrections are folded into the weights. A network
+with BatchNorm can do that by itself: its statistics are estimated anew.
+
+Different from the paper and its code (KellerJordan/REPAIR):
+- channels that go into a LayerNorm are corrected behind it, where scale and shift can be folded in;
+- the pass runs over unaugmented images; moments are pooled over all its batches (the code takes the mean of the
+  batches' variances), and there is no epsilon: with up to 500 images the goals are met exactly;
+- channels that do not vary are shifted, not scaled;
+- any alignment may come first: `activations` is the paper's, by correlations after the nonlinearity, `weights` that of
+  `git-rebasin`, `ot` that of `ot-fusion`, `none` averages units as they lie;
+- all parents are aligned to the first, and the goals are means over all of them (alpha = 1/2 of two).
+On boards that re-estimate the BatchNorm statistics of every row, a network with BatchNorm is the alignment's own row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench import method
+from bench.device import as_input
+from bench.models.permutation import PermutationSpec, permute
+from bench.models.train import recalibrate
+from bench.scenarios.fuse import FuseTask
+from methods.fusion.alignment import weight_cost
+from methods.fusion.channel_statistics import Goals, Statistics, affine, channel_statistics, fold, last_affine
+from methods.fusion.git_rebasin import objective, weight_matching
+from methods.fusion.git_rebasin_acts import activation_matching
+from methods.fusion.ot_fusion import align as transported
+from methods.fusion.state import State, mean, parent_states, permutation_spec, result
+
+Align = Literal["none", "weights", "activations", "ot"]
+
+RESTARTS = 3
+"""Of weight matching, as in `git-rebasin`."""
+
+
+@method(family="fusion", scenario="fuse", access={"weights", "unlabeled"}, paper="arXiv:2211.08403", year=2023)
+def repair(task: FuseTask, *, align: Align = "activations") -> nn.Module:
+    """Average aligned networks, then give every channel the parents' mean and deviation on unlabelled images.
+
+    Args:
+        align: how the units of the other parents are brought to those of the first.
+    """
+    spec = permutation_spec(task.parents[0])
+    states = aligned(task, spec, align)
+    merged = result(task, mean(states))
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in merged.modules()):
+        recalibrate(merged, task.unlabeled, task.compute)
+    else:
+        renormalise(merged, [result(task, state) for state in states], task.unlabeled, spec, task.device)
+    task.progress(1, 1)
+    return merged
+
+
+def aligned(task: FuseTask, spec: PermutationSpec, align: Align) -> list[State]:
+    """The first parent as it is, and the others with their units moved to where the first has their likes."""
+    anchor, *others = parent_states(task)
+    match align:
+        case "none":
+            return [anchor, *others]
+        case "weights":
+            weights = [name for name, _ in task.parents[0].named_parameters()]
+            return [anchor, *(_weight_matched(anchor, other, spec, weights, task.generator) for other in others)]
+        case "activations":
+            found = activation_matching(task.parents, task.unlabeled, spec, task.device)
+            return [anchor, *(permute(other, spec, perms) for other, perms in zip(others, found, strict=True))]
+        case "ot":
+            return [anchor, *(transported(b, spec, weight_cost(b, anchor, spec), reg=0.0) for b in others)]
+
+
+def renormalise(
+    merged: nn.Module, endpoints: Sequence[nn.Module], images: Tensor, spec: PermutationSpec, device: torch.device
+) -> None:
+    """Set the mean and deviation of the channels of an average to the means of its endpoints'. Changes `merged`.
+
+    Args:
+        merged: without BatchNorm, in eval mode.
+        endpoints: what it is an average of, aligned.
+        images: uint8 [N, C, H, W].
+        spec: the layers that write its groups are corrected, and no others: logits stay as they are.
+        device: where all of them lie.
+
+    Raises:
+        Skip: a layer has neither a bias nor a norm after it.
+    """
+    layers = [layer for group in spec.order for layer in spec.writers[group]]
+    example = as_input(images[:1].to(device)).to(next(merged.parameters()).dtype)
+    modules = last_affine(merged, layers, example)
+    goals = halfway([channel_statistics(endpoint, images, modules, device) for endpoint in endpoints])
+    for name, now in channel_statistics(merged, images, modules, device, goals).items():
+        fold(merged.get_submodule(name), *affine(now, *goals[name]))
+
+
+def halfway(endpoints: Sequence[dict[str, Statistics]]) -> Goals:
+    """Per module the mean of the means and the mean of the standard deviations (not of the variances)."""
+    return {
+        name: (
+            torch.stack([endpoint[name].mean for endpoint in endpoints]).mean(0),
+            torch.stack([endpoint[name].std for endpoint in endpoints]).mean(0),
+        )
+        for name in endpoints[0]
+    }
+
+
+def _weight_matched(
+    anchor: State, other: State, spec: PermutationSpec, weights: list[str], generator: torch.Generator
+) -> State:
+    """The best of several random orders of weight matching."""
+    tries = [permute(other, spec, weight_matching(anchor, other, spec, weights, generator)) for _ in range(RESTARTS)]
+    return max(tries, key=lambda state: objective(anchor, state, weights))
