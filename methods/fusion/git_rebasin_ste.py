@@ -9,7 +9,7 @@ stood in B's place. Of all permutations met on the way, the one with the lowest 
 
 Different from the paper, which does that for networks with LayerNorm or without norms, 250 epochs long:
 - BatchNorm normalises by the batch, at the midpoint, as it would after its statistics are re-estimated;
-- fewer epochs, and thus a higher rate than the paper's 0.01, or T would not get far enough from A to change its match;
+- fewer epochs, at the paper's rate: on small networks T may not get far enough from A to change many matches;
 - with more than two parents, each of the others has a search of its own against the first.
 """
 
@@ -44,7 +44,7 @@ def git_rebasin_ste(
     *,
     epochs: Count = 10,
     batch_size: Annotated[int, Ge(2)] = 500,
-    lr: Rate = 0.1,
+    lr: Rate = 0.01,
     momentum: Fraction = 0.9,
 ) -> nn.Module:
     """Learn the permutation whose midpoint has the lowest loss (straight-through estimator), then average.

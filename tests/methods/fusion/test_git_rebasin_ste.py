@@ -152,5 +152,5 @@ def test_a_rate_that_diverges_is_named(network, ste):
     parents = [network("mlp"), network("mlp", 1)]
     with torch.no_grad():
         parents[0].head.bias[0] = float("nan")
-    with pytest.raises(BenchError, match=r"the loss is nan at step 1 of 3; lower lr = 0\.1"):
+    with pytest.raises(BenchError, match=r"the loss is nan at step 1 of 3; lower lr = 0\.01"):
         ste(parents, epochs=3)
