@@ -7,9 +7,10 @@ not vanish as the student comes near.
 
 Differs from the paper: the student's optimiser, schedule, clipping and batch size are the board's; the generator's
 learning rate stays constant, as in the authors' code by default. Nothing holds the generator near the data, so that
-short budgets leave the student close to chance: `adv-bn` is this loop with BatchNorm statistics. Tried on validation
-images of digits: the student comes to 80 or 88 % and falls at the end, when its rate nears zero and the generator's
-does not; a generator of 3e-4 or 3e-3, of twice the width, one or ten updates for a step of it did not mend that.
+short budgets leave the student close to chance: `adv-bn` is this loop with BatchNorm statistics. On 1000 updates of
+digits (validation images, one seed) it rises high and falls deep late: it ended at 11 % with the generator's rate at
+1e-3, after a fall of 74 points; at 80 with 3e-4, after 10, but at 13 with 3e-4 and twice the width; at 31 with ten
+updates a step of the generator, and at 31 with one.
 """
 
 from __future__ import annotations
