@@ -145,8 +145,11 @@ def _parameter(field: dict[str, Any]) -> dict[str, Any]:
         "exclusiveMaximum": "below",
         "enum": "one of",
     }
-    told = {"type": field.get("type", "any of several")} | ({"default": field["default"]} if "default" in field else {})
-    told |= {word: field[key] for key, word in words.items() if key in field}
+    options = field.get("anyOf", [field])  # a value or none, for one
+    kinds = (option.get("type", "table") for option in options)
+    told = {"type": " or ".join("none" if kind == "null" else kind for kind in kinds)}
+    told |= {"default": field["default"]} if "default" in field else {}
+    told |= {word: option[key] for option in options for key, word in words.items() if key in option}
     return told | ({"about": field["description"]} if "description" in field else {})
 
 

@@ -80,6 +80,7 @@ def test_list_and_show_speak_json(command):
 
 def test_show_explains_a_scenario_and_a_suite(command, write_suite):
     assert "images: labels or unlabeled" in command("show", "toy").stdout
+    assert "seconds: type number or none, default None, above 0" in command("show", "datafree").stdout
     assert "toy-noisy-mean" in command("show", write_suite(), "--profile", "smoke").stdout
 
 
