@@ -1,4 +1,7 @@
-"""Fusion: trained networks of one architecture and one label space, to be made into one network of their size."""
+"""Fusion: trained networks of one architecture and one label space, to be made into one network.
+
+The network has the shape of the first parent; the others may be of another width (`others`).
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from bench.models.train import recalibrate
 from bench.recipe import Recipe
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
+from bench.scenarios.fuse_path import Path, Walk
 from bench.scenarios.judging import agreement, judge_classifier, logits
 from bench.settings import Settings
 from bench.statistics import diagonal_fisher, gram_matrices
@@ -38,7 +42,10 @@ OPTIONS_OF = {
 
 
 class FuseTask(Task):
-    """What is given: the parents. `state_dict()` has the same names and shapes in all of them and in `student`."""
+    """What is given: the parents. `state_dict()` has the same names in all of them and in `student`.
+
+    It has the same shapes, too, but where a board has parents of another width than the first, whose shapes count.
+    """
 
     parents: Annotated[list[nn.Module], Access("weights")]
     """The trained networks, in eval mode, all with a head over all classes."""
@@ -54,6 +61,12 @@ class FuseTask(Task):
     """All training images of all owners, each once, uint8 [N, C, H, W]: for joint training."""
     labels: Annotated[Tensor, Access("labels")]
     """Their labels, int64 [N]."""
+    validation_images: Annotated[Tensor, Access("validation")]
+    """Held-out images of all classes that no parent has seen, uint8 [N, C, H, W]: to choose by, never to train on."""
+    validation_labels: Annotated[Tensor, Access("validation")]
+    """Their labels, int64 [N]."""
+    path: Path
+    """Where a method that averages two aligned networks tells them: the harness looks at the line between them."""
     student: nn.Module
     """Where a parent started: an untrained network or, with a shared base, the base. Equal for every row of a seed."""
     recipe: Recipe
@@ -70,10 +83,18 @@ class FuseTask(Task):
 class Fuse(Settings):
     """Trained networks of one architecture: fuse them into one network that knows what each of them knows."""
 
-    tiny: ClassVar[dict[str, object]] = {"model": "net", "split": "disjoint", "unlabeled": 24, "sample": 12}
+    tiny: ClassVar[dict[str, object]] = {
+        "model": "net",
+        "split": "disjoint",
+        "unlabeled": 24,
+        "sample": 12,
+        "path_images": 12,
+    }
 
     model: str
     """Suite model that the parents are."""
+    others: str | None = None
+    """Suite model of all parents but the first, in place of `model`: the same architecture at another width."""
     parents: Annotated[int, Ge(2)] = 2
     """How many there are."""
     split: Literal["iid", "disjoint", "dirichlet", "personal"] = "iid"
@@ -100,12 +121,16 @@ class Fuse(Settings):
     """Training images of all owners together that unlabelled access and recalibration use."""
     sample: Count = 512
     """Training images of an owner that its Gram matrices and Fisher information are computed on."""
+    path_images: Count = 1000
+    """Test images, and as many training images, on which the line between two aligned parents is walked."""
 
     @model_validator(mode="after")
     def _nothing_ignored(self) -> Fuse:
         for option, (setting, value) in OPTIONS_OF.items():
             if option in self.model_fields_set and getattr(self, setting) != value:
                 raise ValueError(f"{option} is for {setting} = {value!r} only; it is {getattr(self, setting)!r}")
+        if self.others is not None and self.start != "own-init":
+            raise ValueError("parents of different widths cannot have one start; others is for start = 'own-init' only")
         if self.split == "personal" and self.parents != 2:
             raise ValueError(f"split = 'personal' is for two parents, not {self.parents}")
         return self
@@ -129,7 +154,8 @@ class Fuse(Settings):
             if self.start == "shared-init" and part > 0:
                 options = {"init_role": "parent-0"}
             rows = _owner_rows(self, bench, part)
-            specs[f"parent-{part}"] = bench.spec(self.model, f"parent-{part}", rows=rows, **options)
+            model = self.others if self.others is not None and part > 0 else self.model
+            specs[f"parent-{part}"] = bench.spec(model, f"parent-{part}", rows=rows, **options)
         return specs
 
     def prepare(self, lab: Lab) -> Situation:
@@ -144,6 +170,9 @@ class Fuse(Settings):
             for part, rows in enumerate(owned)
         ]
         unlabeled = train.images[_some(everything, self.unlabeled, lab.generator("fuse", "unlabeled"))]
+        path_train = _spaced_rows(everything, self.path_images)
+        walk = Walk(wanted=self.parents == 2)
+        held_out = lab.dataset.validation
         classes = lab.bench.num_classes
         counts = torch.stack([train.labels[rows].cpu().bincount(minlength=classes) for rows in owned])
         providers: dict[str, Callable[[], Any]] = {
@@ -154,10 +183,20 @@ class Fuse(Settings):
             "unlabeled": unlabeled.clone,
             "images": lambda: train.images[everything],
             "labels": lambda: train.labels[everything],
+            "validation_images": held_out.images.clone,
+            "validation_labels": held_out.labels.clone,
+            "path": walk.path,
             "student": lambda: lab.model(specs["init"]) if "init" in specs else lab.fresh(self.model, "student"),
             "recipe": lambda: specs["parent-0"].recipe,
         }
-        judge = {"parents": parents, "counts": counts, "unlabeled": unlabeled, "test": lab.dataset.test}
+        judge = {
+            "parents": parents,
+            "counts": counts,
+            "unlabeled": unlabeled,
+            "test": lab.dataset.test,
+            "path_train": Split(train.images[path_train], train.labels[path_train]),
+            "monitor": walk,
+        }
         return Situation(providers, judge)
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
@@ -165,7 +204,8 @@ class Fuse(Settings):
 
         Beside accuracy, nll and ece: `agreement_parent_I`, the share of test images on which the result and parent I
         choose one class, and their mean `agreement`; where classes are dealt out `accuracy_owner_I`, the accuracy on
-        the classes of owner I (still among all classes); for a network `parameters`, the number of its weights.
+        the classes of owner I (still among all classes); for a network `parameters`, the number of its weights; where
+        the method told two aligned parents the barriers between them (`bench.scenarios.fuse_path`).
         """
         judge = situation.judge
         test: Split = judge["test"]
@@ -182,14 +222,23 @@ class Fuse(Settings):
                     metrics[f"accuracy_owner_{part}"] = float(right[mine].mean())
         if isinstance(result, nn.Module):
             metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
-        return Score(metrics, {"test": correct})
+        rows = _spaced_rows(torch.arange(len(test)), self.path_images)
+        shown = {"train": judge["path_train"], "test": Split(test.images[rows], test.labels[rows])}
+        judge["monitor"].take(shown, lab.bench.num_classes, lambda model: self._ready(model, judge, lab))
+        return Score(metrics | judge["monitor"].metrics(), {"test": correct})
 
     def _logits(self, model: object, judge: Mapping[str, Any], lab: Lab) -> Tensor:
         """Test logits of a row or a parent, under the one rule for BatchNorm statistics."""
-        if self.recalibrate and isinstance(model, nn.Module):
+        if isinstance(model, nn.Module):
+            model = self._ready(model, judge, lab)
+        return logits(model, judge["test"].images, lab.bench.num_classes)  # type: ignore[arg-type]  # checked there
+
+    def _ready(self, model: nn.Module, judge: Mapping[str, Any], lab: Lab) -> nn.Module:
+        """The network as this board judges it."""
+        if self.recalibrate:
             model = copy.deepcopy(model)
             recalibrate(model, judge["unlabeled"], lab.device)
-        return logits(model, judge["test"].images, lab.bench.num_classes)  # type: ignore[arg-type]  # checked there
+        return model
 
 
 def _base_rows(settings: Fuse, bench: Bench) -> Rows:
@@ -210,6 +259,13 @@ def _owner_rows(settings: Fuse, bench: Bench, part: int) -> Rows:
         case "personal":
             classes = (settings.personal_class,)
             return Rows(kind="personal", part=part, parts=2, classes=classes, share=settings.share, of=left)
+
+
+def _spaced_rows(rows: Tensor, count: int) -> Tensor:
+    """At most `count` of the rows, evenly spaced."""
+    if len(rows) <= count:
+        return rows
+    return rows[torch.linspace(0, len(rows) - 1, count).round().long()]
 
 
 def _some(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -28,6 +28,7 @@ from bench.recipe import Recipe
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
 from bench.scenarios.judging import agreement, judge_classifier
+from bench.scenarios.merge_damage import Damage, damaged
 from bench.scenarios.merge_judging import Predictor, accuracies, all_logits, predictors
 from bench.settings import Settings
 from bench.statistics import diagonal_fisher, gram_matrices
@@ -56,12 +57,20 @@ class MergeTask(Task):
     """Per parent, the diagonal Fisher information of its parameters on its own training images."""
     unlabeled: Annotated[list[Tensor], Access("unlabeled")]
     """Training images of each task that counts, uint8 [N, C, H, W]."""
+    unlabeled_test: Annotated[list[Tensor], Access("unlabeled-test")]
+    """The test images of each task that counts, without their labels, uint8 [N, C, H, W]: for transductive methods."""
     images: Annotated[list[Tensor], Access("labels")]
     """The few labelled training images of each task that counts, uint8 [N, C, H, W]: `shots` a class."""
     labels: Annotated[list[Tensor], Access("labels")]
     """Their labels as the task's head counts them, int64 [N]."""
     recipe: Recipe
-    """The budget of whatever is trained on the labelled images."""
+    """The budget of whatever is trained on the few labelled images."""
+    all_images: Annotated[list[Tensor], Access("joint")]
+    """All training images of each task that counts, uint8 [N, C, H, W]: for joint training, an upper reference."""
+    all_labels: Annotated[list[Tensor], Access("joint")]
+    """Their labels as the task's head counts them, int64 [N]."""
+    fine_tune: Recipe
+    """How each expert was tuned from the initialisation, on its own task's images."""
 
 
 @scenario(kind="merge", task=MergeTask, lower="initialisation", upper="experts", references=("average",))
@@ -99,6 +108,11 @@ class Merge(Settings):
     """Before scoring, re-estimate the BatchNorm statistics of every row on each task's unlabelled images."""
     target: Annotated[int, Ge(0)] | None = None
     """Number of the task that is held out; there is no expert for it but the upper reference."""
+    sources: Annotated[int, Ge(1)] | None = None
+    """With a target: only the first so many of the other tasks have an expert; all of them, if unset."""
+    damage: Damage = "none"
+    """What was done to the experts before anybody sees them: nothing; all task vectors lost `PRUNED` of their weights,
+    the smallest, tensor by tensor; or the first one got noise (`bench.scenarios.merge_damage`)."""
     shots: Count = 16
     """Labelled training images a class, of the tasks that count."""
     sample: Count = 256
@@ -121,6 +135,8 @@ class Merge(Settings):
         count = self.parts or len(self.tasks)
         if self.target is not None and self.target >= count:
             raise ValueError(f"target must be one of the tasks 0 to {count - 1}")
+        if self.sources is not None and (self.target is None or self.sources >= count):
+            raise ValueError(f"sources goes with a target, and may be 1 to {count - 1}, the number of the other tasks")
         return self
 
     def groups(self, num_classes: int) -> tuple[tuple[int, ...], ...]:
@@ -163,9 +179,11 @@ class Merge(Settings):
         init = lab.model(specs["init"])
         experts = [lab.model(specs[f"expert-{t}"]) for t in range(len(groups))]
         counting = [t for t in range(len(groups)) if self.target in (None, t)]
-        sources = [t for t in range(len(groups)) if t != self.target]
+        sources = [t for t in range(len(groups)) if t != self.target][: self.sources]
         train = [self._task_train(lab, group) for group in groups]
         samples = [_sample(split, self.sample, lab.generator("merge", "sample", t)) for t, split in enumerate(train)]
+        parents = damaged(self.damage, init, [experts[t] for t in sources], lab.generator("merge", "damage"))
+        owners = list(zip(parents, [samples[t] for t in sources], strict=True))
         shots = [_shots(train[t], self.shots, lab.generator("merge", "shots", t)) for t in counting]
         if self.target is None:
             heads = [copy.deepcopy(experts[t].head) for t in counting]
@@ -173,23 +191,28 @@ class Merge(Settings):
             heads = [_few_shot_head(init, shots[0], len(groups[self.target]))]
         for head in heads:
             head.requires_grad_(False)
+        tests = [_of_classes(lab.dataset.test, groups[t]) for t in counting]
         providers: dict[str, Callable[[], Any]] = {
             "init": lambda: copy.deepcopy(init),
-            "parents": lambda: [copy.deepcopy(experts[t]) for t in sources],
+            "parents": lambda: copy.deepcopy(parents),
             "heads": lambda: copy.deepcopy(heads),
             "experts": lambda: [copy.deepcopy(experts[t]) for t in counting],
-            "grams": lambda: [gram_matrices(experts[t], samples[t], lab.device) for t in sources],
-            "fishers": lambda: [diagonal_fisher(experts[t], samples[t], lab.device) for t in sources],
+            "grams": lambda: [gram_matrices(parent, own, lab.device) for parent, own in owners],
+            "fishers": lambda: [diagonal_fisher(parent, own, lab.device) for parent, own in owners],
             "unlabeled": lambda: [samples[t].clone() for t in counting],
+            "unlabeled_test": lambda: [test.images.clone() for test in tests],
             "images": lambda: [shot.images.clone() for shot in shots],
             "labels": lambda: [shot.labels.clone() for shot in shots],
             "recipe": lambda: self.tune,
+            "all_images": lambda: [train[t].images.clone() for t in counting],
+            "all_labels": lambda: [train[t].labels.clone() for t in counting],
+            "fine_tune": lambda: self.fine_tune,
         }
         judge = {
             "init": init,
             "heads": heads,
             "experts": [experts[t] for t in counting],
-            "tests": [_of_classes(lab.dataset.test, groups[t]) for t in counting],
+            "tests": tests,
             "samples": [samples[t] for t in counting],
             "numbers": counting,
         }

@@ -89,5 +89,12 @@ class Squeeze(Settings):
         return Situation(providers, {"teacher": teacher, "test": lab.dataset.test})
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
-        """Accuracy, nll, ece, agreement with the teacher, the teacher's accuracy, size."""
-        return judge_student(result, situation.judge["teacher"], situation.judge["test"], lab.bench.num_classes)
+        """Accuracy, nll, ece, agreement with the teacher, the teacher's accuracy, size.
+
+        `parameters` counts weights that are not zero, so that a pruned network counts for what it keeps.
+        """
+        judge = situation.judge
+        score = judge_student(result, judge["teacher"], judge["test"], lab.bench.num_classes)
+        if isinstance(result, nn.Module):
+            score.metrics["parameters"] = float(sum(int(p.count_nonzero()) for p in result.parameters()))
+        return score
