@@ -6,11 +6,12 @@ without labels: the mean entropy of the merged network's predictions, each task'
 minimised over the coefficients and over nothing else. They start at 0.3 and count within [0, 1]. AdaMerging++ does so
 with task vectors that TIES has trimmed (to 0.2) and rid of the signs that were not elected.
 
-Differs from the paper: it minimises the entropy on the unlabelled test images that it is judged on (transductive); here
-the task grants unlabelled training images, and no test image is seen (inductive). Running statistics of normalisation
-layers are the mean of the parents', and the network stays in eval mode. The paper's budget is 500 steps at 1e-3, of 16
-images a task (two such batches in the authors' code). Where the authors' TIES gives a tie of signs to the majority sign
-of the whole vector, all its entries go.
+The paper minimises the entropy on the unlabelled test images that it is judged on: `adamerging_transductive`, with the
+paper's budget of 500 steps at 1e-3, of 16 images a task (two such batches in the authors' code). `adamerging` sees no
+test image: it is given unlabelled training images of the tasks (inductive), fewer steps and a higher rate.
+
+Differs from the paper: running statistics of normalisation layers are the mean of the parents', and the network stays
+in eval mode. Where the authors' TIES gives a tie of signs to the majority sign of the whole vector, all its entries go.
 """
 
 from __future__ import annotations
@@ -54,14 +55,45 @@ def adamerging(
         lr: its learning rate.
         batch_size: unlabelled images a task and step.
     """
+    return learn(task, task.unlabeled, granularity, keep if plus_plus else None, steps, lr, batch_size)
+
+
+@method(family="merging", scenario="merge", access={"weights", "unlabeled-test"}, paper="arXiv:2310.02575", year=2024)
+def adamerging_transductive(
+    task: MergeTask,
+    *,
+    granularity: Literal["task", "layer"] = "layer",
+    plus_plus: bool = False,
+    keep: Share = 0.2,
+    steps: Steps = 500,
+    lr: Rate = 0.001,
+    batch_size: Count = 16,
+) -> nn.Module:
+    """AdaMerging as published, on the test images that it is judged on; the arguments are those of `adamerging`."""
+    return learn(task, task.unlabeled_test, granularity, keep if plus_plus else None, steps, lr, batch_size)
+
+
+def learn(
+    task: MergeTask,
+    images: Sequence[Tensor],
+    granularity: Literal["task", "layer"],
+    keep: float | None,
+    steps: int,
+    lr: float,
+    batch_size: int,
+) -> nn.Module:
+    """The merged network with coefficients of least entropy on these images, uint8 [N, C, H, W] of each task.
+
+    `keep` is the share that TIES trims the task vectors to before; None leaves them as they are.
+    """
     vectors = task_vectors(task.init, task.parents)
-    if plus_plus:
+    if keep is not None:
         vectors = without_conflicts(vectors, keep)
     stacks = {name: torch.stack([v[name] for v in vectors]) for name in vectors[0]}
     some = next(iter(stacks.values()))
     coefficients = some.new_full((len(vectors), len(stacks) if granularity == "layer" else 1), START)
     coefficients.requires_grad_()
-    minimise_entropy(task, stacks, coefficients, steps, lr, batch_size)
+    minimise_entropy(task, images, stacks, coefficients, steps, lr, batch_size)
     return add(task.init, combine(stacks, coefficients.detach()), task.parents)
 
 
@@ -89,14 +121,20 @@ def without_conflicts(vectors: Sequence[TaskVector], keep: float) -> list[TaskVe
 
 
 def minimise_entropy(
-    task: MergeTask, stacks: dict[str, Tensor], coefficients: Tensor, steps: int, lr: float, batch_size: int
+    task: MergeTask,
+    images: Sequence[Tensor],
+    stacks: dict[str, Tensor],
+    coefficients: Tensor,
+    steps: int,
+    lr: float,
+    batch_size: int,
 ) -> None:
     """Train the coefficients in place, by Adam on new random images of every task at each step."""
     logits = merged_logits(task, stacks)
     optimizer = torch.optim.Adam([coefficients], lr=lr)
     for step in range(steps):
-        orders = [torch.randperm(len(images), generator=task.generator)[:batch_size] for images in task.unlabeled]
-        batches = [x[order.to(x.device)] for x, order in zip(task.unlabeled, orders, strict=True)]
+        orders = [torch.randperm(len(x), generator=task.generator)[:batch_size] for x in images]
+        batches = [x[order.to(x.device)] for x, order in zip(images, orders, strict=True)]
         loss = torch.stack([entropy(z) for z in logits(coefficients, batches)]).sum()
         (coefficients.grad,) = torch.autograd.grad(loss, [coefficients])
         optimizer.step()

@@ -6,11 +6,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench import registry
 from bench.device import Device
+from bench.errors import AccessDenied
 from bench.lab import seed_of
 from bench.scenarios.merge import MergeTask
 from methods.merging import ties
-from methods.merging.adamerging import adamerging, combine, entropy, merged_logits, without_conflicts
+from methods.merging.adamerging import (
+    adamerging,
+    adamerging_transductive,
+    combine,
+    entropy,
+    merged_logits,
+    without_conflicts,
+)
 from methods.merging.task_arithmetic import task_arithmetic
 from methods.merging.task_vectors import TaskVector, add, task_vectors, total
 
@@ -167,3 +176,26 @@ def test_a_held_out_task_is_served_by_the_others_experts():
     task.__dict__["heads"] = [nn.Linear(5, 4)]  # neither the one parent's nor the other's
     task.__dict__["unlabeled"] = task.unlabeled[:1]
     assert entropy_of(task, adamerging(task, steps=60)) < entropy_of(task, adamerging(task, steps=0))
+
+
+def test_the_transductive_one_sees_test_images_and_the_other_none():
+    registry.discover()
+    accesses = [registry.METHODS.get(name).access for name in ("adamerging", "adamerging-transductive")]
+    assert accesses == [{"weights", "unlabeled"}, {"weights", "unlabeled-test"}]
+    task = a_task()
+    images = task.__dict__.pop("unlabeled")
+    with pytest.raises(AccessDenied, match="unlabeled"):
+        adamerging(task, steps=1)
+    task.__dict__["unlabeled_test"] = images
+    test = adamerging_transductive(task, steps=7, lr=0.01, batch_size=8)
+    other = a_task()
+    train = adamerging(other, steps=7, lr=0.01, batch_size=8)
+    for name, tensor in train.state_dict().items():  # on the same images they are one method
+        assert torch.equal(tensor, test.state_dict()[name]), name
+
+
+def test_the_entropy_falls_on_the_images_that_are_judged():
+    task = a_task()
+    task.__dict__["unlabeled_test"] = task.unlabeled
+    before, after = (entropy_of(task, adamerging_transductive(task, steps=n)) for n in (0, 300))
+    assert after < 0.99 * before
