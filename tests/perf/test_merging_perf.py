@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import gc
+import importlib
 import importlib.util
 import io
 import os
@@ -138,7 +139,7 @@ def table() -> Iterator[list[str]]:
     yield rows
     head = f"{'merge':16} {'who':13} {'median s':>9} {'quartiles':>17} {'ours / theirs':>14} {'by CPU time':>12}"
     sys.stdout.write(
-        f"\n\n{TASKS} experts, one thread, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n{head}\n"
+        f"\n\n{TASKS} experts, one thread, {os.cpu_count()} cores; load average at each merge's end\n{head}\n"
     )
     sys.stdout.write("\n".join(rows) + "\n")
 
@@ -203,7 +204,7 @@ def report(benchmark: Any, table: list[str], wall: dict[str, np.ndarray], cpu: d
             benchmark.extra_info[f"ours / {name}"] = ratio
         table.append(row)
     faster = min((name for name in wall if name != "ours"), key=lambda name: np.median(wall[name]))
-    table[-1] += f"   faster rival: {faster}"
+    table[-1] += f"   faster rival: {faster}; load {os.getloadavg()[0]:.1f}"
     benchmark.extra_info |= {"faster rival": faster, "load": os.getloadavg()}
 
 
@@ -259,6 +260,19 @@ def mergekit(zoo: Zoo, method: str, base: bool = True, **parameters: Any) -> Cal
     return ready
 
 
+def algorithm(zoo: Zoo, package: str, name: str, **options: Any) -> Callable[[], Callable[[], nn.Module]]:
+    """fusion-bench's algorithm of that name, on copies, since it overwrites its models."""
+
+    def ready() -> Callable[[], nn.Module]:
+        from fusion_bench.modelpool import BaseModelPool
+
+        runner = getattr(importlib.import_module(f"fusion_bench.method.{package}"), name)(**options)
+        pool = BaseModelPool(zoo.pool())
+        return lambda: runner.run(pool)
+
+    return ready
+
+
 def test_average(beside, zoo):
     def fusion_bench() -> Callable[[], nn.Module]:
         from fusion_bench.method.simple_average import simple_average
@@ -274,26 +288,15 @@ def test_average(beside, zoo):
 
 def test_task_arithmetic(beside, zoo):
     """The algorithm, since `task_arithmetic_merge` of fusion-bench 0.2.33 raises TypeError on any network."""
-
-    def fusion_bench() -> Callable[[], nn.Module]:
-        from fusion_bench.method.task_arithmetic import TaskArithmeticAlgorithm
-
-        algorithm, pool = TaskArithmeticAlgorithm(0.3), zoo.pool()
-        return lambda: algorithm.run(pool)
-
-    theirs = mergekit(zoo, "task_arithmetic", weight=1.0, **{"lambda": 0.3})
-    beside(lambda: task_arithmetic(zoo.task()), {"mergekit": theirs, "fusion_bench": fusion_bench})
+    rivals = {
+        "mergekit": mergekit(zoo, "task_arithmetic", weight=1.0, **{"lambda": 0.3}),
+        "fusion_bench": algorithm(zoo, "task_arithmetic", "TaskArithmeticAlgorithm", scaling_factor=0.3),
+    }
+    beside(lambda: task_arithmetic(zoo.task()), rivals)
 
 
 def test_ties(beside, zoo):
     """mergekit trims tensor by tensor: it is compared with our kernel called so. fusion-bench keeps one entry more."""
-
-    def fusion_bench() -> Callable[[], nn.Module]:
-        from fusion_bench.method.ties_merging import TiesMergingAlgorithm
-
-        algorithm = TiesMergingAlgorithm(scaling_factor=1.0, threshold=0.2, remove_keys=[], merge_func="mean")
-        pool = zoo.pool()
-        return lambda: algorithm.run(pool)
 
     def tensor_by_tensor(_: State, theirs: State) -> None:
         base, vectors = zoo.init.state_dict(), task_vectors(zoo.init, zoo.parents)
@@ -304,34 +307,28 @@ def test_ties(beside, zoo):
         }
         close_but_few(mine, theirs)
 
-    theirs = mergekit(zoo, "ties", weight=1.0, density=0.2)
-    beside(
-        lambda: ties(zoo.task()),
-        {"mergekit": theirs, "fusion_bench": fusion_bench},
-        {"mergekit": tensor_by_tensor, "fusion_bench": close_but_few},
-        rounds=FEW_ROUNDS,
-    )
+    options = {"scaling_factor": 1.0, "threshold": 0.2, "remove_keys": [], "merge_func": "mean"}
+    rivals = {
+        "mergekit": mergekit(zoo, "ties", weight=1.0, density=0.2),
+        "fusion_bench": algorithm(zoo, "ties_merging", "TiesMergingAlgorithm", **options),
+    }
+    agree = {"mergekit": tensor_by_tensor, "fusion_bench": close_but_few}
+    beside(lambda: ties(zoo.task()), rivals, agree, rounds=FEW_ROUNDS)
 
 
 def test_dare(beside, zoo):
-    def fusion_bench() -> Callable[[], nn.Module]:
-        from fusion_bench.method.dare import DareTaskArithmetic
-
-        algorithm = DareTaskArithmetic(scaling_factor=0.3, sparsity_ratio=0.5, only_on_linear_weights=False)
-        pool = Pool(zoo.pool())
-        return lambda: algorithm.run(pool)
-
-    theirs = mergekit(zoo, "dare_linear", weight=1.0, density=0.5, **{"lambda": 0.3})
-    beside(
-        lambda: dare(zoo.task()),
-        {"mergekit": theirs, "fusion_bench": fusion_bench},
-        dict.fromkeys(("mergekit", "fusion_bench"), alike(zoo)),
-    )
+    """Each with masks of its own; with equal masks they are compared in `tests/peers`."""
+    options = {"scaling_factor": 0.3, "sparsity_ratio": 0.5, "only_on_linear_weights": False}
+    rivals = {
+        "mergekit": mergekit(zoo, "dare_linear", weight=1.0, density=0.5, **{"lambda": 0.3}),
+        "fusion_bench": algorithm(zoo, "dare", "DareTaskArithmetic", **options),
+    }
+    beside(lambda: dare(zoo.task()), rivals, dict.fromkeys(rivals, alike(zoo)))
 
 
 def test_breadcrumbs(beside, zoo):
-    theirs = mergekit(zoo, "breadcrumbs", weight=1.0, density=0.1, gamma=0.01)
-    beside(lambda: breadcrumbs(zoo.task()), {"mergekit": theirs}, {"mergekit": close_but_few}, rounds=FEW_ROUNDS)
+    rivals = {"mergekit": mergekit(zoo, "breadcrumbs", weight=1.0, density=0.1, gamma=0.01)}
+    beside(lambda: breadcrumbs(zoo.task()), rivals, {"mergekit": close_but_few}, rounds=FEW_ROUNDS)
 
 
 def test_fisher_merge(beside, zoo):
@@ -370,38 +367,19 @@ def test_regmean(beside, small_zoo):
     beside(lambda: regmean(zoo.task(grams=grams)), {"fusion_bench": fusion_bench}, rounds=FEW_ROUNDS)
 
 
-def decomposing(zoo: Zoo, name: str, **options: Any) -> Rivals:
-    """fusion-bench's algorithm of that name."""
-
-    def fusion_bench() -> Callable[[], nn.Module]:
-        from fusion_bench.method import isotropic_merging, task_singular_vector
-
-        module = task_singular_vector if hasattr(task_singular_vector, name) else isotropic_merging
-        algorithm = getattr(module, name)(**options)
-        pool = Pool(zoo.pool())
-        return lambda: algorithm.run(pool)
-
-    return {"fusion_bench": fusion_bench}
-
-
-def Pool(models: dict[str, nn.Module]) -> Any:  # noqa: N802 - a class that is imported when it is needed
-    from fusion_bench.modelpool import BaseModelPool
-
-    return BaseModelPool(models)
-
-
 def test_tsv_merge(beside, small_zoo):
-    rivals = decomposing(small_zoo, "TaskSingularVectorMerging", alpha=1.0)
+    rivals = {"fusion_bench": algorithm(small_zoo, "task_singular_vector", "TaskSingularVectorMerging", alpha=1.0)}
     beside(lambda: tsv_merge(small_zoo.task()), rivals, rounds=FEW_ROUNDS)
 
 
 def test_iso_c(beside, small_zoo):
-    rivals = decomposing(small_zoo, "ISO_C_Merge", scaling_factor=1.0)
+    rivals = {"fusion_bench": algorithm(small_zoo, "isotropic_merging", "ISO_C_Merge", scaling_factor=1.0)}
     beside(lambda: iso_c(small_zoo.task()), rivals, rounds=FEW_ROUNDS)
 
 
 def test_iso_cts(beside, small_zoo):
-    """The stacked directions are nearly dependent, and theirs are in single precision (in double: tests/peers)."""
-    rivals = decomposing(small_zoo, "ISO_CTS_Merge", scaling_factor=1.0, common_space_fraction=0.8)
+    """The stacked directions are nearly dependent, and theirs are in single precision (in double: `tests/peers`)."""
+    options = {"scaling_factor": 1.0, "common_space_fraction": 0.8}
+    rivals = {"fusion_bench": algorithm(small_zoo, "isotropic_merging", "ISO_CTS_Merge", **options)}
     agree = {"fusion_bench": close_but_for_rounding}
     beside(lambda: iso_cts(small_zoo.task()), rivals, agree, rounds=FEW_ROUNDS)
