@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.device import Device, as_input
+from bench.errors import Skip
+from bench.scenarios.merge import MergeTask
 from bench.statistics import gram_matrices
 from methods.fusion.references import average
 from methods.fusion.regmean import regmean, regression_mean
@@ -142,3 +144,52 @@ def test_identical_parents_are_a_fixed_point(network, fuse_task, images, network
     merged = regmean(fuse_task([model, network(network_name)], grams=grams), joint_bias=True)
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(merged.state_dict()[name], tensor, rtol=0, atol=1e-9)
+
+
+def test_convolutions_may_get_the_mean_as_in_the_paper(network, fuse_task, images):
+    parents, _, grams = on_own_images(network, "resnet-batch", images)
+    task = fuse_task(parents, grams=grams)
+    literal, solved, mean = (
+        model.state_dict() for model in (regmean(task, convolutions="mean"), regmean(task), average(task))
+    )
+    for name, tensor in literal.items():
+        assert torch.equal(tensor, solved[name] if name == "head.weight" else mean[name]), name
+    assert not torch.equal(solved["stem.weight"], mean["stem.weight"])
+
+
+def test_a_row_of_the_head_is_the_mean_over_those_who_have_seen_the_class(network, fuse_task, images):
+    parents = [network("mlp", seed) for seed in range(3)]
+    grams = [gram_matrices(p, own, Device()) for p, own in zip(parents, images.split(4), strict=True)]
+    counts = torch.tensor([[5, 0, 2, 0], [0, 3, 9, 0], [4, 0, 1, 0]])
+    task = fuse_task(parents, grams=grams, class_counts=counts)
+    merged, plain = regmean(task, head="seen-classes"), regmean(task)
+    for name in ("weight", "bias"):
+        rows = [getattr(p.head, name) for p in parents]
+        got = getattr(merged.head, name)
+        torch.testing.assert_close(got[0], (rows[0][0] + rows[2][0]) / 2, rtol=0, atol=1e-15)
+        torch.testing.assert_close(got[1], rows[1][1], rtol=0, atol=1e-15)
+        for c in (2, 3):  # which all have seen, and none
+            torch.testing.assert_close(got[c], (rows[0][c] + rows[1][c] + rows[2][c]) / 3, rtol=0, atol=1e-15)
+    assert torch.equal(merged.hidden[1].weight, plain.hidden[1].weight)
+    assert not torch.equal(merged.head.weight, plain.head.weight)
+
+
+def test_in_a_merge_there_is_no_head_to_merge():
+    with pytest.raises(Skip, match="no head is merged"):
+        regmean(MergeTask({}, {"weights", "grams"}, "regmean"), head="seen-classes")
+
+
+def test_a_parent_counts_alike_whatever_the_number_of_its_images(network, fuse_task, images):
+    parents, owned, grams = on_own_images(network, "mlp", images)
+    more = [grams[0], gram_matrices(parents[1], torch.cat([owned[1]] * 3), Device())]
+    few, many = (regmean(fuse_task(parents, grams=g)).state_dict() for g in (grams, more))
+    for name, tensor in few.items():
+        torch.testing.assert_close(many[name], tensor, rtol=0, atol=1e-9)
+
+
+def test_a_singular_sum_is_solved_too():
+    _, W, _ = draw()
+    projector = torch.eye(INPUTS, dtype=torch.float64)
+    projector[0, 1] = projector[1, 0] = 1.0  # two inputs that are always equal
+    merged = regression_mean(W, [projector] * 3, 1.0, 1e-9)
+    torch.testing.assert_close(merged, torch.stack(W).mean(0), rtol=0, atol=1e-5)
