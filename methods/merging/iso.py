@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from bench import method
 from bench.scenarios.merge import MergeTask
 from bench.types import Fraction, Weight
-from methods.merging.spectra import Triples, leading
+from methods.merging.spectra import Triples, leading, polar_factor
 from methods.merging.task_vectors import add, merge_matrices, task_vectors
-from methods.merging.tsv_merge import polar_factor
 
 
 @method(family="merging", scenario="merge", access={"weights"}, paper="arXiv:2502.04959", year=2025)

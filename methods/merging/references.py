@@ -9,7 +9,7 @@ from torch import nn
 
 from bench import method
 from bench.scenarios.merge import MergeTask
-from methods.merging.tuning import tune
+from methods.merging.tuning import best_source, tune
 
 
 @method(family="reference", scenario="merge", access={"weights"})
@@ -28,6 +28,19 @@ def experts(task: MergeTask) -> Sequence[nn.Module]:
 def few_shot(task: MergeTask) -> nn.Module:
     """The initialisation fine-tuned on the labelled images alone: what they are worth without the experts."""
     model = copy.deepcopy(task.init)
+    model.head.requires_grad_(False)
+    tune(task, model, model.features)
+    return model
+
+
+@method(family="reference", scenario="merge", access={"weights", "labels"})
+def single_source(task: MergeTask) -> nn.Module:
+    """The best single source fine-tuned on the labelled images, all of its backbone: what the other sources must beat.
+
+    Best is the source whose features, before any tuning, give the labelled images the lowest cross-entropy under the
+    fixed heads.
+    """
+    model = copy.deepcopy(task.parents[best_source(task)])
     model.head.requires_grad_(False)
     tune(task, model, model.features)
     return model

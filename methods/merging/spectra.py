@@ -1,11 +1,12 @@
-"""Singular triples of task matrices, without those of a null space."""
+"""Singular triples of task matrices, without those of a null space, and the nearest orthonormal vectors."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from methods.merging.tsv_merge import RANK_TOLERANCE
+RANK_TOLERANCE = 1e-6
+"""Singular values below this share of what they are measured by count as zero."""
 
 Triples = tuple[Tensor, Tensor, Tensor]
 """U [m, k], s [k], V^T [k, n]."""
@@ -26,3 +27,10 @@ def leading(matrix: Tensor, count: int | None = None, scale: Tensor | None = Non
     rank = int((s > RANK_TOLERANCE * (s.norm() if scale is None else scale)).sum())
     kept = rank if count is None else min(rank, count)
     return u[:, :kept], s[:kept], vh[:kept]
+
+
+def polar_factor(matrix: Tensor) -> Tensor:
+    """The nearest matrix [m, n] of orthonormal columns, P Q^T of the SVD P D Q^T; a partial isometry at lower rank."""
+    p, d, qh = torch.linalg.svd(matrix, full_matrices=False)
+    rank = int((d > RANK_TOLERANCE * d[0]).sum())
+    return p[:, :rank] @ qh[:rank]

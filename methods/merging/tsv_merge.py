@@ -18,10 +18,8 @@ from torch import Tensor, nn
 from bench import method
 from bench.scenarios.merge import MergeTask
 from bench.types import Weight
+from methods.merging.spectra import leading, polar_factor
 from methods.merging.task_vectors import add, merge_matrices, task_vectors
-
-RANK_TOLERANCE = 1e-6
-"""Singular values below this share of the largest count as zero."""
 
 
 @method(family="merging", scenario="merge", access={"weights"}, paper="arXiv:2412.00081", year=2025)
@@ -34,24 +32,10 @@ def tsv_merge(task: MergeTask, *, scaling: Weight = 1.0) -> nn.Module:
 def decorrelated_sum(deltas: list[Tensor]) -> Tensor:
     """TSV-Merge of task matrices [out, in]: polar(U) diag(S) polar(V)^T of their stacked leading triples."""
     rank = max(1, min(deltas[0].shape) // len(deltas))
-    triples = [_leading(delta, rank) for delta in deltas]
+    triples = [leading(delta, rank) for delta in deltas]
     u = torch.cat([u for u, _, _ in triples], dim=1)
     s = torch.cat([s for _, s, _ in triples])
     vh = torch.cat([vh for _, _, vh in triples])
     if len(s) == 0:
         return torch.zeros_like(deltas[0])
     return (polar_factor(u) * s) @ polar_factor(vh.mT).mT
-
-
-def _leading(delta: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
-    """At most `rank` leading triples; none of singular value zero, whose vectors are arbitrary and would interfere."""
-    u, s, vh = torch.linalg.svd(delta, full_matrices=False)
-    rank = min(rank, int((s > RANK_TOLERANCE * s[0]).sum()))
-    return u[:, :rank], s[:rank], vh[:rank]
-
-
-def polar_factor(matrix: Tensor) -> Tensor:
-    """The nearest matrix [m, n] of orthonormal columns, P Q^T of the SVD P D Q^T; a partial isometry at lower rank."""
-    p, d, qh = torch.linalg.svd(matrix, full_matrices=False)
-    rank = int((d > RANK_TOLERANCE * d[0]).sum())
-    return p[:, :rank] @ qh[:rank]

@@ -10,8 +10,12 @@ from bench.device import Device
 from bench.lab import seed_of
 from bench.recipe import Recipe
 from bench.scenarios.merge import MergeTask
+from methods.merging import ties
 from methods.merging.axis import Spectrum, axis, pool, share
-from methods.merging.task_vectors import add, task_vectors, total
+from methods.merging.references import single_source
+from methods.merging.task_vectors import add, mean, task_vectors, total
+from methods.merging.tsv_merge import tsv_merge
+from methods.merging.tuning import best_source
 
 
 class Net(nn.Module):
@@ -146,3 +150,54 @@ def test_given_models_stay_as_they_are():
 @pytest.mark.parametrize(("fraction", "expected"), [(0.0, 1), (0.1, 1), (0.3, 3), (1.0, 7)])
 def test_shares_round_up_to_at_least_one(fraction: float, expected: int):
     assert share(fraction, torch.zeros(7, 9)) == expected
+
+
+def test_bottom_and_random_components_are_others_and_all_of_them_are_the_sum():
+    deltas = matrices(2)
+    values = torch.cat([torch.linalg.svdvals(d) for d in deltas]).sort().values
+    for components, energy in (("bottom", values[:3]), ("top", values[-3:])):
+        kept = pool([torch.block_diag(deltas[0], torch.zeros_like(deltas[1])),
+                     torch.block_diag(torch.zeros_like(deltas[0]), deltas[1])], 3, components)  # fmt: skip
+        close(torch.linalg.svdvals(kept)[:3], energy.flip(0))
+    seeds = [torch.Generator().manual_seed(seed) for seed in (0, 0, 1)]
+    first, again, other = (pool(deltas, 3, "random", g) for g in seeds)
+    assert torch.equal(first, again)
+    assert (first - other).abs().max() > 0.01
+    for components in ("bottom", "random"):
+        close(pool(deltas, 14, components, seeds[0]), sum(deltas))
+
+
+def test_other_merges_before_stage_two_are_those_merges():
+    task = a_task()
+    vectors = task_vectors(task.init, task.parents)
+    expected = {
+        "ties": ties.ties(task),
+        "tsv": tsv_merge(task),
+        "best-source": add(task.init, vectors[best_source(task)], task.parents),
+    }
+    for stage1, model in expected.items():
+        for name, tensor in axis(task, stage1=stage1, stage2=False).state_dict().items():
+            assert torch.equal(tensor, model.state_dict()[name]), (stage1, name)
+    (dropped,) = task_vectors(task.init, [axis(task, stage1="dare", stage2=False)])
+    weight, average = dropped["conv.weight"], mean(vectors)["conv.weight"]
+    assert not torch.equal(weight, average)
+    assert 0.1 < float((weight.abs() < 1e-7).double().mean()) < 0.4  # dropped by both sources, a quarter
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_best_source_is_that_which_knows_the_labelled_images(number: int):
+    task = a_task()
+    for head in task.heads:
+        head.weight.mul_(1000.0)  # sure of what it says
+    parts = zip(task.heads, task.images, strict=True)
+    task.__dict__["labels"] = [h(task.parents[number].features(x / 255)).argmax(1) for h, x in parts]
+    assert best_source(task) == number
+
+
+def test_a_single_source_is_tuned_whole_but_for_its_head():
+    task = a_task(epochs=30)
+    source = task.parents[best_source(task)]
+    tuned = single_source(task)
+    assert loss_of(task, tuned) < loss_of(task, source)
+    for name, tensor in source.named_parameters():
+        assert torch.equal(tensor, dict(tuned.named_parameters())[name]) == name.startswith("head."), name

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from methods.merging.iso import directions_per_task, iso_c, iso_cts, isotropic_subspaces, isotropic_sum
-from methods.merging.spectra import leading
+from methods.merging.spectra import leading, polar_factor
 from methods.merging.task_vectors import mean, task_vectors
-from methods.merging.tsv_merge import polar_factor
 
 
 def matrices(count: int, rows: int = 10, columns: int = 14) -> list[Tensor]:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.merging.tsv_merge import decorrelated_sum, polar_factor
+from methods.merging.spectra import polar_factor
+from methods.merging.tsv_merge import decorrelated_sum
 
 
 def matrices(count: int, rows: int = 12, columns: int = 20) -> list[Tensor]:
