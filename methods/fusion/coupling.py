@@ -1,40 +1,71 @@
-"""Optimal transport between two sets of units of equal weight: which unit of B is made of which units of A."""
+"""Optimal transport between two sets of units: which unit of B is made of which units of A."""
 
 from __future__ import annotations
+
+import warnings
 
 import torch
 from torch import Tensor
 
+from bench.errors import BenchError
 
-def coupling(cost: Tensor, reg: float = 0.0) -> Tensor:
-    """The optimal plan between uniform marginals, its columns scaled to sum to one.
+Masses = tuple[Tensor, Tensor]
+"""What the units of A [n] and of B [m] weigh, positive; only their ratios within a network count."""
+
+
+def coupling(cost: Tensor, reg: float = 0.0, masses: Masses | None = None, reg_m: float | None = None) -> Tensor:
+    """The optimal plan, its columns scaled to sum to one.
 
     Entry [i, j] is the share of unit i of A in unit j of B: the plan times diag(1 / nu) of Singh and Jaggi.
+    The arguments are those of `plan`.
+    """
+    found = plan(cost, reg, masses, reg_m)
+    return found / found.sum(0)
+
+
+def plan(cost: Tensor, reg: float = 0.0, masses: Masses | None = None, reg_m: float | None = None) -> Tensor:
+    """The transport plan of least cost: exact, entropic (Sinkhorn), or entropic and unbalanced.
 
     Args:
-        cost: float64 [n, m], distance of unit i of A to unit j of B.
+        cost: [n, m], distance of unit i of A to unit j of B.
         reg: entropic regularisation, in units of the mean cost; 0 is the exact problem. Exact plans between equally
-            many units are permutations (Birkhoff), so the assignment problem is solved in their place.
+            many units of equal mass are permutations (Birkhoff), so the assignment problem is solved in their place.
+        masses: of the units; equal, if unset.
+        reg_m: price of deviating from the masses (Kullback-Leibler), in units of the mean cost; None: none may.
 
     Returns:
-        float64 [n, m] on the device of `cost`.
+        float64 [n, m] on the device of `cost`. Up to a factor, its row and column sums are the masses, if none may
+        deviate; unbalanced, units weigh one on average in either network, so that a wider network is heavier.
+
+    Raises:
+        BenchError: `reg_m` without `reg`, or unbalanced plans beyond the range of numbers.
     """
+    if reg_m is not None and reg == 0:
+        raise BenchError("reg_m, for unbalanced transport, needs entropic regularisation; set reg above 0")
     n, m = cost.shape
-    costs = cost.cpu().numpy()
-    if reg == 0 and n == m:
+    costs = cost.double().cpu().numpy()
+    if masses is None and reg == 0 and n == m:
         from scipy.optimize import linear_sum_assignment
 
         rows, columns = linear_sum_assignment(costs)
-        plan = torch.zeros_like(cost)
-        plan[torch.from_numpy(rows), torch.from_numpy(columns)] = 1.0
-        return plan
-    import numpy as np
+        exact = torch.zeros(n, m, dtype=torch.float64, device=cost.device)
+        exact[torch.from_numpy(rows), torch.from_numpy(columns)] = 1.0
+        return exact
     import ot
 
-    mu, nu = np.full(n, 1 / n), np.full(m, 1 / m)
+    if masses is None:
+        masses = torch.ones(n), torch.ones(m)
+    mu, nu = ((mass.double() / mass.double().sum()).cpu().numpy() for mass in masses)
     if reg == 0:
-        plan = ot.emd(mu, nu, costs)
-    else:  # In the log domain, since exp(-cost / reg) underflows. Normalising makes up for an early stop.
-        costs = costs / (costs.mean() or 1.0)
-        plan = ot.sinkhorn(mu, nu, costs, reg, method="sinkhorn_log", warn=False)
-    return torch.from_numpy(plan / plan.sum(0)).to(cost)
+        return torch.from_numpy(ot.emd(mu, nu, costs)).to(cost.device)
+    costs = costs / (costs.mean() or 1.0)
+    if reg_m is None:  # In the log domain, since exp(-cost / reg) underflows.
+        found = ot.sinkhorn(mu, nu, costs, reg, method="sinkhorn_log", warn=False)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            try:  # A constant in the cost changes the total mass alone; without it exp(-cost / reg) underflows later.
+                found = ot.unbalanced.sinkhorn_unbalanced(mu * n, nu * m, costs - costs.min(), reg, reg_m)
+            except UserWarning as warning:
+                raise BenchError(f"unbalanced transport at reg = {reg}: {warning}; raise reg") from None
+    return torch.from_numpy(found).to(cost.device)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bench.device import as_input
 from bench.models.permutation import PermutationSpec
-from methods.fusion.alignment import READS
+from methods.fusion.alignment import read_by
 
 Features = Literal["post-activation", "pre-activation"]
 
@@ -101,9 +101,8 @@ def _places(spec: PermutationSpec, features: Features) -> Mapping[str, tuple[str
     if features == "pre-activation":
         return {group: spec.writers[group] for group in spec.order}
     last = {}
-    for name, axes in spec.axes.items():
-        read = axes[READS] if name.endswith(".weight") and len(axes) > READS else None
-        if read is not None:
+    for name in spec.axes:
+        if (read := read_by(spec, name)) is not None:
             last[read.group] = name.removesuffix(".weight")
     return {group: (last[group],) for group in spec.order}
 

@@ -21,7 +21,7 @@ from bench import method
 from bench.models.permutation import PermutationSpec, expand, permute, sizes
 from bench.scenarios.fuse import FuseTask
 from bench.types import Count
-from methods.fusion.state import State, mean, parent_states, permutation_spec, result
+from methods.fusion.state import State, averaged, parent_states, permutation_spec
 
 Permutations = dict[str, Tensor]
 """Group -> int64 [units]: unit i of the result is unit perm[i] of B."""
@@ -38,6 +38,11 @@ def git_rebasin(task: FuseTask, *, restarts: Count = 3) -> nn.Module:
     Args:
         restarts: random orders of the search, of which the best result counts.
     """
+    return averaged(task, by_weights(task, restarts))
+
+
+def by_weights(task: FuseTask, restarts: int) -> list[State]:
+    """The first parent as it is, and the others with their units permuted: the best of several orders of search."""
     spec = permutation_spec(task.parents[0])
     anchor, *others = parent_states(task)
     weights = [name for name, _ in task.parents[0].named_parameters()]
@@ -45,11 +50,11 @@ def git_rebasin(task: FuseTask, *, restarts: Count = 3) -> nn.Module:
     for number, other in enumerate(others):
         tries = []
         for attempt in range(restarts):
-            tries.append(weight_matching(anchor, other, spec, weights, task.generator))
+            perms = weight_matching(anchor, other, spec, weights, task.generator)
+            tries.append(permute(other, spec, perms))
             task.progress(number * restarts + attempt + 1, len(others) * restarts)
-        best = max(tries, key=lambda perms: objective(anchor, permute(other, spec, perms), weights))
-        matched.append(permute(other, spec, best))
-    return result(task, mean([anchor, *matched]))
+        matched.append(max(tries, key=lambda state: objective(anchor, state, weights)))
+    return [anchor, *matched]
 
 
 def weight_matching(

@@ -29,7 +29,7 @@ from bench.types import Count
 from methods.fusion.coupling import coupling
 from methods.fusion.features import Features, Moments, block_of, by_unit, joint_moments
 from methods.fusion.git_rebasin import Permutations
-from methods.fusion.state import mean, parent_states, permutation_spec, result
+from methods.fusion.state import State, averaged, parent_states, permutation_spec
 
 Similarity = Literal["correlation", "inner-product"]
 
@@ -49,11 +49,21 @@ def git_rebasin_acts(
         features: units are compared by what later layers read of them, or by what goes into norm and nonlinearity.
         similarity: Pearson's correlation, or the mean product, whose largest sum is the least squared distance.
     """
+    return averaged(task, by_activations(task, samples, features, similarity))
+
+
+def by_activations(
+    task: FuseTask,
+    samples: int,
+    features: Features = "post-activation",
+    similarity: Similarity = "correlation",
+) -> list[State]:
+    """The first parent as it is, and the others with their units permuted to do alike on unlabelled images."""
     spec = permutation_spec(task.parents[0])
     anchor, *others = parent_states(task)
     matched = activation_matching(task.parents, task.unlabeled[:samples], spec, task.device, features, similarity)
     task.progress(1, 1)
-    return result(task, mean([anchor, *(permute(b, spec, perms) for b, perms in zip(others, matched, strict=True))]))
+    return [anchor, *(permute(b, spec, perms) for b, perms in zip(others, matched, strict=True))]
 
 
 def activation_matching(

@@ -32,7 +32,7 @@ from bench.models.permutation import PermutationSpec, permute, sizes
 from bench.scenarios.fuse import FuseTask
 from bench.types import Count, Fraction, Rate
 from methods.fusion.git_rebasin import Permutations, weight_matching
-from methods.fusion.state import State, mean, parent_states, permutation_spec, result
+from methods.fusion.state import State, averaged, parent_states, permutation_spec
 
 Batch = tuple[Tensor, Tensor]
 """uint8 [B, C, H, W] and int64 [B]."""
@@ -71,7 +71,7 @@ def git_rebasin_ste(
                 best, lowest = perms, loss
             task.progress(number * steps + step, len(others) * steps)
         matched.append(permute(other, spec, best))
-    return result(task, mean([anchor, *matched]))
+    return averaged(task, [anchor, *matched])
 
 
 def permutations(

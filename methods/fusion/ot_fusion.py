@@ -11,25 +11,41 @@ Different from the paper and its code (sidak/otfusion), which have neither biase
 - all layers that write to one residual stream share one map, from the sum of their costs. In forward order: by
   weights a layer counts only if its inputs are aligned by then. `residual = "averaged"` follows the code instead;
 - the head stays in place (the code's `skip-last-layer`): with skewed classes its units must not be mixed;
+- parents of other widths are aligned to the first, whose shape the result has. What later layers read is then too
+  small by the published rule (`width_mode`);
 - with more than two parents, all others are aligned to the first, then everything is averaged;
-- Sinkhorn works in the log domain on costs divided by their mean.
+- Sinkhorn works in the log domain on costs divided by their mean, and so `reg` and `reg_m` count in mean costs (the
+  code: 1e-2 and 1e-3 of raw costs). Unbalanced, as in the code, every unit weighs one, but important ones weigh one on
+  average (the code: their raw norms). The code has unbalanced transport for activations only.
+Defaults are the code's sample commands: exact, uniform masses, distances not squared, 200 images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
-from bench import method
+from bench import Skip, method
 from bench.models.permutation import PermutationSpec
 from bench.scenarios.fuse import FuseTask
-from bench.types import Count, Fraction, Weight
-from methods.fusion.activations import preactivations
-from methods.fusion.alignment import Cost, Residual, activation_cost, averaged_maps, group_maps, transport, weight_cost
-from methods.fusion.coupling import coupling
-from methods.fusion.state import State, mean, parent_states, permutation_spec, result
+from bench.types import Count, Fraction, Rate, Weight
+from methods.fusion.alignment import Cost, Map, Residual, WidthMode, averaged_maps, group_maps, transport
+from methods.fusion.coupling import plan
+from methods.fusion.state import State, averaged, own_state, permutation_spec
+from methods.fusion.unit_costs import Importance, activation_cost, importance, weight_cost
+
+
+@dataclass(frozen=True)
+class Transport:
+    """How units are coupled; the fields are the parameters of `ot_fusion`."""
+
+    reg: float = 0.0
+    reg_m: float | None = None
+    importance: Importance = "uniform"
+    residual: Residual = "group"
+    width_mode: WidthMode = "published"
 
 
 @method(family="fusion", scenario="fuse", access={"weights"}, paper="arXiv:1910.05653", year=2020)
@@ -37,25 +53,26 @@ def ot_fusion(
     task: FuseTask,
     *,
     reg: Weight = 0.0,
+    reg_m: Rate | None = None,
+    importance: Importance = "uniform",
     eta: Fraction | None = None,
     unit_norm: bool = False,
     residual: Residual = "group",
+    width_mode: WidthMode = "published",
 ) -> nn.Module:
     """Align units by optimal transport of their incoming weights, then average.
 
     Args:
         reg: entropic regularisation (Sinkhorn) in units of the mean cost; 0 transports exactly.
+        reg_m: unbalanced transport: what it costs that units have not their mass. All have it, if unset.
+        importance: mass of a unit: the same for all, or the norm of its incoming weights.
         eta: weight of the first parent, to which the others are aligned; they share the rest. 1 / parents, if unset.
         unit_norm: compare directions of incoming weights only.
         residual: one map for all layers of a residual stream, or one a layer, averaged where branches are summed.
+        width_mode: what is read of the units of parents of another width: as published, or without loss.
     """
-    spec = permutation_spec(task.parents[0])
-    anchor, *others = parent_states(task)
-    aligned = []
-    for done, other in enumerate(others, 1):
-        aligned.append(align(other, spec, weight_cost(other, anchor, spec, unit_norm), reg, residual))
-        task.progress(done, len(others))
-    return result(task, fused(anchor, aligned, eta))
+    how = Transport(reg, reg_m, importance, residual, width_mode)
+    return averaged(task, by_weights(task, how, unit_norm), shares(len(task.parents), eta))
 
 
 @method(family="fusion", scenario="fuse", access={"weights", "unlabeled"}, paper="arXiv:1910.05653", year=2020)
@@ -64,37 +81,84 @@ def ot_fusion_acts(
     *,
     samples: Count = 200,
     reg: Weight = 0.0,
+    reg_m: Rate | None = None,
+    importance: Importance = "uniform",
     eta: Fraction | None = None,
     residual: Residual = "group",
+    width_mode: WidthMode = "published",
 ) -> nn.Module:
     """Align units by optimal transport of their pre-activations on unlabelled images, then average.
 
     Args:
         samples: images that are looked at.
         reg: entropic regularisation (Sinkhorn) in units of the mean cost; 0 transports exactly.
+        reg_m: unbalanced transport: what it costs that units have not their mass. All have it, if unset.
+        importance: mass of a unit: the same for all, or the norm of its incoming weights.
         eta: weight of the first parent, to which the others are aligned; they share the rest. 1 / parents, if unset.
         residual: one map for all layers of a residual stream, or one a layer, averaged where branches are summed.
+        width_mode: what is read of the units of parents of another width: as published, or without loss.
     """
-    spec = permutation_spec(task.parents[0])
-    layers = [layer for group in spec.order for layer in spec.writers[group]]
-    seen = [preactivations(parent, task.unlabeled[:samples], layers, task.device) for parent in task.parents]
-    anchor, *others = parent_states(task)
+    how = Transport(reg, reg_m, importance, residual, width_mode)
+    return averaged(task, by_activations(task, how, samples), shares(len(task.parents), eta))
+
+
+def by_weights(task: FuseTask, how: Transport, unit_norm: bool = False) -> list[State]:
+    """The first parent as it is, and the others aligned to it by their incoming weights."""
+    spec, (anchor, *others) = parents_of_any_width(task)
     aligned = []
-    for done, (other, acts) in enumerate(zip(others, seen[1:], strict=True), 1):
-        aligned.append(align(other, spec, activation_cost(acts, seen[0], spec), reg, residual))
+    for done, other in enumerate(others, 1):
+        aligned.append(align(other, anchor, spec, weight_cost(other, anchor, spec, unit_norm), how))
         task.progress(done, len(others))
-    return result(task, fused(anchor, aligned, eta))
+    return [anchor, *aligned]
 
 
-def align(state: State, spec: PermutationSpec, cost: Cost, reg: float, residual: Residual = "group") -> State:
-    """A network with its units moved to where `cost` says that another's are."""
-    walk = group_maps if residual == "group" else averaged_maps
-    return transport(state, spec, walk(spec, cost, partial(coupling, reg=reg)))
+def by_activations(task: FuseTask, how: Transport, samples: int) -> list[State]:
+    """The first parent as it is, and the others aligned to it by what their units do on unlabelled images."""
+    spec, (anchor, *others) = parents_of_any_width(task)
+    costs = activation_cost(task.parents, task.unlabeled[:samples], spec, task.device)
+    aligned = []
+    for done, (other, cost) in enumerate(zip(others, costs, strict=True), 1):
+        aligned.append(align(other, anchor, spec, cost, how))
+        task.progress(done, len(others))
+    return [anchor, *aligned]
 
 
-def fused(anchor: State, aligned: Sequence[State], eta: float | None = None) -> State:
-    """eta * anchor + (1 - eta) * mean of the aligned; the mean of all, if `eta` is unset."""
-    if eta is None:
-        return mean([anchor, *aligned])
-    rest = (1 - eta) / len(aligned)
-    return mean([anchor, *aligned], [eta, *[rest] * len(aligned)])
+def align(state: State, anchor: State, spec: PermutationSpec, cost: Cost, how: Transport) -> State:
+    """A network with its units moved to where `cost` says that the anchor's are."""
+
+    def solve(costs: Tensor, layers: Sequence[str]) -> Map:
+        masses = None
+        if how.importance != "uniform":
+            mine, theirs = (importance(s, layers, spec, how.importance) for s in (state, anchor))
+            masses = mine, theirs
+        return Map.of(plan(costs, how.reg, masses, how.reg_m), how.width_mode)
+
+    walk = group_maps if how.residual == "group" else averaged_maps
+    return transport(state, spec, walk(spec, cost, solve))
+
+
+def parents_of_any_width(task: FuseTask) -> tuple[PermutationSpec, list[State]]:
+    """The groups of units, and the parents' entries, of the same names and of the same size along all other axes.
+
+    Raises:
+        Skip: they differ in more than width.
+    """
+    spec, *specs = [permutation_spec(parent) for parent in task.parents]
+    anchor, *others = [own_state(parent) for parent in task.parents]
+    for number, (state, own) in enumerate(zip(others, specs, strict=True), 1):
+        for name in state.keys() ^ anchor.keys():
+            raise Skip(f"only one of parents 0 and {number} has {name}; nothing but their widths may differ")
+        for name in anchor:
+            where = f"parents 0 and {number} differ at {name}"
+            if spec.axes.get(name) != own.axes.get(name):
+                raise Skip(f"{where}: units of another size (attention heads?); only their number may differ")
+            fixed = [axis is None for axis in spec.axes.get(name, (None,) * state[name].ndim)]
+            for size, other, stays in zip(anchor[name].shape, state[name].shape, fixed, strict=True):
+                if stays and size != other:
+                    raise Skip(f"{where}: {size} and {other} entries along an axis that has no units")
+    return spec, [anchor, *others]
+
+
+def shares(parents: int, eta: float | None) -> list[float] | None:
+    """eta for the first and an equal part of the rest for each of the others; None, equal parts, if `eta` is unset."""
+    return None if eta is None else [eta, *[(1 - eta) / (parents - 1)] * (parents - 1)]

@@ -22,27 +22,18 @@ On boards that re-estimate the BatchNorm statistics of every row, a network with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from bench import method
 from bench.device import as_input
-from bench.models.permutation import PermutationSpec, permute
+from bench.models.permutation import PermutationSpec
 from bench.models.train import recalibrate
 from bench.scenarios.fuse import FuseTask
-from methods.fusion.alignment import weight_cost
+from methods.fusion.aligned import Align, aligned
 from methods.fusion.channel_statistics import Goals, Statistics, affine, channel_statistics, fold, last_affine
-from methods.fusion.git_rebasin import objective, weight_matching
-from methods.fusion.git_rebasin_acts import activation_matching
-from methods.fusion.ot_fusion import align as transported
-from methods.fusion.state import State, mean, parent_states, permutation_spec, result
-
-Align = Literal["none", "weights", "activations", "ot"]
-
-RESTARTS = 3
-"""Of weight matching, as in `git-rebasin`."""
+from methods.fusion.state import averaged, permutation_spec, result
 
 
 @method(family="fusion", scenario="fuse", access={"weights", "unlabeled"}, paper="arXiv:2211.08403", year=2023)
@@ -53,30 +44,14 @@ def repair(task: FuseTask, *, align: Align = "activations") -> nn.Module:
         align: how the units of the other parents are brought to those of the first.
     """
     spec = permutation_spec(task.parents[0])
-    states = aligned(task, spec, align)
-    merged = result(task, mean(states))
+    states = aligned(task, align)
+    merged = averaged(task, states)
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in merged.modules()):
         recalibrate(merged, task.unlabeled, task.compute)
     else:
         renormalise(merged, [result(task, state) for state in states], task.unlabeled, spec, task.device)
     task.progress(1, 1)
     return merged
-
-
-def aligned(task: FuseTask, spec: PermutationSpec, align: Align) -> list[State]:
-    """The first parent as it is, and the others with their units moved to where the first has their likes."""
-    anchor, *others = parent_states(task)
-    match align:
-        case "none":
-            return [anchor, *others]
-        case "weights":
-            weights = [name for name, _ in task.parents[0].named_parameters()]
-            return [anchor, *(_weight_matched(anchor, other, spec, weights, task.generator) for other in others)]
-        case "activations":
-            found = activation_matching(task.parents, task.unlabeled, spec, task.device)
-            return [anchor, *(permute(other, spec, perms) for other, perms in zip(others, found, strict=True))]
-        case "ot":
-            return [anchor, *(transported(b, spec, weight_cost(b, anchor, spec), reg=0.0) for b in others)]
 
 
 def renormalise(
@@ -111,11 +86,3 @@ def halfway(endpoints: Sequence[dict[str, Statistics]]) -> Goals:
         )
         for name in endpoints[0]
     }
-
-
-def _weight_matched(
-    anchor: State, other: State, spec: PermutationSpec, weights: list[str], generator: torch.Generator
-) -> State:
-    """The best of several random orders of weight matching."""
-    tries = [permute(other, spec, weight_matching(anchor, other, spec, weights, generator)) for _ in range(RESTARTS)]
-    return max(tries, key=lambda state: objective(anchor, state, weights))

@@ -39,7 +39,27 @@ def parent_states(task: FuseTask | MergeTask) -> list[State]:
 
 def float_state(model: nn.Module) -> State:
     """All floating-point entries of a model's state, in float64."""
-    return {name: w.detach().double() for name, w in model.state_dict().items() if w.is_floating_point()}
+    return {name: w.double() for name, w in own_state(model).items()}
+
+
+def own_state(model: nn.Module) -> State:
+    """All floating-point entries of a model's state, as they are: the model's own tensors, not to be changed."""
+    return {name: w.detach() for name, w in model.state_dict().items() if w.is_floating_point()}
+
+
+def averaged(
+    task: FuseTask | MergeTask, states: Sequence[Mapping[str, Tensor]], weights: Sequence[float] | None = None
+) -> nn.Module:
+    """The network of mean entries; of two aligned parents the harness is told the line on which it lies.
+
+    Args:
+        task: of the parents.
+        states: the first parent's entries, and those of the others, aligned to it.
+        weights: of the states, as for `mean`.
+    """
+    if isinstance(task, FuseTask) and len(states) == 2:
+        task.path.between(task.parents[0], result(task, states[1]))
+    return result(task, mean(states, weights))
 
 
 def result(task: FuseTask | MergeTask, state: Mapping[str, Tensor]) -> nn.Module:
@@ -47,12 +67,15 @@ def result(task: FuseTask | MergeTask, state: Mapping[str, Tensor]) -> nn.Module
 
     In `fuse` it is copied from the first parent, in `merge` from the initialisation.
     """
-    model = copy.deepcopy(task.init if isinstance(task, MergeTask) else task.parents[0])
-    own = model.state_dict()
-    with torch.no_grad():
-        for name, value in state.items():
-            own[name].copy_(value)
-    return model
+    template = task.init if isinstance(task, MergeTask) else task.parents[0]
+    own: dict[str, Tensor] = dict(template.named_parameters(remove_duplicate=False))
+    own |= dict(template.named_buffers(remove_duplicate=False))
+    made: dict[int, Tensor] = {}  # what deepcopy puts in a tensor's place, instead of a copy to be overwritten
+    for name, value in state.items():
+        new = torch.empty_like(own[name], requires_grad=False).copy_(value.detach())
+        is_parameter = isinstance(own[name], nn.Parameter)
+        made[id(own[name])] = nn.Parameter(new, own[name].requires_grad) if is_parameter else new
+    return copy.deepcopy(template, made)
 
 
 def mean(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float] | None = None) -> State:
@@ -60,11 +83,15 @@ def mean(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float] | None
 
     Equal entries come out unchanged: exactly, if they are float32 values held in float64.
     """
-    n = len(states)
+    shares = [1.0] * len(states) if weights is None else weights
+    totals = {name: w.double() * shares[0] for name, w in states[0].items()}
+    for state, share in zip(states[1:], shares[1:], strict=True):
+        for name, total in totals.items():
+            total.add_(state[name], alpha=share)
     if weights is None:
-        return {name: torch.stack([s[name] for s in states]).sum(0) / n for name in states[0]}
-    terms = list(zip(states, weights, strict=True))
-    return {name: torch.stack([w * s[name] for s, w in terms]).sum(0) for name in states[0]}
+        for total in totals.values():
+            total.div_(len(states))
+    return totals
 
 
 def permutation_spec(model: nn.Module) -> PermutationSpec:

@@ -33,7 +33,7 @@ from bench.models.permutation import Axis, PermutationSpec
 from bench.models.train import recalibrate
 from bench.scenarios.fuse import FuseTask
 from bench.types import Fraction
-from methods.fusion.alignment import READS, move
+from methods.fusion.alignment import mix, read_by, reads
 from methods.fusion.features import joint_moments
 from methods.fusion.references import Ensemble
 from methods.fusion.state import HEAD, State, mean, parent_states, permutation_spec, result
@@ -110,14 +110,14 @@ def zipped(state: State, spec: PermutationSpec, unmerge: Mapping[str, tuple[Tens
         for dim, axis in enumerate(axes):
             if axis is not None and axis.group in unmerge:
                 read, written = unmerge[axis.group]
-                moved[name] = move(moved[name], dim, axis, read if dim == READS else written)
+                moved[name] = mix(moved[name], dim, axis, read if reads(spec, name, dim) else written)
     return moved
 
 
 def trunk_entries(spec: PermutationSpec, groups: Collection[str]) -> set[str]:
     """The entries that all parents share: what writes to zipped groups, and modules that have to do with no group."""
     written = {
-        name: {axis.group for dim, axis in enumerate(axes) if axis is not None and dim != READS}
+        name: {axis.group for dim, axis in enumerate(axes) if axis is not None and not reads(spec, name, dim)}
         for name, axes in spec.axes.items()
     }
     touched = {name.rpartition(".")[0] for name, axes in spec.axes.items() if any(axes)}
@@ -171,5 +171,5 @@ def _joined_heads(moved: Sequence[State], weights: Tensor) -> State:
 
 def _layers(spec: PermutationSpec) -> list[tuple[Axis, Axis]]:
     """(written, read) of every layer that does both."""
-    pairs = [(axes[0], axes[READS]) for axes in spec.axes.values() if len(axes) > READS]
+    pairs = [(axes[0], read_by(spec, name)) for name, axes in spec.axes.items()]
     return [(out, read) for out, read in pairs if out is not None and read is not None]

@@ -13,6 +13,7 @@ from bench.device import Device
 from bench.models import build
 from bench.models.permutation import permute, random_permutations
 from bench.scenarios.fuse import FuseTask
+from bench.scenarios.fuse_path import Walk
 
 SHAPE = (1, 8, 8)
 NETWORKS = {
@@ -84,6 +85,7 @@ def fuse_task(images: torch.Tensor) -> Callable[..., FuseTask]:
             "compute": Device(),
             "generator": torch.Generator().manual_seed(0),
             "progress": lambda done, total: None,
+            "path": Walk(wanted=len(parents) == 2).path(),
         }
         return FuseTask(common | more, {"weights", "unlabeled", *more}, "test")
 

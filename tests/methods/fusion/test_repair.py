@@ -9,15 +9,22 @@ from torch import nn
 from bench import Skip
 from bench.device import Device, as_input
 from bench.models.train import recalibrate
+from methods.fusion.aligned import aligned
 from methods.fusion.channel_statistics import Statistics, affine, channel_statistics, last_affine
 from methods.fusion.git_rebasin import git_rebasin
 from methods.fusion.git_rebasin_acts import git_rebasin_acts
-from methods.fusion.ot_fusion import ot_fusion
+from methods.fusion.ot_fusion import ot_fusion, ot_fusion_acts
 from methods.fusion.references import average
-from methods.fusion.repair import aligned, repair
+from methods.fusion.repair import repair
 from methods.fusion.state import mean, result
 
-ALIGNED_BY = {"none": average, "weights": git_rebasin, "activations": git_rebasin_acts, "ot": ot_fusion}
+ALIGNED_BY = {
+    "none": average,
+    "weights": git_rebasin,
+    "activations": git_rebasin_acts,
+    "ot": ot_fusion,
+    "ot-acts": ot_fusion_acts,
+}
 WITHOUT_BATCH_NORM = ["mlp", "resnet-layer", "vit"]
 CPU = torch.device("cpu")
 
@@ -49,7 +56,7 @@ def test_every_channel_has_the_parents_mean_mean_and_mean_deviation(network, fus
     parents = [network(name), network(name, 1)]
     task = fuse_task(parents)
     repaired = repair(task, align=align)
-    endpoints = [result(task, s) for s in aligned(fuse_task(parents), parents[0].permutation_spec(), align)]
+    endpoints = [result(task, s) for s in aligned(fuse_task(parents), align)]
     modules = affine_modules(repaired, images)
     assert len(modules) == sum(len(w) for w in parents[0].permutation_spec().writers.values())
     goal_a, goal_b = (outputs(endpoint, images, modules) for endpoint in endpoints)
@@ -185,6 +192,6 @@ def test_parents_are_left_alone(network, fuse_task):
 def test_the_average_that_is_repaired_is_the_mean_of_the_aligned(network, fuse_task):
     parents = [network("mlp"), network("mlp", 1)]
     for align, fuse in ALIGNED_BY.items():
-        state = mean(aligned(fuse_task(parents), parents[0].permutation_spec(), align))
+        state = mean(aligned(fuse_task(parents), align))
         expected = fuse(fuse_task(parents)).state_dict()
         assert all(torch.equal(state[name], expected[name]) for name in state), align
