@@ -80,5 +80,8 @@ def _holding(source: Source, paths: tuple[Path, ...], facts: Facts) -> Holding:
 def _absent(source: Source) -> str:
     if source.bundled:
         return f"{source.name} is made on first use, or by `python -m bench data fetch {source.name}`"
+    for member in map(source_of, source.members):
+        if not reader_of(member).files(member):
+            return f"{source.name} lacks {member.name}: {_absent(member)}"
     where = " or ".join(map(str, places(source)))
     return f"{source.name} is not, or not wholly, in {where}; {remedy(source)}"

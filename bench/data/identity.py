@@ -163,14 +163,24 @@ def _identity(spec: DataSpec, source: Source, facts: Facts, missing: str | None 
         )
     if spec.test is not None and spec.test > facts.test:
         raise DataError(f"[data] asks for {spec.test} test images and {source.name} has {facts.test}")
-    channels, side, _ = source.shape
-    size = spec.size or side
-    check_side(source.name, side, size)
+    shape = _sized(source, spec.size)
     # `offline` decides nothing about the data that are here: equal data, equal specs, equal models.
     spec = spec.model_copy(update={"name": source.name, "offline": None})
-    return Identity(
-        spec, facts.variant(source), facts.fingerprint, source.classes, (channels, size, size), missing, reason
-    )
+    return Identity(spec, facts.variant(source), facts.fingerprint, source.classes, shape, missing, reason)
+
+
+def _sized(source: Source, size: int | None) -> tuple[int, int, int]:
+    if source.is_text:
+        if size is not None:
+            raise DataError(
+                f"[data] size = {size}: {source.name} holds texts of up to {source.shape[-1]} tokens, which have no "
+                "size in pixels: leave it out"
+            )
+        return source.shape
+    channels, side, _ = source.shape
+    size = size or side
+    check_side(source.name, side, size)
+    return (channels, size, size)
 
 
 def _stand_in(spec: DataSpec) -> Source | None:
@@ -196,8 +206,7 @@ def _shrunk(spec: DataSpec, facts: Facts) -> DataSpec:
 
 def _stamp(source: Source, paths: tuple[Path, ...]) -> str:
     """Changes whenever one of the files, or the code that reads them, does."""
-    code = [import_module(f"bench.data.{name}") for name in (source.reader, "parts", "draws")]
-    watched = (*paths, *(Path(str(module.__file__)) for module in code))
+    watched = (*paths, *sorted(Path(__file__).parent.glob("*.py")))
     seen = [
         (str(path.absolute()), s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)
         for path in watched

@@ -77,7 +77,7 @@ def download(remote: Remote, target: Path, patience: float) -> None:
         DataError: the file at `target`, or every one that came, has another hash.
     """
     if target.is_file():
-        if sha256_of(target) != remote.sha256:
+        if remote.sha256 not in (None, sha256_of(target)):
             raise DataError(f"{target} is half-downloaded or altered (its sha256 is not the official one): delete it")
         return
     part = target.with_name(f"{target.name}.part")
@@ -108,13 +108,13 @@ class _SilenceError(Exception):
     """An address that did not answer, refused, or fell silent."""
 
 
-def _receive(address: str, part: Path, patience: float, sha256: str) -> bool:
-    """Fill `part` and say whether it is the official file; one that went on from a wrong beginning starts again."""
+def _receive(address: str, part: Path, patience: float, sha256: str | None) -> bool:
+    """Fill `part` and say whether it is the official file (as far as a hash is published); one that went on from a wrong beginning starts again."""
     while True:
         resumed = part.is_file() and part.stat().st_size > 0
         _log.info("%s %s", "going on with" if resumed else "downloading", address)
         _transfer(address, part, patience)
-        if sha256_of(part) == sha256:
+        if sha256 in (None, sha256_of(part)):
             return True
         part.unlink()
         if not resumed:
