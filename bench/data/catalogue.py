@@ -189,6 +189,7 @@ def remedy(source: Source) -> str:
     folder = places(source)[0]
     table = f", or one table of all into {data_root() / 'text' / source.name}.tsv.gz" if source.is_text else ""
     return (
-        f"put its official files into {folder} (or set BENCH_DATA to the folder that holds {source.folders[0]}){table}, "
+        f"put its official files into {folder} (or set BENCH_DATA to the folder that holds {source.folders[0]})"
+        f"{table}, "
         f"or run `python -m bench data fetch {source.name}` where there is a network"
     )

@@ -104,12 +104,12 @@ def examine(source: Source, patience: float = PATIENCE_S) -> Facts:
         DataError: it is damaged; `UnreachableError`: it is neither here nor at its address.
     """
     paths = files(source, patience)
-    stamp = _stamp(source, paths)
+    stamp = _stamp(paths)
     memory = cache_root() / "fingerprints" / f"{source.name}-{stamp}.json"
     facts = _recall(memory)
     if facts is None:
         facts = facts_of(source, paths)
-        if stamp == _stamp(source, paths):  # nothing changed while it was read
+        if stamp == _stamp(paths):  # nothing changed while it was read
             _remember(memory, facts)
     return facts
 
@@ -204,7 +204,7 @@ def _shrunk(spec: DataSpec, facts: Facts) -> DataSpec:
     return spec.model_copy(update=cut)
 
 
-def _stamp(source: Source, paths: tuple[Path, ...]) -> str:
+def _stamp(paths: tuple[Path, ...]) -> str:
     """Changes whenever one of the files, or the code that reads them, does."""
     watched = (*paths, *sorted(Path(__file__).parent.glob("*.py")))
     seen = [

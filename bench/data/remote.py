@@ -109,7 +109,10 @@ class _SilenceError(Exception):
 
 
 def _receive(address: str, part: Path, patience: float, sha256: str | None) -> bool:
-    """Fill `part` and say whether it is the official file (as far as a hash is published); one that went on from a wrong beginning starts again."""
+    """Fill `part` and say whether it is the official file, as far as there is a hash.
+
+    One that went on from a wrong beginning starts again.
+    """
     while True:
         resumed = part.is_file() and part.stat().st_size > 0
         _log.info("%s %s", "going on with" if resumed else "downloading", address)
