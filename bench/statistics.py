@@ -28,7 +28,9 @@ def gram_matrices(model: nn.Module, images: Tensor, device: Device, batch_size: 
     With rows x_r [d] over all images, tokens and positions, the matrix of a layer is G [d + 1, d + 1]: G[:d, :d] is
     the mean of x_r x_r^T, G[:d, d] the mean of x_r (the input of the bias), G[d, d] is 1. For a convolution x_r is the
     patch under the kernel, d = channels * kernel height * kernel width in the order of `weight.flatten(1)`, zero
-    padding included. Convolutions that are grouped, or padded otherwise than by a number of zeros, have no entry.
+    padding included. Convolutions that are grouped, or padded otherwise than by a number of zeros, have no entry; nor
+    have embeddings, whose inputs are numbers of tokens: their matrix would be the frequencies of the words, a diagonal.
+    The rows of a text are its real tokens, as long as the model computes on those only (`bench.models.text` does).
 
     Args:
         model: run in eval mode; left as it was.
@@ -77,7 +79,8 @@ def diagonal_fisher(model: nn.Module, images: Tensor, device: Device) -> dict[st
     batch, as public implementations do, adds the products between examples.)
 
     Args:
-        model: logits [B, C]; run in eval mode; left as it was.
+        model: logits [B, C]; run in eval mode; left as it was. Where its attribute `data_dependent_shapes` is true
+            (texts of real tokens only), which vmap cannot trace, examples are taken one by one.
         images: uint8 [N, C, H, W].
         device: where the model lies.
 
@@ -89,6 +92,21 @@ def diagonal_fisher(model: nn.Module, images: Tensor, device: Device) -> dict[st
     """
     _need_images(images, "diagonal_fisher")
     weights = {name: p.detach() for name, p in model.named_parameters()}
+    sums = {name: torch.zeros_like(w) for name, w in weights.items()}
+    with _in_eval_mode(model):
+        if getattr(model, "data_dependent_shapes", False):
+            _add_one_by_one(sums, model, weights, images, device)
+        else:
+            _add_in_chunks(sums, model, weights, images, device)
+    fisher = {name: total / len(images) for name, total in sums.items()}
+    _need_finite(fisher, "diagonal_fisher")
+    return fisher
+
+
+def _add_in_chunks(
+    sums: dict[str, Tensor], model: nn.Module, weights: dict[str, Tensor], images: Tensor, device: Device
+) -> None:
+    """Add every image's squared gradients, weighted by the probabilities of the classes, with vmap."""
     buffers = dict(model.named_buffers())
 
     def log_probability(weights: dict[str, Tensor], x: Tensor, picked: Tensor) -> Tensor:
@@ -96,10 +114,9 @@ def diagonal_fisher(model: nn.Module, images: Tensor, device: Device) -> dict[st
         return (z[0].log_softmax(0) * picked).sum()
 
     gradients = vmap(grad(log_probability), in_dims=(None, 0, None))
-    sums = {name: torch.zeros_like(w) for name, w in weights.items()}
     chunk = max(1, min(len(images), GRADIENT_NUMBERS // sum(w.numel() for w in weights.values())))
     # The fused attention kernels have no rule for batches of gradients; plain matrix products have.
-    with _in_eval_mode(model), sdpa_kernel(SDPBackend.MATH):
+    with sdpa_kernel(SDPBackend.MATH):
         for batch in images.split(chunk):
             x = _input(model, batch, device)
             with torch.no_grad():
@@ -108,9 +125,23 @@ def diagonal_fisher(model: nn.Module, images: Tensor, device: Device) -> dict[st
             for c, picked in enumerate(classes):
                 for name, g in gradients(weights, x, picked).items():
                     sums[name] += torch.tensordot(probabilities[:, c], g.square(), 1)
-    fisher = {name: total / len(images) for name, total in sums.items()}
-    _need_finite(fisher, "diagonal_fisher")
-    return fisher
+
+
+@torch.enable_grad()
+def _add_one_by_one(
+    sums: dict[str, Tensor], model: nn.Module, weights: dict[str, Tensor], images: Tensor, device: Device
+) -> None:
+    """The same without vmap: one forward pass an image, one backward pass a class."""
+    trained = {name: w.clone().requires_grad_() for name, w in weights.items()}
+    for image in images.split(1):
+        log_p = functional_call(model, trained, (_input(model, image, device),))[0].log_softmax(0)
+        for c, p in enumerate(log_p.detach().exp()):
+            more = c + 1 < len(log_p)
+            gradients = torch.autograd.grad(
+                log_p[c], list(trained.values()), retain_graph=more, allow_unused=True, materialize_grads=True
+            )
+            for total, g in zip(sums.values(), gradients, strict=True):
+                total.addcmul_(g, g * p)
 
 
 def _input(model: nn.Module, images: Tensor, device: Device) -> Tensor:

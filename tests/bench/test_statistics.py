@@ -1,19 +1,21 @@
-"""Gram matrices and Fisher information against loops over images, rows and classes."""
+"""Gram matrices and Fisher information against loops over images, texts, rows and classes."""
 
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.device import Device, as_input
 from bench.errors import BenchError
 from bench.models import build
+from bench.models.text import TextClassifier, text_classifier
 from bench.statistics import diagonal_fisher, gram_matrices
 
 CPU = Device()
 SHAPE = (2, 8, 8)
+LENGTHS = (4, 9, 1, 6)
 
 
 def make(arch: str, **options):
@@ -121,3 +123,87 @@ def test_no_images_and_overflow_are_refused(images, statistic):
         model.hidden[0].weight.fill_(float("inf"))
     with pytest.raises(BenchError, match="not finite at"):
         statistic(model, images, CPU)
+
+
+@pytest.fixture
+def text_model() -> TextClassifier:
+    torch.manual_seed(0)
+    made = text_classifier(num_classes=3, shape=(2, 1, 30), width=8, depth=2, heads=2, vocabulary=400)
+    return made.double().eval()
+
+
+def texts(length: int) -> Tensor:
+    """The same four texts, uint8 [4, 2, 1, length]."""
+    rows = torch.randint(1, 400, (4, 9), generator=torch.Generator().manual_seed(0))
+    rows = nn.functional.pad(rows * (torch.arange(9) < torch.tensor(LENGTHS)[:, None]), (0, length - 9))
+    return torch.stack([rows >> 8, rows & 255], 1)[:, :, None].to(torch.uint8)
+
+
+def restated(model: TextClassifier, images: Tensor) -> dict[str, Tensor]:
+    """Mean outer products over real tokens, text by text through the encoder that knows neither packing nor masks."""
+    inputs: dict[str, list[Tensor]] = {}
+    hooks = [
+        module.register_forward_pre_hook(lambda _, args, name=name: inputs.setdefault(name, []).append(args[0][0]))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+    ]
+    for image, length in zip(images.long(), LENGTHS, strict=True):
+        numbers = (image[0, 0] * 256 + image[1, 0])[:length]
+        x = model.embed(numbers[None]) + model.position[:, :length]
+        model.head(model.encoder(x).mean(1))
+    for hook in hooks:
+        hook.remove()
+    rows = {name: torch.cat([x.view(-1, x.shape[-1]) for x in found]) for name, found in inputs.items()}
+    rows = {name: torch.cat([x, torch.ones_like(x[:, :1])], 1) for name, x in rows.items()}
+    return {name: x.T @ x / len(x) for name, x in rows.items()}
+
+
+def test_grams_of_texts_are_means_over_real_tokens(text_model):
+    grams, expected = gram_matrices(text_model, texts(9), CPU, batch_size=3), restated(text_model, texts(9))
+    assert grams.keys() == expected.keys()
+    assert "encoder.layers.1.attention.out" in grams
+    assert "embed" not in grams
+    for name, gram in grams.items():
+        torch.testing.assert_close(gram, expected[name], rtol=1e-9, atol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize("statistic", [gram_matrices, diagonal_fisher])
+def test_more_padding_changes_no_statistic(text_model, statistic):
+    short, long = statistic(text_model, texts(9), CPU), statistic(text_model, texts(30), CPU)
+    for name, value in short.items():
+        torch.testing.assert_close(long[name], value, rtol=1e-9, atol=1e-12, msg=name)
+
+
+def test_fisher_of_texts_is_the_definition_text_by_text(text_model):
+    text_model.requires_grad_(False)
+    with torch.no_grad():  # whatever the caller's mode is
+        fisher = diagonal_fisher(text_model, texts(12), CPU)
+    text_model.requires_grad_(True)
+    expected = naive_fisher(text_model, texts(12))
+    assert fisher.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(fisher[name], value, rtol=1e-9, atol=1e-14, msg=name)
+    words = set((texts(9).long()[:, 0] * 256 + texts(9).long()[:, 1]).flatten().tolist()) - {0}
+    seen = fisher["embed.weight"].any(1).nonzero().flatten().tolist()
+    assert set(seen) == words  # the others, padding too, have none
+
+
+@pytest.mark.parametrize(
+    ("arch", "options"), [("vit", {"width": 4, "depth": 1, "heads": 2}), ("resnet8", {"width": 2})]
+)
+def test_one_by_one_equals_vmap_where_both_can_be_done(arch, options):
+    model = make(arch, **options).float()
+    model.unused = nn.Parameter(torch.ones(2))
+    images = torch.randint(0, 256, (5, 2, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    chunks = diagonal_fisher(model, images, CPU)
+    model.data_dependent_shapes = True
+    for name, value in diagonal_fisher(model, images, CPU).items():
+        torch.testing.assert_close(value, chunks[name], rtol=1e-6, atol=1e-6, msg=name)
+    assert not chunks["unused"].any()
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_text_model_needs_the_loop(text_model):
+    text_model.data_dependent_shapes = False
+    with pytest.raises(RuntimeError, match="vmap"):
+        diagonal_fisher(text_model, texts(9), CPU)
