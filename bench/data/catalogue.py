@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.data.source import Remote, Source
+from bench.data.source import Remote, Source, mixture
 from bench.data.text_sources import TEXTS
 from bench.errors import DataError
 from bench.paths import data_root
@@ -134,29 +134,15 @@ _IMAGES = (
     ),
 )
 
-
-def _mixture(name: str, description: str, members: tuple[Source, ...], shape: tuple[int, int, int]) -> Source:
-    classes = tuple(f"{member.name}: {label}" for member in members for label in member.classes)
-    return Source(name, description, "mixture", classes, shape, members=tuple(member.name for member in members))
-
-
-_MIXTURES = (
-    _mixture(
-        "texts",
-        "all twelve corpora with one vocabulary, 30 classes: at most 4,000 training and 800 test texts of each",
-        TEXTS,
-        (2, 1, 48),
-    ),
-    _mixture(
-        "pictures",
-        "MNIST, Fashion-MNIST, CIFAR-10 and shapes32 at 32x32 RGB, 40 classes: 6,000 training and 1,000 test images "
-        "of each",
-        tuple(next(s for s in _IMAGES if s.name == name) for name in ("mnist", "fashion_mnist", "cifar10", "shapes32")),
-        (3, 32, 32),
-    ),
+_PICTURES = mixture(
+    "pictures",
+    "MNIST, Fashion-MNIST, CIFAR-10 and shapes32 at 32x32 RGB, 40 classes: 6,000 training and 1,000 test images "
+    "of each",
+    tuple(next(s for s in _IMAGES if s.name == name) for name in ("mnist", "fashion_mnist", "cifar10", "shapes32")),
+    (3, 32, 32),
 )
 
-SOURCES: dict[str, Source] = {source.name: source for source in (*_IMAGES, *TEXTS, *_MIXTURES)}
+SOURCES: dict[str, Source] = {source.name: source for source in (*_IMAGES, _PICTURES, *TEXTS)}
 
 
 def source_of(name: str) -> Source:

@@ -42,3 +42,9 @@ class Source:
     def is_text(self) -> bool:
         """It holds token numbers, which have no size in pixels."""
         return self.shape[:2] == (2, 1)
+
+
+def mixture(name: str, description: str, members: tuple[Source, ...], shape: tuple[int, int, int]) -> Source:
+    """A set made of others, which keep their classes: class `location` of `trec` becomes `trec: location`."""
+    classes = tuple(f"{member.name}: {label}" for member in members for label in member.classes)
+    return Source(name, description, "mixture", classes, shape, members=tuple(member.name for member in members))

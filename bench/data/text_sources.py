@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.data.source import Remote, Source
+from bench.data.source import Remote, Source, mixture
 
 _NEGATIVE_POSITIVE = ("negative", "positive")
 
@@ -41,7 +41,7 @@ def _reviews(domain: str, things: str, length: int) -> Source:
     )
 
 
-TEXTS = (
+_CORPORA = (
     _text(
         "sst2",
         "SST-2: polarity of film review sentences, 67,349 phrases train, 872 sentences (GLUE's dev) test "
@@ -112,4 +112,26 @@ TEXTS = (
         "airline",
         (Remote("labelled.tsv", (), None),),
     ),
+)
+
+_TEXTS = mixture(
+    "texts",
+    "all twelve corpora with one vocabulary, 30 classes: at most 4,000 training and 800 test texts of each",
+    _CORPORA,
+    (2, 1, 48),
+)
+_SPEECH = "sentences written by a grammar, with negation and distracting clauses; needs no download"
+
+
+def _single(corpus: Source) -> Source:
+    classes = corpus.classes
+    name = f"grammar{len(classes)}"
+    return Source(name, f"the classes of {corpus.name} in {_SPEECH}", "grammar", classes, _TEXTS.shape)
+
+
+TEXTS = (
+    *_CORPORA,
+    _TEXTS,
+    Source("grammar", f"the tasks and classes of texts in {_SPEECH}", "grammar", _TEXTS.classes, _TEXTS.shape),
+    *(_single(corpus) for corpus in _CORPORA if corpus.name in ("sst2", "ag_news", "trec")),
 )
