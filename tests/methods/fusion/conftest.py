@@ -50,6 +50,19 @@ def network() -> Callable[..., nn.Module]:
 
 
 @pytest.fixture
+def wide_network() -> Callable[..., nn.Module]:
+    """A network of twice the width, with twice the heads."""
+
+    def make(name: str, **more: Any) -> nn.Module:
+        arch, options = NETWORKS[name]
+        problem = SimpleNamespace(shape=SHAPE, mean=(0.4,), std=(0.3,))
+        options = options | {option: 2 * options[option] for option in ("width", "heads") if option in options} | more
+        return build(arch, options, 4, problem, seed=5).double().eval().requires_grad_(False)
+
+    return make
+
+
+@pytest.fixture
 def shuffled() -> Callable[..., nn.Module]:
     """A copy of a network with its units in random order."""
 
