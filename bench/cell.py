@@ -8,18 +8,21 @@ import random
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench import png, registry
+from bench import png, registry, tuning
 from bench.device import Device
 from bench.errors import BadResult, BenchError, DataError, Skip
 from bench.plan import Cell, StandardModel
 from bench.provenance import provenance
 from bench.records import Record, pack
-from bench.scenarios import Score
+from bench.scenarios import Score, Situation
+
+if TYPE_CHECKING:
+    from bench.lab import Lab
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,11 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
     from bench.meter import Costs
 
     started, clock = datetime.now(UTC), time.perf_counter()
-    seen: dict[str, Any] = {"costs": Costs().as_data()}
+    seen: dict[str, Any] = {"costs": Costs().as_data(), "params": job.cell.row.params}
     score, status, reason = Score({}), "ok", None
     try:
-        score, seen = _compute(job, progress)
+        score, found = _compute(job, progress)
+        seen |= found
     except Skip as skip:
         status, reason = "skipped", str(skip)
     except BenchError as error:
@@ -67,7 +71,6 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
         kind=cell.scenario.kind,
         method=cell.row.method,
         label=cell.row.label,
-        params=cell.row.params,
         seed=cell.seed,
         status=status,  # type: ignore[arg-type]
         reason=reason,
@@ -100,14 +103,10 @@ def train_standard_model(job: ZooJob, progress: Callable[[int, int], None]) -> N
 
 
 def _compute(job: Job, progress: Callable[[int, int], None]) -> tuple[Score, dict[str, Any]]:
-    """The score, and the record's fields of what else was seen: costs, and where there is a monitor what it saw."""
-    import torch
-
+    """The score, and the record's fields of what else was seen: costs, chosen parameters, curves, pictures."""
     from bench.data import load
     from bench.lab import Lab
-    from bench.meter import Costs, metered, watch
     from bench.models.zoo import Zoo
-    from bench.task import grant
 
     cell = job.cell
     dataset = load(cell.bench.data)
@@ -115,7 +114,31 @@ def _compute(job: Job, progress: Callable[[int, int], None]) -> tuple[Score, dic
         raise DataError(f"{dataset.name} changed on disk since the run began; start the run again")
     lab = Lab(cell.bench, dataset, Zoo(job.zoo_root, job.device), job.device)
     settings = cell.scenario.settings
+    params, told = _tuned(job, lab, progress) if cell.row.search else (cell.row.params, {})
     situation = settings.prepare(lab)
+    result, spent = _run_method(job, lab, situation, params, progress)
+    score = settings.score(situation, result, lab)
+    broken = sorted(name for name, value in score.metrics.items() if not math.isfinite(value))
+    if broken:
+        raise BadResult(f"metrics {', '.join(broken)} are not finite")
+    monitor = situation.judge.get("monitor")
+    seen = {"costs": spent} if monitor is None else observed(monitor, spent)
+    if told:
+        seen["costs"] |= told["costs"]
+        seen["curves"] = seen.get("curves", {}) | told["curves"]
+    return score, seen | {"params": params}
+
+
+def _run_method(
+    job: Job, lab: Lab, situation: Situation, params: dict[str, Any], progress: Callable[[int, int], None]
+) -> tuple[Any, dict[str, Any]]:
+    """What the cell's method returns on a task of this situation, and what it cost."""
+    import torch
+
+    from bench.meter import Costs, metered, watch
+    from bench.task import grant
+
+    cell = job.cell
     kind = registry.SCENARIOS.get(cell.scenario.kind)
     method = registry.METHODS.get(cell.row.method)
     common = {
@@ -124,7 +147,7 @@ def _compute(job: Job, progress: Callable[[int, int], None]) -> tuple[Score, dic
         "seed": lambda: cell.draws,
         "generator": lambda: torch.Generator().manual_seed(cell.draws),
         "num_classes": lambda: cell.bench.num_classes,
-        "input_shape": lambda: dataset.shape,
+        "input_shape": lambda: lab.dataset.shape,
         "progress": lambda: progress,
     }
     seed_everything(cell.draws)
@@ -132,14 +155,34 @@ def _compute(job: Job, progress: Callable[[int, int], None]) -> tuple[Score, dic
     with metered(costs, job.device.torch):
         task = grant(kind.task, common | dict(situation.providers), method.access, method.name)
         watch(task, costs)
-        result = method.function(task, **cell.row.params)
-    spent = costs.as_data()  # before scoring sends test images through a returned model
-    score = settings.score(situation, result, lab)
-    broken = sorted(name for name, value in score.metrics.items() if not math.isfinite(value))
-    if broken:
-        raise BadResult(f"metrics {', '.join(broken)} are not finite")
-    monitor = situation.judge.get("monitor")
-    return score, {"costs": spent} if monitor is None else observed(monitor, spent)
+        result = method.function(task, **params)
+    return result, costs.as_data()  # before scoring sends test images through a returned model
+
+
+def _tuned(job: Job, lab: Lab, progress: Callable[[int, int], None]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The row's parameters, those of its search chosen on the validation split, and what the record keeps of that."""
+    cell = job.cell
+    kind = registry.SCENARIOS.get(cell.scenario.kind)
+    settings = cell.scenario.settings
+    held_out = replace(lab, dataset=replace(lab.dataset, test=lab.dataset.validation))
+    situation = settings.prepare(held_out)
+
+    def score(params: dict[str, Any]) -> float:
+        result, _ = _run_method(job, held_out, situation, cell.row.params | params, lambda _done, _total: None)
+        return settings.score(situation, result, held_out).metrics[kind.headline]
+
+    clock = time.perf_counter()
+    chosen = tuning.choose(
+        cell.row.search,
+        cell.scenario.trials,
+        score,
+        first=cell.row.params,
+        seed=cell.draws,
+        higher_is_better=kind.higher_is_better,
+        progress=progress,
+    )
+    costs = {"tuning_seconds": round(time.perf_counter() - clock, 3), "trials": cell.scenario.trials}
+    return cell.row.params | chosen.params, {"costs": costs, "curves": {"validation": chosen.best_so_far}}
 
 
 def observed(monitor: Any, spent: dict[str, Any]) -> dict[str, Any]:

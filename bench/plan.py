@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench import registry, source
+from bench import registry, source, tuning
 from bench.data import Identity, identify
 from bench.errors import DataError, SuiteError
 from bench.lab import Bench, seed_of
@@ -176,14 +176,24 @@ def _cells(suite: Suite, scenario: SuiteScenario, rows: Sequence[Row], data: Ide
     for row in rows:
         method = registry.METHODS.get(row.method)
         module = inspect.getmodule(method.function)
-        own = {
+        own: dict[str, Any] = {
             "label": row.label,
             "method": row.method,
             "params": row.params,
             "access": sorted(method.access),
             "method_source": source.digest_of(module, leave_out="bench.scenarios"),
         }
+        if row.search:
+            own |= {
+                "search": {name: _as_told(place) for name, place in row.search.items()},
+                "trials": scenario.trials,
+                "tuning_source": source.digest_of(tuning),
+            }
         yield Cell(scenario, row, seed, bench, data, specs, shared | own)
+
+
+def _as_told(place: tuning.Range | tuning.Choices) -> Any:
+    return place.model_dump() if isinstance(place, tuning.Range) else list(place)
 
 
 def _strings(value: Any) -> Iterator[str]:

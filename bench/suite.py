@@ -17,6 +17,7 @@ from bench.models.spec import Architecture
 from bench.recipe import Recipe
 from bench.registry import near_miss
 from bench.settings import Settings, fields_at
+from bench.tuning import Range, Search
 from bench.types import Count, Rate
 
 
@@ -61,6 +62,8 @@ class Row:
     label: str
     method: str
     params: dict[str, Any]
+    search: Search = field(default_factory=dict)
+    """Hyperparameters that are chosen on validation data, in place of `params`, and where they are looked for."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class SuiteScenario:
     max_seconds: float
     data: str | None = None
     """One of the suite's `[datasets.NAME]`; `[data]` where it is None."""
+    trials: int = 0
+    """Validation trials that each row with a search has; 0 on a board whose rows are as they are given."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,8 @@ class Suite:
 
 
 TABLES = ("data", "datasets", "recipe", "models", "scenarios", "claims", "profiles")
-SCENARIO_KEYS = ("kind", "title", "data", "methods", "lower", "upper", "max_seconds")
+SCENARIO_KEYS = ("kind", "title", "data", "methods", "lower", "upper", "max_seconds", "trials")
+ROW_KEYS = ("method", "label", "search")
 
 
 def find(name: str | Path) -> Path:
@@ -181,9 +187,8 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
     datasets = {
         name: _checked(DataSpec, table, where, f"datasets.{name}") for name, table in _tables(merged, "datasets", where)
     }
-    scenarios = {
-        name: _scenario(name, table, where, header, datasets) for name, table in _tables(merged, "scenarios", where)
-    }
+    tables = _extended(dict(_tables(merged, "scenarios", where)), where)
+    scenarios = {name: _scenario(name, table, where, header, datasets) for name, table in tables.items()}
     if not scenarios:
         raise SuiteError(f"{where}: no [scenarios.NAME] table; a suite needs at least one")
     return Suite(
@@ -240,6 +245,19 @@ def _refuse_cycles(parent: Mapping[str, str | None], where: str, table: str, key
             seen.append(above)
 
 
+def _extended(tables: dict[str, dict[str, Any]], where: str) -> dict[str, dict[str, Any]]:
+    """Each scenario with the keys of the one that it `extends` beneath its own: two boards on one set of models."""
+    parents = {name: table.get("extends") for name, table in tables.items()}
+    _refuse_cycles(parents, where, "scenarios", "extends")
+
+    def whole(name: str) -> dict[str, Any]:
+        own = {key: value for key, value in tables[name].items() if key != "extends"}
+        above = parents[name]
+        return own if above is None else {**whole(above), **own}
+
+    return {name: whole(name) for name in tables}
+
+
 def _tables(content: Mapping[str, Any], key: str, where: str) -> Iterable[tuple[str, dict[str, Any]]]:
     tables = content.get(key, {})
     if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
@@ -268,6 +286,11 @@ def _scenario(
             f"{where}: [{at}] data = {data!r} is no [datasets.NAME] of the suite{near_miss(str(data), datasets)}"
         )
     lower, upper = table.get("lower", kind.lower), table.get("upper", kind.upper)
+    trials = table.get("trials", 0)
+    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 0:
+        raise SuiteError(
+            f"{where}: [{at}] trials must be a whole number, 0 for a board that tunes nothing, got {trials!r}"
+        )
     rows: dict[str, Row] = {}
     asked = table.get("methods", [])
     if not isinstance(asked, list):
@@ -276,7 +299,15 @@ def _scenario(
         row = _row(entry, kind.kind, where, at)
         if row.label in rows:
             raise SuiteError(f"{where}: [{at}] two rows are named {row.label!r}; give one a label of its own")
+        if row.search and not trials:
+            raise SuiteError(
+                f"{where}: [{at}] row {row.label!r} has a search, and the scenario no trials; say trials = 20"
+            )
         rows[row.label] = row
+    if trials and not any(row.search for row in rows.values()):
+        raise SuiteError(
+            f"{where}: [{at}] has trials = {trials} and no row with a search, e.g. search = {{ lr = [0.1, 1] }}"
+        )
     implied = [
         {"method": m} if isinstance(m, str) else {"label": m[0], "method": m[1], **m[2]} for m in kind.references
     ]
@@ -296,6 +327,7 @@ def _scenario(
         upper=upper,
         max_seconds=float(max_seconds),
         data=data,
+        trials=trials,
     )
 
 
@@ -309,9 +341,34 @@ def _row(entry: object, kind: str, where: str, at: str) -> Row:
         raise SuiteError(f"{where}: [{at}] {error}") from None
     if kind not in found.scenarios:
         raise SuiteError(f"{where}: [{at}] method {found.name!r} solves {', '.join(found.scenarios)}, not {kind}")
-    own = {k: v for k, v in table.items() if k not in ("method", "label")}
-    params = _checked(registry.parameters(found), own, where, f"{at}.methods.{found.name}", extra=("method", "label"))
-    return Row(str(table.get("label", found.name)), found.name, params.model_dump(mode="json"))
+    own = {k: v for k, v in table.items() if k not in ROW_KEYS}
+    schema, place = registry.parameters(found), f"{at}.methods.{found.name}"
+    params = _checked(schema, own, where, place, extra=ROW_KEYS)
+    search = _search(table.get("search", {}), schema, own, where, f"{place}.search")
+    return Row(str(table.get("label", found.name)), found.name, params.model_dump(mode="json"), search)
+
+
+def _search(table: object, schema: type[BaseModel], fixed: Mapping[str, Any], where: str, at: str) -> Search:
+    """Where a row's hyperparameters are looked for; every end and every choice must be one that the method takes."""
+    if not isinstance(table, dict):
+        raise SuiteError(f"{where}: [{at}] must be a table of hyperparameters, got {table!r}")
+    search: dict[str, Range | tuple[Any, ...]] = {}
+    for name, place in table.items():
+        if name not in schema.model_fields:
+            raise SuiteError(f"{where}: [{at}] unknown key {name!r}{near_miss(name, schema.model_fields)}")
+        if isinstance(place, dict):
+            between: Range = _checked(Range, place, where, f"{at}.{name}")
+            search[name], tried = between, between.ends
+        elif isinstance(place, list) and len(place) > 1:
+            search[name] = tried = tuple(place)
+        else:
+            raise SuiteError(
+                f"{where}: [{at}] {name}: a range {{ low = 0.1, high = 2.0 }} or a list of two or more choices was "
+                f"expected, got {place!r}"
+            )
+        for value in tried:
+            _checked(schema, {**fixed, name: value}, where, at)
+    return search
 
 
 def _claims(tables: object, scenarios: Mapping[str, SuiteScenario], where: str) -> tuple[Claim, ...]:
