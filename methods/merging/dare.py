@@ -62,6 +62,6 @@ def drop_and_rescale(vector: TaskVector, drop: float, generator: torch.Generator
     """m * tau / (1 - drop) with m ~ Bernoulli(1 - drop), one draw of the (CPU) generator an entry."""
     sparse = {}
     for name, delta in vector.items():
-        kept = torch.rand(delta.shape, generator=generator) >= drop
-        sparse[name] = torch.where(kept.to(delta.device), delta / (1 - drop), 0.0)
+        dropped = torch.rand(delta.shape, generator=generator) < drop
+        sparse[name] = (delta / (1 - drop)).masked_fill_(dropped.to(delta.device), 0.0)
     return sparse

@@ -47,12 +47,12 @@ def iso_cts(task: MergeTask, *, common: Fraction = 0.8, scaling: Weight = 1.0) -
 
 def isotropic_sum(deltas: list[Tensor]) -> Tensor:
     """Iso-C of task matrices [out, in]: mean(S) U V^T of the SVD U S V^T of their sum."""
-    return flat([leading(torch.stack(deltas).sum(0))])
+    return flat([leading(sum(deltas[1:], deltas[0]))])
 
 
 def isotropic_subspaces(deltas: list[Tensor], common: float) -> Tensor:
     """Iso-CTS of task matrices [out, in]: a flat spectrum over the sum's and each task's own leading directions."""
-    total = torch.stack(deltas).sum(0)
+    total = sum(deltas[1:], deltas[0])
     rank = min(total.shape)
     own = directions_per_task(rank, common, len(deltas))
     scale = torch.stack([delta.norm() for delta in deltas]).max()
@@ -67,10 +67,12 @@ def directions_per_task(rank: int, common: float, tasks: int) -> int:
 
 
 def flat(triples: list[Triples]) -> Tensor:
-    """mean(S) polar(U) polar(V)^T of triples side by side; vectors that are orthonormal already stay as they are."""
+    """mean(S) polar(U) polar(V)^T of triples side by side; those of one matrix are orthonormal and stay as they are."""
     u = torch.cat([u for u, _, _ in triples], dim=1)
     s = torch.cat([s for _, s, _ in triples])
     vh = torch.cat([vh for _, _, vh in triples])
     if len(s) == 0:
         return u.new_zeros(u.shape[0], vh.shape[1])
+    if len(triples) == 1:
+        return s.mean() * u @ vh
     return s.mean() * polar_factor(u) @ polar_factor(vh.mT).mT

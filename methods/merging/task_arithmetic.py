@@ -13,10 +13,10 @@ from torch import nn
 from bench import method
 from bench.scenarios.merge import MergeTask
 from bench.types import Weight
-from methods.merging.task_vectors import add, task_vectors, total
+from methods.merging.task_vectors import add, total_change
 
 
 @method(family="merging", scenario="merge", access={"weights"}, paper="arXiv:2212.04089", year=2023)
 def task_arithmetic(task: MergeTask, *, scaling: Weight = 0.3) -> nn.Module:
     """Initialisation plus `scaling` times the sum of the task vectors."""
-    return add(task.init, total(task_vectors(task.init, task.parents)), task.parents, scaling)
+    return add(task.init, total_change(task.init, task.parents), task.parents, scaling)

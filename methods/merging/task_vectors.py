@@ -19,6 +19,9 @@ TaskVector = dict[str, Tensor]
 HEAD = "head."
 NORMALIZER = "normalize."
 
+BLOCK = 2**16
+"""Entries that are worked on at once, so that intermediate results stay in the processor's cache."""
+
 
 def task_vectors(init: nn.Module, parents: Sequence[nn.Module]) -> list[TaskVector]:
     """tau_t = theta_t - theta_0 for every parent; tied weights appear once.
@@ -26,15 +29,26 @@ def task_vectors(init: nn.Module, parents: Sequence[nn.Module]) -> list[TaskVect
     Raises:
         ValueError: there is no parent, or one is not of the initialisation's architecture.
     """
-    if not parents:
-        raise ValueError("no parent to merge")
-    start = _backbone(init)
-    vectors = []
-    for number, parent in enumerate(parents):
-        weights = _backbone(parent)
-        _same_architecture(start, weights, f"parent {number}")
-        vectors.append({name: weights[name] - start[name] for name in start})
-    return vectors
+    start, tuned = _backbones(init, parents)
+    return [{name: weights[name] - start[name] for name in start} for weights in tuned]
+
+
+def total_change(init: nn.Module, parents: Sequence[nn.Module]) -> TaskVector:
+    """The sum of all task vectors, none of which is held as a whole.
+
+    Raises:
+        ValueError: as `task_vectors`.
+    """
+    start, tuned = _backbones(init, parents)
+    change = {name: torch.zeros_like(weight, memory_format=torch.contiguous_format) for name, weight in start.items()}
+    for name, out in change.items():
+        sources = [weights[name].reshape(-1).split(BLOCK) for weights in tuned]
+        for total, first, *blocks in zip(
+            out.view(-1).split(BLOCK), start[name].reshape(-1).split(BLOCK), *sources, strict=True
+        ):
+            for block in blocks:
+                total += block - first
+    return change
 
 
 @torch.no_grad()
@@ -57,12 +71,20 @@ def add(init: nn.Module, change: TaskVector, parents: Sequence[nn.Module], scali
 
 def total(vectors: Sequence[TaskVector]) -> TaskVector:
     """Sum over tasks."""
-    return {name: torch.stack([v[name] for v in vectors]).sum(0) for name in vectors[0]}
+    return {name: _sum([v[name] for v in vectors]) for name in vectors[0]}
 
 
 def mean(vectors: Sequence[TaskVector]) -> TaskVector:
     """Mean over tasks."""
-    return {name: torch.stack([v[name] for v in vectors]).mean(0) for name in vectors[0]}
+    return {name: _sum([v[name] for v in vectors]).div_(len(vectors)) for name in vectors[0]}
+
+
+def _sum(deltas: Sequence[Tensor]) -> Tensor:
+    """A new tensor, without a stack of all deltas."""
+    out = deltas[0].clone()
+    for delta in deltas[1:]:
+        out += delta
+    return out
 
 
 def as_matrix(weight: Tensor) -> Tensor | None:
@@ -89,6 +111,15 @@ def merge_matrices(vectors: Sequence[TaskVector], merge: Callable[[list[Tensor]]
             deltas = [v[name].flatten(1).double() for v in vectors]
             merged[name] = merge(deltas).to(average.dtype).view_as(average)
     return merged
+
+
+def _backbones(init: nn.Module, parents: Sequence[nn.Module]) -> tuple[TaskVector, list[TaskVector]]:
+    if not parents:
+        raise ValueError("no parent to merge")
+    start, tuned = _backbone(init), [_backbone(parent) for parent in parents]
+    for number, weights in enumerate(tuned):
+        _same_architecture(start, weights, f"parent {number}")
+    return start, tuned
 
 
 def _backbone(model: nn.Module) -> TaskVector:

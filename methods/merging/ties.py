@@ -18,10 +18,7 @@ from torch import Tensor, nn
 from bench import method
 from bench.scenarios.merge import MergeTask
 from bench.types import Fraction, Weight
-from methods.merging.task_vectors import TaskVector, add, task_vectors
-
-BLOCK = 2**16
-"""Entries elected at once, so that intermediate results stay in the processor's cache: twice as fast on 11 million."""
+from methods.merging.task_vectors import BLOCK, TaskVector, add, task_vectors
 
 
 @method(family="merging", scenario="merge", access={"weights"}, paper="arXiv:2306.01708", year=2023)
@@ -56,7 +53,7 @@ def trim(vector: Tensor, keep: float) -> Tensor:
 
 def elect_and_average(trimmed: Tensor) -> Tensor:
     """Per entry of [T, d]: the sign of the sum over tasks, then the mean of the non-zero entries of that sign; [d]."""
-    return torch.cat([_elect_and_average(block) for block in trimmed.split(BLOCK, dim=1)])
+    return torch.cat([_elect_and_average(block) for block in trimmed.split(BLOCK, dim=1)])  # twice as fast as at once
 
 
 def _elect_and_average(trimmed: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from methods.merging.task_vectors import add, as_matrix, mean, merge_matrices, task_vectors, total
+from methods.merging.task_vectors import add, as_matrix, mean, merge_matrices, task_vectors, total, total_change
 
 
 class Net(nn.Module):
@@ -89,3 +89,15 @@ def test_other_architectures_are_refused_by_name():
         task_vectors(init, [parent])
     with pytest.raises(ValueError, match="no parent"):
         task_vectors(init, [])
+
+
+def test_the_total_change_is_the_sum_of_the_task_vectors(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("methods.merging.task_vectors.BLOCK", 7)  # several blocks a weight, the last one shorter
+    init, *parents = nets(4)
+    expected = total(task_vectors(init, parents))
+    got = total_change(init, parents)
+    assert got.keys() == expected.keys()
+    for name, delta in expected.items():
+        torch.testing.assert_close(got[name], delta, rtol=0, atol=1e-14)
+    with pytest.raises(ValueError, match="no parent"):
+        total_change(init, [])
