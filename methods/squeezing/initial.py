@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 import torch
@@ -15,14 +16,20 @@ Init = Literal["selection", "gaussian"]
 
 def starting_maps(init: Init, student: nn.Module, teacher: nn.Module, generator: torch.Generator) -> MakeMap:
     """The initial matrices of this name."""
-    return gaussian(generator) if init == "gaussian" else one_hot(chosen_entries(student, teacher))
+    if init == "selection":
+        return one_hot(chosen_entries(student, teacher))
+    embeddings = {f"{name}.weight" for name, module in student.named_modules() if isinstance(module, nn.Embedding)}
+    return gaussian(generator, embeddings)
 
 
-def gaussian(generator: torch.Generator) -> MakeMap:
-    """L with entries of N(0, 1 / t_out) and R of N(0, 1 / s_in), which keep activations at the teacher's variance."""
+def gaussian(generator: torch.Generator, embeddings: Collection[str] = ()) -> MakeMap:
+    """L with entries of N(0, 1 / t_out) and R of N(0, 1 / s_in), which keep activations at the teacher's variance.
+
+    What is written along axis 1, by weights of `embeddings` [tokens, width], is mapped as what is written along axis 0.
+    """
 
     def make(pair: Pair, axis: int, s: int, t: int) -> Tensor:
-        reads = axis == 1 and pair.name.endswith("weight")
+        reads = axis == 1 and pair.name.endswith("weight") and pair.name not in embeddings
         return torch.randn(s, t, generator=generator) / (s if reads else t) ** 0.5
 
     return make

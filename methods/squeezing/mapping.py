@@ -2,8 +2,9 @@
 
 A tensor whose axes belong to permutation groups is W_s = L W_t R: every such axis k is multiplied by a matrix
 M_k [s_k, t_k] from the teacher's length to the student's (so L = M_0 and R = M_1^T), and axes without a group (image
-channels, classes, kernel positions, patches) stay as they are. Matrices of neighbouring layers are independent of each
-other; a bias shares the L of its layer's weight. Norms, and tensors without any such axis, are trained as they are.
+channels, classes, kernel positions, patches, words) stay as they are. Matrices of neighbouring layers are independent
+of each other; a bias shares the L of its layer's weight. Norms, and tensors without any such axis, are trained as they
+are.
 """
 
 from __future__ import annotations
