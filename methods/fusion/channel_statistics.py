@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import Skip
-from bench.device import as_input
 from methods.fusion.features import CONSTANT
+from methods.fusion.watching import by_channel, show, watching
 
 BATCH = 500
 
@@ -37,7 +37,7 @@ def last_affine(model: nn.Module, layers: Collection[str], example: Tensor) -> t
 
     Args:
         model: a LayerNorm is the only norm that is looked for.
-        layers: names of convolutions and linear layers.
+        layers: names of convolutions, linear layers and embeddings.
         example: a float input of the model.
 
     Raises:
@@ -54,16 +54,12 @@ def last_affine(model: nn.Module, layers: Collection[str], example: Tensor) -> t
         for layer in [layer for layer, y in outputs.items() if y is x]:
             order[order.index(layer)] = name
 
-    norms = {name: module for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)}
-    hooks = [model.get_submodule(n).register_forward_hook(lambda _m, _a, y, n=n: wrote(n, y)) for n in layers]
-    hooks += [m.register_forward_pre_hook(lambda _m, args, n=n: normed(n, args[0])) for n, m in norms.items()]
-    try:
+    norms = [name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)]
+    with watching(model, layers, wrote), watching(model, norms, normed, inputs=True):
         model(example)
-    finally:
-        for hook in hooks:
-            hook.remove()
     for name in order:
-        if model.get_submodule(name).bias is None:
+        module = model.get_submodule(name)
+        if not isinstance(module, nn.Embedding) and module.bias is None:
             raise Skip(f"{name} has no bias and no norm after it, so that the mean of its channels cannot be set")
     return tuple(order)
 
@@ -87,7 +83,7 @@ def channel_statistics(
     sums: dict[str, list[Tensor]] = {name: [] for name in modules}
 
     def observe(name: str, y: Tensor) -> Tensor | None:
-        rows = (y if y.ndim < 4 else y.movedim(1, -1)).flatten(0, -2).double()
+        rows = by_channel(y)
         batch = torch.stack([torch.ones_like(rows).sum(0), rows.sum(0), rows.square().sum(0)])
         sums[name].append(batch)
         if goals is None:
@@ -96,16 +92,9 @@ def channel_statistics(
         shape = (-1, 1, 1) if y.ndim == 4 else (-1,)
         return (y * scale.view(shape) + shift.view(shape)).to(y.dtype)
 
-    hooks = [
-        model.get_submodule(name).register_forward_hook(lambda _m, _args, y, name=name: observe(name, y))
-        for name in modules
-    ]
-    try:
+    with watching(model, modules, observe):
         for batch in images.tensor_split(-(-len(images) // BATCH)):
-            model(as_input(batch.to(device)).to(next(model.parameters()).dtype))
-    finally:
-        for hook in hooks:
-            hook.remove()
+            show(model, batch, device)
     return {name: _statistics(torch.stack(batches).sum(0)) for name, batches in sums.items()}
 
 
@@ -117,8 +106,15 @@ def affine(now: Statistics, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def fold(module: nn.Module, scale: Tensor, shift: Tensor) -> None:
-    """Put scale and shift [channels] of the output into weight [channels, ...] and bias [channels] of a module."""
-    weight, bias = module.get_parameter("weight"), module.get_parameter("bias")
+    """Put scale and shift [channels] of the output into a module's weights.
+
+    Into weight [channels, ...] and bias [channels] or, of an embedding, into all rows of its weight [tokens, channels].
+    """
+    weight = module.get_parameter("weight")
+    if isinstance(module, nn.Embedding):
+        weight.copy_(weight.double() * scale + shift)
+        return
+    bias = module.get_parameter("bias")
     weight.copy_(weight.double() * scale.view(-1, *(1,) * (weight.ndim - 1)))
     bias.copy_(bias.double() * scale + shift)
 

@@ -63,9 +63,9 @@ def plan(cost: Tensor, reg: float = 0.0, masses: Masses | None = None, reg_m: fl
         found = ot.sinkhorn(mu, nu, costs, reg, method="sinkhorn_log", warn=False)
     else:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
+            warnings.simplefilter("error")
             try:  # A constant in the cost changes the total mass alone; without it exp(-cost / reg) underflows later.
                 found = ot.unbalanced.sinkhorn_unbalanced(mu * n, nu * m, costs - costs.min(), reg, reg_m)
-            except UserWarning as warning:
+            except (UserWarning, RuntimeWarning) as warning:
                 raise BenchError(f"unbalanced transport at reg = {reg}: {warning}; raise reg") from None
     return torch.from_numpy(found).to(cost.device)

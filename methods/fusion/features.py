@@ -14,9 +14,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bench.device import as_input
 from bench.models.permutation import PermutationSpec
 from methods.fusion.alignment import read_by
+from methods.fusion.watching import by_channel, show, watching
 
 Features = Literal["post-activation", "pre-activation"]
 
@@ -107,7 +107,6 @@ def _places(spec: PermutationSpec, features: Features) -> Mapping[str, tuple[str
     return {group: (last[group],) for group in spec.order}
 
 
-@torch.no_grad()
 def _observe(
     model: nn.Module, batch: Tensor, layers: set[str], features: Features, device: torch.device
 ) -> dict[str, Tensor]:
@@ -115,19 +114,8 @@ def _observe(
     found: dict[str, Tensor] = {}
 
     def keep(name: str, y: Tensor) -> None:
-        channels_last = y if y.ndim < 4 else y.movedim(1, -1)
-        found[name] = channels_last.flatten(0, -2).T.double()  # a copy: later layers work in place
+        found[name] = by_channel(y).T
 
-    hooks = []
-    for name in sorted(layers):
-        module = model.get_submodule(name)
-        if features == "pre-activation":
-            hooks.append(module.register_forward_hook(lambda _m, _args, y, name=name: keep(name, y)))
-        else:
-            hooks.append(module.register_forward_pre_hook(lambda _m, args, name=name: keep(name, args[0])))
-    try:
-        model(as_input(batch.to(device)).to(next(model.parameters()).dtype))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with watching(model, sorted(layers), keep, inputs=features == "post-activation"):
+        show(model, batch, device)
     return found

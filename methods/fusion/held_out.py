@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 
-import torch
 from torch import nn
 
-from bench.device import as_input
 from bench.models.train import recalibrate
 from bench.scenarios.fuse import FuseTask
+from methods.fusion.watching import show
 
 
 def calibrated(task: FuseTask, model: nn.Module) -> nn.Module:
@@ -19,13 +18,11 @@ def calibrated(task: FuseTask, model: nn.Module) -> nn.Module:
     return ready
 
 
-@torch.no_grad()
 def right_answers(task: FuseTask, model: nn.Module) -> int:
     """How many held-out images a network in eval mode puts into the right class."""
     right = 0
     for images, labels in zip(task.validation_images.split(500), task.validation_labels.split(500), strict=True):
-        x = as_input(images.to(task.device)).to(next(model.parameters()).dtype)
-        right += int((model(x).argmax(1) == labels.to(task.device)).sum())
+        right += int((show(model, images, task.device).argmax(1) == labels.to(task.device)).sum())
     return right
 
 

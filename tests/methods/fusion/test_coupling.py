@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods.fusion.coupling import coupling
+from bench.errors import BenchError
+from methods.fusion.coupling import coupling, plan
 
 
 def random_cost(n: int, m: int, seed: int) -> torch.Tensor:
@@ -69,3 +70,42 @@ def test_the_scale_of_the_cost_changes_nothing(scale):
 def test_units_that_are_all_alike_couple_to_something_finite():
     for reg in (0.0, 0.1):
         assert coupling(torch.zeros(4, 4, dtype=torch.float64), reg).isfinite().all()
+
+
+@pytest.mark.parametrize("reg", [0.0, 0.1])
+@pytest.mark.parametrize(("n", "m"), [(4, 4), (6, 3)])
+def test_masses_are_the_marginals_up_to_a_factor(n, m, reg):
+    masses = torch.arange(1.0, n + 1), torch.arange(2.0, m + 2)
+    found = plan(random_cost(n, m, 4), reg, masses)
+    torch.testing.assert_close(found.sum(1), masses[0].double() / masses[0].sum(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.sum(0), masses[1].double() / masses[1].sum(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(plan(random_cost(n, m, 4), reg, (3 * masses[0], masses[1])), found)
+
+
+@pytest.mark.parametrize(("n", "m"), [(4, 4), (6, 3), (3, 5)])
+@pytest.mark.parametrize("reg_m", [0.02, 0.5])
+def test_an_unbalanced_plan_is_a_minimum_of_its_objective(n, m, reg_m):
+    """<T, C> + reg KL(T | 1) + reg_m KL(T 1 | 1) + reg_m KL(T^T 1 | 1) is convex, and its gradient here zero.
+
+    C is of mean one, and then shifted to a least entry of zero.
+    """
+    reg, cost = 0.2, random_cost(n, m, 5)
+    found = plan(cost, reg, reg_m=reg_m)
+    costs = (cost - cost.min()) / cost.mean()
+    gradient = costs + reg * found.log() + reg_m * (found.sum(1, keepdim=True).log() + found.sum(0).log())
+    torch.testing.assert_close(gradient, torch.zeros(n, m, dtype=torch.float64), rtol=0, atol=1e-5)
+
+
+def test_the_dearer_deviating_is_the_nearer_an_unbalanced_plan_comes_to_the_balanced_one():
+    cost = random_cost(5, 5, 6)
+    gaps = [float((coupling(cost, 0.3, reg_m=reg_m) - coupling(cost, 0.3)).abs().max()) for reg_m in (0.01, 1.0, 100.0)]
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[0] > 0.05
+    assert gaps[-1] < 1e-2
+
+
+def test_beyond_the_range_of_numbers_an_unbalanced_plan_is_refused():
+    cost = torch.ones(3, 3, dtype=torch.float64) + 1e6 * torch.eye(3, dtype=torch.float64)
+    cost[0] = 1e9
+    with pytest.raises(BenchError, match=r"unbalanced transport at reg = 0\.0001.*raise reg"):
+        plan(cost, 1e-4, reg_m=1e-5)
