@@ -14,7 +14,8 @@ from bench.data import grammar_tasks, grammar_words
 from bench.data.catalogue import SOURCES, Source
 from bench.data.grammar_tasks import TASKS, Draws
 from bench.data.parts import Parts
-from bench.data.text_tokens import encode, tokens, vocabulary
+from bench.data.text import as_parts
+from bench.data.text_tokens import tokens
 
 SINGLE = {"grammar2": "sst2", "grammar4": "ag_news", "grammar6": "trec"}
 """Set of a single task -> that task."""
@@ -33,9 +34,7 @@ def read(source: Source, _paths: tuple[Path, ...]) -> Parts:
     times = 4 if source.name in SINGLE else 1
     train, train_labels = _written(tasks, "train", times * TRAIN)
     test, test_labels = _written(tasks, "test", times * TEST)
-    numbers = vocabulary(train)
-    length = source.shape[-1]
-    return Parts(encode(train, numbers, length), train_labels, encode(test, numbers, length), test_labels)
+    return as_parts(train, train_labels, test, test_labels, source.shape[-1])
 
 
 def fetch(_source: Source, _patience: float) -> None:

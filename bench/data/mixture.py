@@ -18,7 +18,7 @@ from bench.data.draws import level, ordered_by_class
 from bench.data.identity import read as read_parts
 from bench.data.identity import reader_of
 from bench.data.parts import Parts
-from bench.data.text_tokens import encode, tokens, vocabulary
+from bench.data.text_tokens import tokens
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,14 +79,7 @@ def _texts(source: Source) -> Parts:
             into += [tokens(all_texts[row]) for row in rows]
             own.append(all_labels[rows] + first)
         first += len(member.classes)
-    numbers = vocabulary(train)
-    length = source.shape[-1]
-    return Parts(
-        encode(train, numbers, length),
-        np.concatenate(labels[0]),
-        encode(test, numbers, length),
-        np.concatenate(labels[1]),
-    )
+    return text.as_parts(train, np.concatenate(labels[0]), test, np.concatenate(labels[1]), source.shape[-1])
 
 
 def _pictures(source: Source) -> Parts:
