@@ -53,10 +53,12 @@ class Costs:
     """Seconds of the student's learning."""
     images_kept: float | None = None
     """Synthetic images held beyond the step that made them."""
+    tuning_seconds: float | None = None
+    """Seconds of the trials that chose the parameters, where the board is tuned; not among `seconds`."""
 
 
 Curve = tuple[tuple[float, float], ...]
-"""(share of the budget spent, value), in the order of time."""
+"""(share of the budget, of the trials or of a way, value), in order."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,13 @@ class Row:
     """Against the row above; negative, but for ties of rounding."""
     costs: Costs | None
     curves: dict[str, Curve]
-    """Metric -> its mean over seeds while the method ran."""
+    """What it shows (see `curves`) -> its mean over seeds."""
     pictures: dict[str, Picture]
     """What is to be seen -> the picture of the first seed that has one."""
+    search: dict[str, str]
+    """Parameter that was chosen on validation data -> where it was looked for; {} for a row as it is given."""
+    chosen: dict[int, dict[str, Any]]
+    """Seed -> value of each of those parameters."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,8 @@ class Section:
     upper: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    trials: int
+    """Validation trials of each row with a search; 0 where nothing is tuned."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""Line charts as numbers: a metric over the budget, one line a row, each named where it ends."""
+"""Line charts as numbers: a value over the budget or the trials, one line a row, each named where it ends."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.leaderboard import plot
+from bench.leaderboard import curves, plot
 from bench.leaderboard.board import Row, Section
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 880.0, 40.0, 640.0, 10.0, 34.0
@@ -35,9 +35,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """All lines of one metric, and the axes."""
+    """All lines of one curve, and the axes."""
 
     metric: str
+    """Whose unit the values have."""
+    title: str
+    over: str
+    """What the horizontal axis goes along."""
+    share: str
+    """What stands at it."""
     height: float
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
@@ -50,19 +56,25 @@ class Chart:
 
 
 def charts(section: Section) -> list[Chart]:
-    """A chart for each metric of which ranked rows, or the lower and upper references, have curves."""
-    rows = [row for row in section.rows if row.role != "reference"]
-    names = sorted({name for row in rows for name in row.curves})
-    return [_chart(name, {row.label: row for row in rows if name in row.curves}) for name in names]
+    """A chart for each curve that ranked rows, or the lower and upper references, have; ways are `path_chart`'s."""
+    rows = shown_rows(section)
+    names = sorted({name for row in rows.values() for name in row.curves} - curves.ON_THE_WAY)
+    return [_chart(name, section, rows) for name in names]
 
 
-def _chart(metric: str, rows: Mapping[str, Row]) -> Chart:
-    curves = {label: row.curves[metric] for label, row in rows.items()}
-    values = [y for curve in curves.values() for _, y in curve]
+def shown_rows(section: Section) -> dict[str, Row]:
+    """Label -> row, of those whose curves are drawn, in the order of the table."""
+    return {row.label: row for row in section.rows if row.curves and row.role != "reference"}
+
+
+def _chart(name: str, section: Section, rows: Mapping[str, Row]) -> Chart:
+    told = curves.axes(name, section.headline)
+    own = {label: row.curves[name] for label, row in rows.items() if name in row.curves}
+    values = [y for curve in own.values() for _, y in curve]
     low, high = min(values), max(values)
     pad = 0.04 * (high - low) or 0.01
     low, high = low - pad, high + pad
-    height = max(LEAST_HEIGHT, TOP + BOTTOM + ROW_HEIGHT * len(rows))
+    height = max(LEAST_HEIGHT, TOP + BOTTOM + ROW_HEIGHT * len(own))
 
     def x(share: float) -> float:
         return round(LEFT + share * (RIGHT - LEFT), 1)
@@ -70,27 +82,30 @@ def _chart(metric: str, rows: Mapping[str, Row]) -> Chart:
     def y(value: float) -> float:
         return round(TOP + (high - value) / (high - low) * (height - TOP - BOTTOM), 1)
 
-    drawn = {label: [(x(share), y(value)) for share, value in curve] for label, curve in curves.items()}
+    drawn = {label: [(x(share), y(value)) for share, value in curve] for label, curve in own.items()}
     name_ys = apart([points[-1][1] for points in drawn.values()], NAME_HEIGHT, TOP, height - BOTTOM)
-    styles = _styles(rows)
+    looks = styles(rows)
     lines = (
-        Line(label, *styles[label], " ".join(f"{a},{b}" for a, b in points), points[-1], name_y)
+        Line(label, *looks[label], " ".join(f"{a},{b}" for a, b in points), points[-1], name_y)
         for (label, points), name_y in zip(drawn.items(), name_ys, strict=True)
     )
     return Chart(
-        metric=metric,
+        metric=told.metric,
+        title=told.title,
+        over=told.over,
+        share=told.share,
         height=height,
         x_ticks=tuple((x(percent / 100), str(percent)) for percent in (0, 25, 50, 75, 100)),
-        y_ticks=tuple((y(value), text) for value, text in plot.ticks(metric, low, high, parts=6)),
+        y_ticks=tuple((y(value), text) for value, text in plot.ticks(told.metric, low, high, parts=6)),
         lines=tuple(lines),
     )
 
 
-def _styles(rows: Mapping[str, Row]) -> dict[str, tuple[str, str]]:
+def styles(rows: Mapping[str, Row]) -> dict[str, tuple[str, str]]:
     """Label -> (colour, dash): references by their role, the others in the order of the table."""
     ranked = [label for label, row in rows.items() if row.role is None]
-    styles = {label: (f"c{i % COLOURS}", DASHES[i // COLOURS % len(DASHES)]) for i, label in enumerate(ranked)}
-    return styles | {label: (row.role, "2 3") for label, row in rows.items() if row.role is not None}
+    found = {label: (f"c{i % COLOURS}", DASHES[i // COLOURS % len(DASHES)]) for i, label in enumerate(ranked)}
+    return found | {label: (row.role, "2 3") for label, row in rows.items() if row.role is not None}
 
 
 def apart(wanted: Sequence[float], distance: float, low: float, high: float) -> list[float]:

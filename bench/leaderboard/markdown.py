@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.leaderboard import measures, wording
+from bench.leaderboard import measures, reading, tuned, wording
 from bench.leaderboard.board import Board, Row, Section, Verdict
 
 
@@ -15,7 +15,7 @@ def render(board: Board) -> str:
     parts.append(_claims(board.claims))
     parts += [_section(section, wording.section_data(board, section)) for section in board.sections]
     parts.append(
-        "## How to read this\n\n" + "\n".join(f"- **{term}** {text}" for term, text in wording.how_to_read(board))
+        "## How to read this\n\n" + "\n".join(f"- **{term}** {text}" for term, text in reading.how_to_read(board))
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -55,12 +55,14 @@ def _section(section: Section, data: str | None) -> str:
     title = f"## {section.name}"
     intro = f"{_plain(section.title)}. " if section.title else ""
     intro += f"*{section.kind}*: {_plain(section.summary)} Ranked by {wording.direction(section)}."
+    intro += f" **{_plain(tuned.caption(section))}**" if section.trials else ""
     intro += f" {_plain(data)}" if data else ""
     head = [
         "rank",
         "method",
         f"{measures.title(section.headline)}{measures.unit(section.headline)} (95 %)",
         "gap closed",
+        *(measures.title(name) + measures.unit(name) for name in wording.more_metrics(section)),
         "vs the row above (95 %)",
         "p",
         "first",
@@ -76,7 +78,16 @@ def _section(section: Section, data: str | None) -> str:
     told = [f"- `{label}`: {_plain(reason)}" for label, reason in wording.troubles(section)]
     told += [f"- {_plain(note)}" for note in section.notes]
     parts += ["\n".join(told)] if told else []
+    parts += [_chosen(section)] if section.trials else []
     return "\n\n".join([*parts, _further(section)]).strip()
+
+
+def _chosen(section: Section) -> str:
+    """What the trials chose."""
+    seeds = tuned.seeds(section)
+    head = ["row", "parameter", "looked for in", *(f"seed {seed}" for seed in seeds)]
+    body = [[f"`{label}`", f"`{name}`", place, *values] for label, name, place, values in tuned.chosen(section)]
+    return f"{tuned.TITLE}:\n\n{table(head, body, 'lll' + 'r' * len(seeds))}"
 
 
 def _row(section: Section, row: Row) -> list[str]:
@@ -86,6 +97,7 @@ def _row(section: Section, row: Row) -> list[str]:
         _name(row),
         wording.score(section, row),
         measures.percent(row.gap_closed),
+        *(measures.number(name, row.metrics.get(name)) for name in wording.more_metrics(section)),
         wording.against(section.headline, row.above),
         measures.p_value(row.above.p if row.above else None),
         measures.percent(row.first) if row.rank else "",

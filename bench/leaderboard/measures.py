@@ -1,4 +1,4 @@
-"""What is known of a metric by its name: whether it is a share, which direction is good, how it is written."""
+"""What is known of a metric by its name: its unit, which direction is good, how it is written."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Literal, NamedTuple
 
 
 class Known(NamedTuple):
-    """A share whose name's words would not tell what it is."""
+    """A metric whose name's words would not tell what it is."""
 
     higher_is_better: bool
-    unit: Literal["%", "points"]
-    """Points (of percent) for differences and spreads of shares."""
+    unit: Literal["%", "points", "nats"]
+    """Per cent for shares, points (of percent) for differences and spreads of shares."""
+    title: str | None = None
+    """Its name for readers, where that is not its own."""
 
 
 KNOWN = {
@@ -21,6 +23,11 @@ KNOWN = {
     "attack_success": Known(False, "%"),
     "teacher_attack_success": Known(False, "%"),
     "clean_attack_floor": Known(False, "%"),
+    "barrier": Known(False, "nats", "loss barrier"),
+    "barrier_train": Known(False, "nats", "loss barrier, training images"),
+    "midpoint_barrier": Known(False, "nats", "loss barrier at the midpoint"),
+    "error_barrier": Known(False, "points"),
+    "error_barrier_train": Known(False, "points", "error barrier, training images"),
 }
 """Metrics by their whole name; all others are known by the words below."""
 LOWER_IS_BETTER = ("nll", "ece", "gap", "kl", "js", "mia", "seconds")
@@ -42,7 +49,9 @@ def higher_is_better(metric: str) -> bool:
 
 def is_share(metric: str) -> bool:
     """Whether a metric is a share of 1, written in percent with one decimal."""
-    return metric in KNOWN or metric == "task_mean" or any(word in SHARES for word in metric.split("_"))
+    if metric in KNOWN:
+        return KNOWN[metric].unit != "nats"
+    return metric == "task_mean" or any(word in SHARES for word in metric.split("_"))
 
 
 def example_set(metric: str) -> str | None:
@@ -53,7 +62,7 @@ def example_set(metric: str) -> str | None:
 
 
 def unit(metric: str) -> str:
-    """What stands behind the metric's name in a heading: ", %", ", points" or nothing."""
+    """What stands behind the metric's name in a heading: ", %", ", points", ", nats" or nothing."""
     if metric in KNOWN:
         return f", {KNOWN[metric].unit}"
     return ", %" if is_share(metric) else ""
@@ -61,7 +70,8 @@ def unit(metric: str) -> str:
 
 def title(metric: str) -> str:
     """A metric's name for readers."""
-    return metric.replace("_", " ")
+    known = KNOWN[metric].title if metric in KNOWN else None
+    return known or metric.replace("_", " ")
 
 
 def number(metric: str, value: float | None, *, sign: bool = False) -> str:

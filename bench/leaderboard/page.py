@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from bench import png
-from bench.leaderboard import chart, measures, plot, wording
+from bench.leaderboard import chart, measures, path_chart, plot, reading, tuned, wording
 from bench.leaderboard.board import Board, Row, Section, Verdict
 from bench.leaderboard.plot import Axis, Mark
 
@@ -50,9 +50,10 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a scenario's monitor saw."""
+    """What was seen beside the scores."""
 
     charts: tuple[chart.Chart, ...]
+    paths: tuple[path_chart.Figure, ...]
     galleries: tuple[Gallery, ...]
 
 
@@ -70,7 +71,18 @@ def render(board: Board) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals.update({"m": measures, "w": wording, "c": chart, "width": plot.WIDTH, "signs": SIGNS})
+    environment.globals.update(
+        {
+            "m": measures,
+            "w": wording,
+            "r": reading,
+            "t": tuned,
+            "c": chart,
+            "pc": path_chart,
+            "width": plot.WIDTH,
+            "signs": SIGNS,
+        }
+    )
     template = environment.get_template("page.html.jinja")
     return template.render(
         board=board,
@@ -82,7 +94,7 @@ def render(board: Board) -> str:
 
 
 def _has_more(section: Section) -> bool:
-    """Whether a monitor saw anything of it."""
+    """Whether there is more of it than scores and the usual costs."""
     return bool(wording.more_costs(section)) or any(row.curves or row.pictures for row in section.rows)
 
 
@@ -137,7 +149,7 @@ def _seen(section: Section) -> Seen:
         Gallery(measures.title(name).capitalize(), tuple(_shown(r, name) for r in section.rows if name in r.pictures))
         for name in names
     )
-    return Seen(tuple(chart.charts(section)), tuple(galleries))
+    return Seen(tuple(chart.charts(section)), tuple(path_chart.figures(section)), tuple(galleries))
 
 
 def _shown(row: Row, name: str) -> Shown:

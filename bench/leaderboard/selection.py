@@ -14,9 +14,10 @@ from itertools import compress
 from typing import Any
 
 from bench.records import Record
-from bench.suite import Suite
+from bench.suite import Row, Suite, SuiteScenario
+from bench.tuning import Range
 
-OF_THE_ROW = frozenset({"label", "method", "params", "access", "method_source"})
+OF_THE_ROW = frozenset({"label", "method", "params", "access", "method_source", "search", "trials", "tuning_source"})
 """Keys of a record's recipe in which the rows of a scenario differ; all others they share."""
 OF_THE_SEED = frozenset({"seed", "zoo"})
 
@@ -42,7 +43,7 @@ class Selection:
 def select(suite: Suite, records: Iterable[Record]) -> Selection:
     """Choose the records that count for a suite's board."""
     ordered = [r for _, r in sorted(enumerate(records), key=lambda pair: (_started(pair[1]), pair[0]))]
-    rows = {(s.name, row.label): row for s in suite.scenarios.values() for row in s.rows}
+    rows = {(s.name, row.label): (s, row) for s in suite.scenarios.values() for row in s.rows}
     named = [r for r in ordered if (r.scenario, r.label) in rows and r.profile == suite.profile]
     told = _note(len(ordered) - len(named), "of rows that the suite does not name (any more)")
     data = {suite.scenarios[r.scenario].data: r.data for r in named if _allowed(suite, r)}  # the newest is the last
@@ -54,7 +55,7 @@ def select(suite: Suite, records: Iterable[Record]) -> Selection:
     told += [note for what, count in sorted(other.items()) for note in _note(count, f"computed on {what}")]
     newest = {(r.scenario, r.label, r.seed): r for r in here}
     told += _note(len(here) - len(newest), "replaced by a newer record of the same cell")
-    kept = _current({k: r for k, r in newest.items() if r.params == rows[k[:2]].params})
+    kept = _current({k: r for k, r in newest.items() if _as_asked(r, *rows[k[:2]])})
     stale = Counter(key[:2] for key in newest if key not in kept)
     told += _note(stale.total(), "of an earlier state of code, settings or standard models: run the suite again")
     cells: dict[tuple[str, str], dict[int, Record]] = {}
@@ -67,6 +68,17 @@ def _allowed(suite: Suite, record: Record) -> bool:
     """Whether a record is of the data set of its scenario, or of the stand-in for it."""
     spec = suite.data_of(suite.scenarios[record.scenario])
     return record.data.get("name") in (spec.name, spec.offline)
+
+
+def _as_asked(record: Record, scenario: SuiteScenario, row: Row) -> bool:
+    """Whether a record has the parameters that the suite gives, and chose the others as the suite says."""
+    given = [{k: v for k, v in params.items() if k not in row.search} for params in (record.params, row.params)]
+    search = {k: p.model_dump() if isinstance(p, Range) else list(p) for k, p in row.search.items()}
+    trials = scenario.trials if row.search else 0
+    return given[0] == given[1] and (record.recipe.get("search", {}), record.recipe.get("trials", 0)) == (
+        search,
+        trials,
+    )
 
 
 def _current(newest: Mapping[tuple[str, str, int], Record]) -> dict[tuple[str, str, int], Record]:

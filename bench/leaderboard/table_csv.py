@@ -18,13 +18,16 @@ COLUMNS = (
     *("seconds", "peak_memory_mb", "gflops", "samples"),
 )
 LAST = ("params", "reasons")
+TUNED = ("trials", "chosen")
+"""Only where a scenario is tuned: trials a row, and seed -> parameter -> value as JSON."""
 
 
 def render(board: Board) -> str:
-    """The whole file; costs that only some boards have precede `params`, the other metrics end it as `metric.NAME`."""
+    """The whole file; what only some boards have precedes `params`, the other metrics end it as `metric.NAME`."""
     names = sorted({name for section in board.sections for row in section.rows for name in row.metrics})
     out = io.StringIO()
-    columns = [*COLUMNS, *_more_costs(board.sections), *LAST, *(f"metric.{n}" for n in names)]
+    tuned = TUNED if any(section.trials for section in board.sections) else ()
+    columns = [*COLUMNS, *_more_costs(board.sections), *tuned, *LAST, *(f"metric.{n}" for n in names)]
     writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
     writer.writeheader()
     for section in board.sections:
@@ -60,6 +63,8 @@ def _line(board: Board, section: Section, row: Row) -> dict[str, Any]:
     if row.above:
         line |= {"above": row.above.other, "difference": row.above.mean, "p": row.above.p}
         line |= {"difference_low": row.above.low, "difference_high": row.above.high}
+    if row.search:
+        line |= {"trials": section.trials, "chosen": json.dumps(row.chosen, sort_keys=True)}
     if row.costs:
         line |= {key: getattr(row.costs, key) for key in ("seconds", "peak_memory_mb", "gflops", "samples")}
         line |= {key: getattr(row.costs, key) for key, _, _ in more_costs(section)}

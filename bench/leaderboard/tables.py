@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bench import registry
-from bench.leaderboard import comparing
+from bench.leaderboard import comparing, tuned
 from bench.leaderboard.board import Costs, Role, Row, Section, Status
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.selection import Selection
@@ -48,6 +48,7 @@ def section(scenario: SuiteScenario, selection: Selection) -> Section:
         upper=scenario.upper,
         rows=(*compared, *(row for row in rows if row.headline is None)),
         notes=tuple(notes),
+        trials=scenario.trials,
     )
 
 
@@ -102,6 +103,8 @@ class _Source:
             costs=_costs(list(ok.values())),
             curves=comparing.mean_curves(ok),
             pictures=comparing.pictures(ok),
+            search={name: tuned.place(place) for name, place in row.search.items()},
+            chosen={seed: {name: r.params[name] for name in row.search} for seed, r in ok.items() if row.search},
         )
 
     def role(self, label: str, family: str | None) -> Role | None:
@@ -186,6 +189,7 @@ def _costs(records: Sequence[Record]) -> Costs | None:
         synthesis_seconds=_mean_of(tables, "synthesis_seconds"),
         distillation_seconds=_mean_of(tables, "distillation_seconds"),
         images_kept=_mean_of(tables, "images_kept"),
+        tuning_seconds=_mean_of(tables, "tuning_seconds"),
     )
 
 

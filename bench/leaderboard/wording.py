@@ -7,95 +7,26 @@ from bench.leaderboard.board import Board, DataUse, Difference, Row, Section, Ve
 
 ROLES = {"lower": "lower reference", "upper": "upper reference", "reference": "reference"}
 
-HOW_TO_READ = (
-    (
-        "Intervals",
-        (
-            "are 95 %, over seeds and test examples. Test examples are resampled, the same ones for all seeds "
-            "and both rows; for the seeds, which are few, stands Student's t with one degree of freedom less "
-            "than there are seeds. Where no answers to single examples were kept, it is the (paired) t interval "
-            "over seeds. Of one seed it covers the test examples only."
-        ),
-    ),
-    (
-        "Vs the row above",
-        (
-            "is the difference to the row above, positive where this row is better, with its interval and the "
-            "two-sided p-value of no difference."
-        ),
-    ),
-    (
-        "Gap closed",
-        (
-            "is (score - lower reference) / (upper - lower), of means over the seeds that all three have; it is "
-            "left out where the references lie within one point of each other."
-        ),
-    ),
-    (
-        "Rank",
-        (
-            "is that of the mean, in brackets its 95 % interval; first is the share of resamples in which the "
-            "row is the best, seeds and examples being drawn for all rows at once. References are not ranked."
-        ),
-    ),
-    (
-        "A claim",
-        (
-            "holds if the interval of the difference lies above what is needed, and fails if it lies below; "
-            "with one seed it stays undecided. Of forty comparisons of equals, one comes out as holding."
-        ),
-    ),
-    (
-        "Costs",
-        (
-            "are means over seeds of what the method itself did: wall-clock seconds, growth of memory at its "
-            "peak, operations of convolutions and linear layers (forward and backward), images through the "
-            "given models."
-        ),
-    ),
-)
-
-
 MORE_COSTS = {
     "synthesis_seconds": ("synth. s", "seconds of making images"),
     "distillation_seconds": ("distill. s", "seconds of the student's learning"),
     "images_kept": ("kept", "images held beyond the step that made them"),
+    "tuning_seconds": ("tuning s", "seconds of the trials that chose the parameters"),
 }
 """Costs that only some scenarios tell -> their heading, and what it means."""
-READ_MORE_COSTS = (
-    "Synth. and distill.",
-    (
-        "are the seconds of making images and of the student's learning; together they are the method's seconds. "
-        "Kept are the images held beyond the step that made them, at the most."
-    ),
-)
-READ_CURVES = (
-    "Curves",
-    (
-        "show means over seeds on test examples while the student learned, over the share of its budget (updates "
-        "or seconds) that was spent. No method saw them and nothing was chosen by them."
-    ),
-)
-READ_PICTURES = (
-    "Pictures",
-    "show images that the student was last trained on, of the first seed that has any; they are not chosen.",
-)
-
-
-def how_to_read(board: Board) -> list[tuple[str, str]]:
-    """(term, explanation) of what stands on a board."""
-    more = [
-        (READ_MORE_COSTS, any(more_costs(section) for section in board.sections)),
-        (READ_CURVES, any(row.curves for section in board.sections for row in section.rows)),
-        (READ_PICTURES, any(row.pictures for section in board.sections for row in section.rows)),
-    ]
-    return [*HOW_TO_READ, *(entry for entry, there in more if there)]
+MORE_METRICS = ("barrier",)
+"""Metrics that stand in the table itself, where any row has them."""
 
 
 def more_costs(section: Section) -> list[tuple[str, str, str]]:
     """(attribute of costs, heading, meaning) of those of MORE_COSTS that any row of the scenario has."""
     costs = [row.costs for row in section.rows if row.costs]
     return [(name, *told) for name, told in MORE_COSTS.items() if any(getattr(c, name) is not None for c in costs)]
+
+
+def more_metrics(section: Section) -> list[str]:
+    """Those of MORE_METRICS that any row of the scenario has."""
+    return [name for name in MORE_METRICS if any(name in row.metrics for row in section.rows)]
 
 
 def data_line(board: Board) -> str:

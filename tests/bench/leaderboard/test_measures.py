@@ -23,6 +23,9 @@ from bench.leaderboard import measures
         ("worst_drop", False),
         ("attack_success", False),
         ("clean_attack_floor", False),
+        ("barrier", False),
+        ("midpoint_barrier", False),
+        ("error_barrier_train", False),
     ],
 )
 def test_direction_by_name(metric, higher):
@@ -61,12 +64,21 @@ def test_numbers_as_boards_show_them(metric, value, sign, text):
         ("teacher_attack_success", ", %", "12.3"),
         ("clean_attack_floor", ", %", "12.3"),
         ("attack_rows", "", "0"),
+        ("barrier", ", nats", "0.123"),
+        ("midpoint_barrier", ", nats", "0.123"),
+        ("error_barrier", ", points", "12.3"),
         ("nll", "", "0.123"),
     ],
 )
 def test_units_by_name(metric, unit, text):
     assert measures.unit(metric) == unit
     assert measures.number(metric, 0.1234) == text
+
+
+def test_names_for_readers():
+    assert measures.title("retain_accuracy") == "retain accuracy"
+    assert measures.title("barrier") == "loss barrier"
+    assert measures.title("error_barrier_train") == "error barrier, training images"
 
 
 @pytest.mark.parametrize(

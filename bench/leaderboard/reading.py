@@ -1,0 +1,105 @@
+"""How to read a board: what each thing on it means, for those that stand on it."""
+
+from __future__ import annotations
+
+from bench.leaderboard import curves
+from bench.leaderboard.board import Board
+from bench.leaderboard.wording import more_costs, more_metrics
+
+HOW_TO_READ = (
+    (
+        "Intervals",
+        (
+            "are 95 %, over seeds and test examples. Test examples are resampled, the same ones for all seeds "
+            "and both rows; for the seeds, which are few, stands Student's t with one degree of freedom less "
+            "than there are seeds. Where no answers to single examples were kept, it is the (paired) t interval "
+            "over seeds. Of one seed it covers the test examples only."
+        ),
+    ),
+    (
+        "Vs the row above",
+        (
+            "is the difference to the row above, positive where this row is better, with its interval and the "
+            "two-sided p-value of no difference."
+        ),
+    ),
+    (
+        "Gap closed",
+        (
+            "is (score - lower reference) / (upper - lower), of means over the seeds that all three have; it is "
+            "left out where the references lie within one point of each other."
+        ),
+    ),
+    (
+        "Rank",
+        (
+            "is that of the mean, in brackets its 95 % interval; first is the share of resamples in which the "
+            "row is the best, seeds and examples being drawn for all rows at once. References are not ranked."
+        ),
+    ),
+    (
+        "A claim",
+        (
+            "holds if the interval of the difference lies above what is needed, and fails if it lies below; "
+            "with one seed it stays undecided. Of forty comparisons of equals, one comes out as holding."
+        ),
+    ),
+    (
+        "Costs",
+        (
+            "are means over seeds of what the method itself did: wall-clock seconds, growth of memory at its "
+            "peak, operations of convolutions and linear layers (forward and backward), images through the "
+            "given models."
+        ),
+    ),
+)
+READ_MORE_COSTS = (
+    "Synth. and distill.",
+    (
+        "are the seconds of making images and of the student's learning; together they are the method's seconds. "
+        "Kept are the images held beyond the step that made them, at the most."
+    ),
+)
+MADE_IMAGES = ("synthesis_seconds", "distillation_seconds", "images_kept")
+"""Those that READ_MORE_COSTS explains."""
+READ_TUNED = (
+    "Tuned boards",
+    (
+        "give each row with a search the same number of trials: settings that Optuna's TPE sampler proposes, the row's "
+        "own values first, each scored on the validation split. The best of them is what the row then is, for each "
+        "seed by itself; test examples take no part. The chart shows the best score so far over the trials, mean over "
+        "seeds. Seconds do not contain those of tuning, which stand beside them."
+    ),
+)
+READ_BARRIER = (
+    "Loss barrier",
+    (
+        "is how far the loss on the straight line between two aligned networks rises, at most, above the line between "
+        "its values at the two ends: max over λ of L(λ) - ((1 - λ) L(0) + λ L(1)), L(λ) being the loss of "
+        "(1 - λ) first + λ second, on 25 points; 0 if it rises nowhere. The error barrier is the same of the share of "
+        "wrong answers. Lower is better; only methods that average two aligned networks have one."
+    ),
+)
+READ_CURVES = (
+    "Curves",
+    (
+        "show means over seeds on test examples while the student learned, over the share of its budget (updates "
+        "or seconds) that was spent. No method saw them and nothing was chosen by them."
+    ),
+)
+READ_PICTURES = (
+    "Pictures",
+    "show images that the student was last trained on, of the first seed that has any; they are not chosen.",
+)
+
+
+def how_to_read(board: Board) -> list[tuple[str, str]]:
+    """(term, explanation) of what stands on a board."""
+    more = [
+        (READ_MORE_COSTS, any(n in MADE_IMAGES for s in board.sections for n, _, _ in more_costs(s))),
+        (READ_TUNED, any(section.trials for section in board.sections)),
+        (READ_BARRIER, any(more_metrics(section) for section in board.sections)),
+        (READ_CURVES, any(not curves.is_known(n) for s in board.sections for row in s.rows for n in row.curves)),
+        (READ_PICTURES, any(row.pictures for section in board.sections for row in section.rows)),
+    ]
+    return [*HOW_TO_READ, *(entry for entry, there in more if there)]

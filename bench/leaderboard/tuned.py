@@ -1,0 +1,51 @@
+"""What a board says of parameters that were chosen on validation data."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from bench.leaderboard import measures
+from bench.leaderboard.board import Section
+from bench.tuning import Choices, Range
+
+TITLE = "Parameters chosen on validation data"
+
+
+def place(where: Range | Choices) -> str:
+    """Where a parameter was looked for."""
+    if isinstance(where, Range):
+        return f"{where.low:g} to {where.high:g}{', by its logarithm' if where.log else ''}"
+    return ", ".join(json.dumps(choice) for choice in where)
+
+
+def caption(section: Section) -> str:
+    """That a section is tuned, and how."""
+    given = sum(not row.search and row.role is None for row in section.rows)
+    as_given = f" Rows without a search ({given} of those ranked) are as they are given." if given else ""
+    return (
+        f"Tuned: {section.trials} validation trials a row; parameters chosen by the best "
+        f"{measures.title(section.headline)} on validation examples, for each seed.{as_given}"
+    )
+
+
+def seeds(section: Section) -> list[int]:
+    """The seeds for which any row has chosen parameters."""
+    return sorted({seed for row in section.rows for seed in row.chosen})
+
+
+def chosen(section: Section) -> list[tuple[str, str, str, list[str]]]:
+    """(row, parameter, where it was looked for, value by seed) of all parameters that were chosen."""
+    all_seeds = seeds(section)
+    return [
+        (row.label, name, where, [_value(row.chosen.get(seed, {}).get(name)) for seed in all_seeds])
+        for row in section.rows
+        for name, where in row.search.items()
+    ]
+
+
+def _value(value: Any) -> str:
+    """A chosen value; one that was drawn from a range with four digits."""
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)

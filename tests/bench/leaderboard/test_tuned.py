@@ -1,0 +1,105 @@
+"""Boards whose rows were tuned: which records count, and that every form says what was chosen."""
+
+import csv
+import dataclasses
+import json
+
+import pytest
+
+from bench.leaderboard import chart, tuned, write
+from bench.leaderboard.building import build
+from bench.leaderboard.selection import select
+from bench.tuning import Range
+
+SEARCH = {"share": Range(low=0.1, high=1.0, log=True), "mode": ("a", "b")}
+TOLD = {"search": {"share": {"low": 0.1, "high": 1.0, "log": True}, "mode": ["a", "b"]}, "trials": 20}
+COSTS = {"seconds": 2.0, "tuning_seconds": 40.0, "trials": 20}
+
+
+@pytest.fixture
+def tuned_suite(suite):
+    """`gram` searches for two parameters and is given a third, `transport` is as it is given."""
+    own = suite.scenarios["skewed"]
+    rows = tuple(
+        dataclasses.replace(row, search=SEARCH, params={"share": 0.9, "mode": "a", "steps": 5})
+        if row.label == "gram"
+        else row
+        for row in own.rows
+    )
+    return dataclasses.replace(
+        suite, scenarios=suite.scenarios | {"skewed": dataclasses.replace(own, rows=rows, trials=20)}
+    )
+
+
+@pytest.fixture
+def chosen(record):
+    """`chosen(seed, share, mode)`: a record of `gram`."""
+
+    def make(seed, share=0.2, mode="b", steps=5, recipe=TOLD, **more):
+        params = {"share": share, "mode": mode, "steps": steps}
+        curves = {"validation": [(0.5, 0.6), (1.0, 0.7 + seed / 10)]}
+        return record("gram", seed, 60, params=params, recipe=recipe, curves=curves, costs=COSTS, **more)
+
+    return make
+
+
+def test_records_count_whatever_they_chose(tuned_suite, chosen, record):
+    records = [chosen(0, 0.2, "a"), chosen(1, 0.51234567, "b"), record("transport", 0, 50)]
+    selection = select(tuned_suite, records)
+    assert sorted(selection.cells["skewed", "gram"]) == [0, 1]
+    assert sorted(selection.cells["skewed", "transport"]) == [0]
+    assert selection.set_aside == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 6},  # a parameter that is given, and is another one now
+        {"recipe": TOLD | {"trials": 10}},
+        {"recipe": TOLD | {"search": {"mode": ["a", "b"]}}},
+        {"recipe": {}},  # it was not tuned
+    ],
+)
+def test_records_of_another_search_are_set_aside(tuned_suite, chosen, change):
+    assert select(tuned_suite, [chosen(0, **change)]).cells == {}
+
+
+def test_a_tuned_record_does_not_count_on_a_board_that_tunes_nothing(suite, record):
+    assert select(suite, [record("gram", 0, 50, recipe=TOLD)]).cells == {}
+
+
+def test_each_form_of_a_board_says_what_was_chosen(tuned_suite, chosen, record, tmp_path):
+    board = build(tuned_suite, [chosen(0, 0.2), chosen(1, 0.51234567, "a"), record("transport", 0, 50)])
+    section = board.sections[0]
+    assert tuned.chosen(section) == [
+        ("gram", "share", "0.1 to 1, by its logarithm", ["0.2", "0.5123"]),
+        ("gram", "mode", '"a", "b"', ['"b"', '"a"']),
+    ]
+    files = {path.suffix: path.read_text(encoding="utf-8") for path in write(board, tmp_path)}
+    skewed, other = (block for block in files[".md"].split("\n## ") if block.startswith(("skewed", "class")))
+    assert "**Tuned: 20 validation trials a row; parameters chosen" in skewed
+    assert "(2 of those ranked)" in skewed  # the other two rows have no search
+    assert "tuning s" in skewed
+    assert "0.5123" in skewed
+    assert "Tuned" not in other
+    assert "tuning s" not in other
+    page = files[".html"]
+    assert "join, tuned</span>" in page
+    assert "Tuned: 20 validation trials a row" in page
+    assert "<td>0.5123</td>" in page
+    assert "<dt>Tuned boards</dt>" in page
+    assert "<dt>Synth. and distill.</dt>" not in page
+    lines = {(line["scenario"], line["label"]): line for line in csv.DictReader(files[".csv"].splitlines())}
+    gram = lines["skewed", "gram"]
+    assert gram["trials"] == "20"
+    assert json.loads(gram["chosen"])["1"] == {"share": 0.51234567, "mode": "a"}
+    assert float(gram["tuning_seconds"]) == 40
+    assert lines["skewed", "transport"]["chosen"] == ""
+
+
+def test_validation_scores_have_a_chart_in_the_headlines_unit(tuned_suite, chosen):
+    (drawn,) = chart.charts(build(tuned_suite, [chosen(0), chosen(1)]).sections[0])
+    assert (drawn.title, drawn.metric) == ("best accuracy so far on validation examples", "accuracy")
+    assert (drawn.over, drawn.share) == ("the trials", "share of the trials")
+    assert drawn.y_ticks[0][1] == "60"
+    assert drawn.lines[0].end[0] == chart.RIGHT
