@@ -9,7 +9,7 @@ from torch import nn
 
 from bench import method
 from bench.scenarios.merge import MergeTask
-from methods.merging.tuning import best_source, tune
+from methods.merging.tuning import best_source, train_jointly, tune
 
 
 @method(family="reference", scenario="merge", access={"weights"})
@@ -43,4 +43,16 @@ def single_source(task: MergeTask) -> nn.Module:
     model = copy.deepcopy(task.parents[best_source(task)])
     model.head.requires_grad_(False)
     tune(task, model, model.features)
+    return model
+
+
+@method(family="reference", scenario="merge", access={"weights", "joint"})
+def multi_task(task: MergeTask) -> nn.Module:
+    """One backbone tuned from the initialisation on all images of all tasks together, for as many epochs as an expert.
+
+    What merging tries to do without the data. With a held-out target its own data alone are trained on.
+    """
+    model = copy.deepcopy(task.init)
+    model.head.requires_grad_(False)
+    train_jointly(task, model, model.features, task.all_images, task.all_labels, task.fine_tune)
     return model

@@ -1,14 +1,15 @@
-"""What is done with the few labelled images of a merge's tasks: training, and the choice of one source."""
+"""What is done with labelled images of a merge's tasks: training on all tasks at once, and the choice of one source."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from bench.device import as_input
 from bench.models.train import fit
+from bench.recipe import Recipe
 from bench.scenarios.merge import MergeTask
 
 
@@ -19,7 +20,7 @@ def tune(
     *,
     lr: float | None = None,
 ) -> None:
-    """Minimise the mean cross-entropy over all labelled images of all tasks, under the scenario's recipe.
+    """`train_jointly` on the few labelled images, under the scenario's recipe for them.
 
     Args:
         task: its images, labels, heads, recipe and generator are used.
@@ -27,7 +28,29 @@ def tune(
         features: pixels [B, C, H, W] -> features [B, d], a function of those parameters.
         lr: peak learning rate in place of the recipe's.
     """
-    owner = torch.cat([torch.full((len(y),), t) for t, y in enumerate(task.labels)]).to(task.device)
+    recipe = task.recipe if lr is None else task.recipe.model_copy(update={"peak_lr": lr})
+    train_jointly(task, model, features, task.images, task.labels, recipe)
+
+
+def train_jointly(
+    task: MergeTask,
+    model: nn.Module,
+    features: Callable[[Tensor], Tensor],
+    images: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    recipe: Recipe,
+) -> None:
+    """Minimise the mean cross-entropy over the examples of all tasks, each under its own task's head.
+
+    Args:
+        task: its heads and generator are used.
+        model: holds what is trained, every parameter of it that requires a gradient.
+        features: pixels [B, C, H, W] -> features [B, d], a function of those parameters.
+        images: of each task, uint8 [N, C, H, W].
+        labels: of each task, as its head counts them, int64 [N].
+        recipe: how long and how.
+    """
+    owner = torch.cat([torch.full((len(y),), t) for t, y in enumerate(labels)]).to(task.device)
 
     def loss(_: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:
         z = features(x)
@@ -38,11 +61,10 @@ def tune(
         ]
         return torch.stack(parts).sum() / len(y)
 
-    recipe = task.recipe if lr is None else task.recipe.model_copy(update={"peak_lr": lr})
     fit(
         model,
-        torch.cat(task.images),
-        torch.cat(task.labels),
+        torch.cat(list(images)),
+        torch.cat(list(labels)),
         recipe,
         generator=task.generator,
         device=task.compute,
