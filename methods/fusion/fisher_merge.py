@@ -8,15 +8,14 @@ Gaussian posteriors around the parents.
 Different from the public codes: the Fisher information squares the gradients of single examples, not of batches (see
 `bench.statistics.diagonal_fisher`), and the floor is relative to a network's typical Fisher information rather than a
 fixed 1e-6, so that confident networks, whose Fisher information is tiny, are not simply averaged; `absolute_floor` is
-what RegMean's code and fusion_bench do. Normalised by the norm over a whole network (`model`, the default of both), or
-over each parameter tensor by itself (RegMean's code alone). Running statistics of BatchNorm have no Fisher information
+what RegMean's code and fusion_bench do. Normalised by the norm over a whole network, as in both, or over each
+parameter tensor by itself, which RegMean's code can do. Running statistics of BatchNorm have no Fisher information
 and are averaged. Computed in float64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,40 +34,41 @@ BLOCK = 2**16
 def fisher_merge(
     task: FuseTask | MergeTask,
     *,
-    normalize: Literal["model", "parameter", "none"] = "model",
+    normalize: bool = True,
+    per_tensor: bool = False,
     floor: Rate = 1e-6,
     absolute_floor: bool = False,
 ) -> nn.Module:
     """Average every parameter with the parents' diagonal Fisher information as weights.
 
     Args:
-        normalize: give every parent the same total weight, by the norm of its Fisher information over the whole network
-            or over each parameter tensor; or not.
+        normalize: give every parent the same total weight, by the norm of its Fisher information.
+        per_tensor: the norm over each parameter tensor by itself, not over the whole network.
         floor: added to the Fisher information, in units of its root mean square; where no parent has any, the merged
             value is the plain mean.
         absolute_floor: the floor, before normalisation, is added as it is.
     """
     states = parent_states(task)
     fishers = [{name: f for name, f in fisher.items() if name in states[0]} for fisher in task.fishers]
-    return result(task, mean(states) | weighted_mean(states, fishers, normalize, floor, absolute_floor))
+    return result(task, mean(states) | weighted_mean(states, fishers, normalize, floor, per_tensor, absolute_floor))
 
 
 def weighted_mean(
     states: Sequence[State],
     fishers: Sequence[Mapping[str, Tensor]],
-    normalize: Literal["model", "parameter", "none"],
+    normalize: bool,
     floor: float,
+    per_tensor: bool = False,
     absolute_floor: bool = False,
 ) -> State:
     """sum_i F_i theta_i / sum_i F_i for every entry that the Fisher informations have, after scale and floor."""
-    if normalize == "none":
+    scales = [_root_mean_square(list(fisher.values())) for fisher in fishers]
+    if not normalize:
         scales = [_root_mean_square([f for fisher in fishers for f in fisher.values()])] * len(fishers)
-    else:
-        scales = [_root_mean_square(list(fisher.values())) for fisher in fishers]
     merged = {}
     for name in fishers[0]:
         own = [fisher[name] for fisher in fishers]
-        if normalize == "parameter":
+        if normalize and per_tensor:
             scales = [_root_mean_square([f]) for f in own]
         floors = [floor / scale for scale in scales] if absolute_floor else [floor] * len(scales)
         merged[name] = _weighted([state[name] for state in states], own, scales, floors)

@@ -15,7 +15,7 @@ def fisher(*values: float):
     return {"w": torch.tensor(values, dtype=torch.float64)}
 
 
-@pytest.mark.parametrize("normalize", ["model", "parameter", "none"])
+@pytest.mark.parametrize("normalize", [True, False])
 def test_equal_fishers_give_the_plain_average(network, fuse_task, network_name, normalize):
     parents = [network(network_name, seed) for seed in range(3)]
     one = {name: torch.rand_like(p) for name, p in parents[0].named_parameters()}
@@ -26,28 +26,28 @@ def test_equal_fishers_give_the_plain_average(network, fuse_task, network_name, 
 
 
 def test_each_parameter_is_weighted_by_its_own_fisher():
-    merged = weighted_mean([A, B], [fisher(1, 3, 1), fisher(3, 1, 1)], normalize="none", floor=0.0)
+    merged = weighted_mean([A, B], [fisher(1, 3, 1), fisher(3, 1, 1)], normalize=False, floor=0.0)
     torch.testing.assert_close(merged["w"], torch.tensor([4.0, 3.0, 5.0], dtype=torch.float64))
 
 
 def test_where_one_parent_knows_nothing_the_other_decides():
-    merged = weighted_mean([A, B], [fisher(0, 1, 1), fisher(1, 0, 1)], normalize="model", floor=1e-9)
+    merged = weighted_mean([A, B], [fisher(0, 1, 1), fisher(1, 0, 1)], normalize=True, floor=1e-9)
     torch.testing.assert_close(merged["w"], torch.tensor([5.0, 2.0, 5.0], dtype=torch.float64))
 
 
 def test_where_nobody_knows_anything_it_is_the_plain_mean():
-    merged = weighted_mean([A, B], [fisher(0, 0, 1), fisher(0, 0, 1)], normalize="model", floor=1e-6)
+    merged = weighted_mean([A, B], [fisher(0, 0, 1), fisher(0, 0, 1)], normalize=True, floor=1e-6)
     torch.testing.assert_close(merged["w"], torch.tensor([3.0, 4.0, 5.0], dtype=torch.float64))
-    merged = weighted_mean([A, B], [fisher(0, 0, 0), fisher(0, 0, 0)], normalize="model", floor=1e-6)
+    merged = weighted_mean([A, B], [fisher(0, 0, 0), fisher(0, 0, 0)], normalize=True, floor=1e-6)
     torch.testing.assert_close(merged["w"], torch.tensor([3.0, 4.0, 5.0], dtype=torch.float64))
 
 
 def test_the_scale_of_a_parents_fisher_cancels_when_normalised_and_only_then():
     fishers = [fisher(1, 2, 3), fisher(3, 1, 1)]
     louder = [{"w": 1000 * fishers[0]["w"]}, fishers[1]]
-    equal = [weighted_mean([A, B], f, normalize="model", floor=1e-6)["w"] for f in (fishers, louder)]
+    equal = [weighted_mean([A, B], f, normalize=True, floor=1e-6)["w"] for f in (fishers, louder)]
     torch.testing.assert_close(*equal)
-    raw = [weighted_mean([A, B], f, normalize="none", floor=1e-6)["w"] for f in (fishers, louder)]
+    raw = [weighted_mean([A, B], f, normalize=False, floor=1e-6)["w"] for f in (fishers, louder)]
     torch.testing.assert_close(raw[1], A["w"], rtol=0, atol=0.02)
     assert (raw[0] - raw[1]).abs().max() > 1
 
@@ -74,20 +74,20 @@ def test_identical_parents_are_a_fixed_point(network, fuse_task, images, network
         torch.testing.assert_close(merged[name], tensor, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("normalize", ["model", "parameter", "none"])
-def test_with_an_absolute_floor_it_is_the_public_codes_rule(normalize: str):
+@pytest.mark.parametrize("kind", ["model", "parameter", "none"])
+def test_with_an_absolute_floor_it_is_the_public_codes_rule(kind: str):
     generator = torch.Generator().manual_seed(0)
 
     def draw(scale: float):
         return {n: scale * torch.rand(s, generator=generator).double() for n, s in {"a": (3, 4), "b": (5,)}.items()}
 
     states, fishers, tiny = [draw(1.0) for _ in range(3)], [draw(s) for s in (1e-6, 1e-4, 1e-2)], 1e-6
-    merged = weighted_mean(states, fishers, normalize, floor=tiny, absolute_floor=True)
+    merged = weighted_mean(states, fishers, kind != "none", tiny, kind == "parameter", absolute_floor=True)
     for name in merged:
         top = bottom = 0.0
         for state, fisher in zip(states, fishers, strict=True):
             whole = torch.cat([f.flatten() for f in fisher.values()]).norm()
-            norm = {"model": whole, "parameter": fisher[name].norm(), "none": 1.0}[normalize]
+            norm = {"model": whole, "parameter": fisher[name].norm(), "none": 1.0}[kind]
             weight = (fisher[name] + tiny) / norm
             top, bottom = top + weight * state[name], bottom + weight
         torch.testing.assert_close(merged[name], top / bottom, rtol=0, atol=1e-12)
@@ -95,17 +95,17 @@ def test_with_an_absolute_floor_it_is_the_public_codes_rule(normalize: str):
 
 def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch):
     fishers = [fisher(1, 2, 3), fisher(3, 1, 1)]
-    whole = weighted_mean([A, B], fishers, normalize="model", floor=1e-6)["w"]
+    whole = weighted_mean([A, B], fishers, normalize=True, floor=1e-6)["w"]
     monkeypatch.setattr("methods.fusion.fisher_merge.BLOCK", 2)
-    assert torch.equal(weighted_mean([A, B], fishers, normalize="model", floor=1e-6)["w"], whole)
+    assert torch.equal(weighted_mean([A, B], fishers, normalize=True, floor=1e-6)["w"], whole)
 
 
 def test_each_tensor_may_be_normalised_by_itself():
     a, b = ({"w": f, "b": g} for f, g in ((torch.tensor([1.0]), torch.tensor([9.0])),
                                           (torch.tensor([4.0]), torch.tensor([9.0]))))  # fmt: skip
     states = [{"w": torch.tensor([v]).double(), "b": torch.tensor([v]).double()} for v in (0.0, 1.0)]
-    merged = weighted_mean(states, [a, b], normalize="parameter", floor=1e-9)
+    merged = weighted_mean(states, [a, b], normalize=True, floor=1e-9, per_tensor=True)
     torch.testing.assert_close(merged["w"], torch.tensor([0.5]).double())
-    raw = weighted_mean(states, [a, b], normalize="none", floor=1e-9)
+    raw = weighted_mean(states, [a, b], normalize=False, floor=1e-9)
     torch.testing.assert_close(raw["w"], torch.tensor([0.8]).double())
     torch.testing.assert_close(raw["b"], torch.tensor([0.5]).double())
