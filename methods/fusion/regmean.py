@@ -131,6 +131,6 @@ def rows_of_seen_classes(states: Sequence[State], seen: Tensor) -> State:
     merged = {}
     for name in (name for name in states[0] if name.startswith(HEAD)):
         values = torch.stack([state[name] for state in states])
-        weights = (who.to(values) / who.sum(0)).view(*who.shape, *[1] * (values.ndim - 2))
+        weights = (who.to(values) / who.sum(0).to(values)).view(*who.shape, *[1] * (values.ndim - 2))
         merged[name] = (weights * values).sum(0)
     return merged

@@ -151,7 +151,7 @@ def merged_logits(task: MergeTask, stacks: dict[str, Tensor]) -> Callable[[Tenso
     def logits(coefficients: Tensor, images: Sequence[Tensor]) -> list[Tensor]:
         weights = {name: start[name] + delta for name, delta in combine(stacks, coefficients).items()}
         with task.compute.autocast():
-            z = functional_call(backbone, weights, (as_input(torch.cat(list(images))),))
+            z = functional_call(backbone, weights, (as_input(torch.cat(list(images)).to(task.device)),))
             return [head(part) for head, part in zip(task.heads, z.split([len(x) for x in images]), strict=True)]
 
     return logits

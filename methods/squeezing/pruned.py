@@ -5,9 +5,12 @@ NIPS 2015, arXiv:1506.02626; the gradual schedule is that of Michael Zhu and Suy
 2017, arXiv:1710.01878.
 
 The weights of least magnitude, over all layers at once, are set to zero and stay zero while the others are trained by
-the recipe of all rows. Han et al. set a threshold a layer and go round several times; one global threshold leaves
-nothing to choose, and equal steps leave time for one round. With `until` the share of zeros grows along the training
-instead, s_t = s (1 - (1 - t / T)^3), from none to all; a weight that has gone does not come back.
+the recipe of all rows. As in Han et al. a layer's threshold is one quality parameter times the standard deviation of
+the layer's weights (in the teacher); the number of weights decides the parameter, so that nothing is left to choose.
+(One threshold for bare magnitudes would take out layers of small weights whole, such as embeddings, of which a text
+classifier dies.) They go round several times; equal steps leave time for one round. With `until` the share of zeros
+grows along the training instead, s_t = s (1 - (1 - t / T)^3), from none to all; a weight that has gone does not come
+back.
 
 Layers are those of `factors.layers`, embeddings included. Norms, biases and positions are kept and counted. A sparse
 network is small on disk and as slow as the teacher: the board counts weights that are not zero, and times it as it is.
@@ -36,9 +39,12 @@ class Mask(nn.Module):
     """Parametrization of a weight: zero where it is not kept, and no gradient there."""
 
     kept: Tensor
+    scale: Tensor
+    """Standard deviation of the layer's weights before any of them went."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
+        self.register_buffer("scale", weight.detach().std(correction=0).clamp(min=torch.finfo(weight.dtype).tiny))
         self.register_buffer("kept", torch.ones_like(weight, dtype=torch.bool))
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -114,12 +120,13 @@ def masks(layers: list[nn.Module]) -> list[Mask]:
 
 @torch.no_grad()
 def keep_largest(layers: list[nn.Module], number: int) -> None:
-    """Keep exactly so many weights, those of largest magnitude in all layers; what is zero already goes first.
+    """Keep exactly so many weights, those largest in units of their layer's scale; what is zero already goes first.
 
     Of equal weights it keeps the earlier ones. Masks change in place. What lies behind a mask may go on moving with the
     optimizer's momentum; nothing reads it.
     """
-    magnitudes = torch.cat([layer.weight.abs().flatten() for layer in layers])  # type: ignore[operator]
+    scaled = zip(layers, masks(layers), strict=True)
+    magnitudes = torch.cat([layer.weight.abs().flatten() / mask.scale for layer, mask in scaled])  # type: ignore[operator]
     keep = torch.zeros_like(magnitudes, dtype=torch.bool)
     keep[magnitudes.argsort(descending=True, stable=True)[:number]] = True
     parts = keep.split([layer.weight.numel() for layer in layers])  # type: ignore[operator]

@@ -175,7 +175,7 @@ def test_squeezing_gives_a_plain_narrow_classifier_that_has_learnt(method: Calla
     assert accuracy(model) > max(0.6, before + 0.2)
 
 
-@pytest.mark.parametrize("method", [low_rank, functools.partial(pruned, until=0.5)])
+@pytest.mark.parametrize("method", [low_rank, pruned, functools.partial(pruned, until=0.5)])
 def test_compressed_teachers_keep_the_students_size(method: Callable[..., nn.Module]):
     task = squeeze_task()
     budget = sum(p.numel() for p in task.student.parameters())

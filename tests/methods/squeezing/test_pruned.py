@@ -27,6 +27,12 @@ def weights(model: nn.Module) -> Tensor:
     return torch.cat([layer.weight.detach().flatten() for layer in layers(model).values()])
 
 
+def in_scale(model: nn.Module) -> Tensor:
+    """Magnitudes in units of the standard deviation of their layer's weights."""
+    found = [layer.weight.detach() for layer in layers(model).values()]
+    return torch.cat([(w.abs() / w.std(correction=0)).flatten() for w in found])
+
+
 def nonzero(model: nn.Module) -> int:
     return sum(int(p.count_nonzero()) for p in model.parameters())
 
@@ -37,7 +43,7 @@ def test_the_teachers_largest_weights_are_kept_and_zeros_stay_to_the_bit(make_ta
     before, budget = copy.deepcopy(task.teacher), count(task.student)
     rest = count(before) - weights(before).numel()
     kept = torch.zeros_like(weights(before), dtype=torch.bool)
-    kept[weights(before).abs().topk(budget - rest).indices] = True
+    kept[in_scale(before).topk(budget - rest).indices] = True
     model = pruned(task)
     assert torch.equal(weights(model) != 0, kept)
     assert nonzero(model) == budget
@@ -102,7 +108,17 @@ def test_exactly_so_many_weights_are_kept_over_all_layers(make_network, images, 
     keep_largest(own, 1000)
     flat = torch.cat([layer.weight.flatten() for layer in own])
     assert int(flat.count_nonzero()) == 1000
-    assert flat[flat != 0].abs().min() >= weights(before)[flat == 0].abs().max()
+    assert in_scale(before)[flat != 0].min() >= in_scale(before)[flat == 0].max()
+
+
+def test_a_layer_of_small_weights_keeps_its_share():
+    """Han et al.: the threshold is a multiple of the layer's own deviation, not one for all layers."""
+    model = nn.Sequential(nn.Linear(20, 20, bias=False), nn.Linear(20, 20, bias=False))
+    with torch.no_grad():
+        model[1].weight.copy_(model[0].weight / 100)
+    own = mask_layers(model)
+    keep_largest(own, 200)
+    assert [int(layer.weight.count_nonzero()) for layer in own] == [100, 100]
 
 
 def test_ties_and_zeros_keep_the_count():
