@@ -13,45 +13,13 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from bench.data.catalogue import SOURCES, Source, source_of
+from bench.data.known import KNOWN
 from bench.data.parts import Parts, check
 from bench.data.remote import UnreachableError
 from bench.data.resize import check_side
 from bench.data.spec import DataSpec
 from bench.errors import DataError
 from bench.paths import cache_root
-
-KNOWN = {
-    "d2669b77502bcc54": "shapes32",
-    "277b22fca7dadaa6": "digits",
-    "fd767616bf0636e6": "cifar10-jpeg",
-    "cd0c75399159c245": "pictures-jpeg",
-    "925cad8a7bf93084": "sst2",
-    "ff17d8565e8e1c75": "trec",
-    "4292eb1c3387d2ed": "cola",
-    "1f8ba67c010123ad": "sentiment_airline",
-    "8325df7c7bed2672": "mr-table",
-    "e7394c40771fed9d": "subj-table",
-    "2fc7763f386980de": "cr-table",
-    "493217d266b8b8a4": "ag_news-part",
-    "1ff602c6eb36bbac": "sentiment_books-table",
-    "f42e0e8c6eeee297": "sentiment_dvd-table",
-    "a4fb784ca4eb92db": "sentiment_electronics-table",
-    "e5f3db647bdb1718": "sentiment_kitchen-table",
-    "766a8becc87518cc": "texts-part",
-    "1a4cb9c40b870684": "grammar",
-    "5d3196aa33471c33": "grammar2",
-    "b48b26948c4b9edf": "grammar6",
-    "c1b7a1a9103db672": "grammar4",
-}
-"""Fingerprint -> name on boards, plain where the content is that of the official files, whatever file it came in.
-
-`-jpeg`: every image of CIFAR-10, training and test, once through JPEG at quality 75. `ag_news-part`: 11,912 training and
-2,000 test rows, of which 5,600 training rows and all test rows are out of the official test part. `-table`: out of a
-table that differs from the official files: in `mr` dashes and dots of 30 sentences are lost; `subj` and `cr` are cut into
-words otherwise than by their makers, and `cr` has fourteen products; in the reviews marked-up characters are lost.
-`texts-part`: of all these.
-"""
-
 
 PATIENCE_S = 3.0
 """Without a network, a run goes on with its stand-in after so long at most."""

@@ -18,6 +18,7 @@ from bench.data.draws import level, ordered_by_class
 from bench.data.identity import read as read_parts
 from bench.data.identity import reader_of
 from bench.data.parts import Parts
+from bench.data.remote import UnreachableError
 from bench.data.text_tokens import tokens
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ def fetch(source: Source, patience: float) -> None:
     for member in members(source):
         reader = reader_of(member)
         if not reader.files(member):
-            reader.fetch(member, patience)
+            try:
+                reader.fetch(member, patience)
+            except UnreachableError as error:
+                raise UnreachableError(f"{source.name} lacks {member.name}: {error}") from error
 
 
 def read(source: Source, _paths: tuple[Path, ...]) -> Parts:
