@@ -47,10 +47,10 @@ class Map:
         return Map((self.written + other.written) / 2, (self.read + other.read) / 2)
 
     def move(self, tensor: Tensor, dim: int, axis: Axis, *, read: bool) -> Tensor:
-        """The tensor with A's units on axis `dim` replaced by B's. Exact for permutations, else in float64."""
+        """The tensor with A's units on axis `dim` replaced by B's. Exact for permutations, else to its precision."""
         if self.order is not None:
             return tensor.index_select(dim, expand(self.order, axis.block).to(tensor.device))
-        return mix(tensor.double(), dim, axis, self.read if read else self.written)
+        return mix(tensor, dim, axis, (self.read if read else self.written).to(tensor))
 
 
 Maps = dict[tuple[str, int], Map]

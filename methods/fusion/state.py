@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -57,9 +57,14 @@ def averaged(
         states: the first parent's entries, and those of the others, aligned to it.
         weights: of the states, as for `mean`.
     """
+    model = result(task, states[-1])
     if isinstance(task, FuseTask) and len(states) == 2:
-        task.path.between(task.parents[0], result(task, states[1]))
-    return result(task, mean(states, weights))
+        task.path.between(task.parents[0], model)  # it keeps a copy
+    own = _tensors(model)
+    with torch.no_grad():
+        for name, value in _means(states, weights):
+            own[name].copy_(value)
+    return model
 
 
 def result(task: FuseTask | MergeTask, state: Mapping[str, Tensor]) -> nn.Module:
@@ -68,8 +73,7 @@ def result(task: FuseTask | MergeTask, state: Mapping[str, Tensor]) -> nn.Module
     In `fuse` it is copied from the first parent, in `merge` from the initialisation.
     """
     template = task.init if isinstance(task, MergeTask) else task.parents[0]
-    own: dict[str, Tensor] = dict(template.named_parameters(remove_duplicate=False))
-    own |= dict(template.named_buffers(remove_duplicate=False))
+    own = _tensors(template)
     made: dict[int, Tensor] = {}  # what deepcopy puts in a tensor's place, instead of a copy to be overwritten
     for name, value in state.items():
         new = torch.empty_like(own[name], requires_grad=False).copy_(value.detach())
@@ -83,15 +87,29 @@ def mean(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float] | None
 
     Equal entries come out unchanged: exactly, if they are float32 values held in float64.
     """
+    return dict(_means(states, weights))
+
+
+def _means(states: Sequence[Mapping[str, Tensor]], weights: Sequence[float] | None) -> Iterator[tuple[str, Tensor]]:
+    """One entry after the other, so that who puts them away at once holds one of them in float64.
+
+    Of two entries of one precision the mean stays in it: half their sum is rounded once, as it would be at the end.
+    """
     shares = [1.0] * len(states) if weights is None else weights
-    totals = {name: w.double() * shares[0] for name, w in states[0].items()}
-    for state, share in zip(states[1:], shares[1:], strict=True):
-        for name, total in totals.items():
+    for name, first in states[0].items():
+        if weights is None and len(states) == 2 and first.dtype == states[1][name].dtype:
+            yield name, (first + states[1][name]).div_(2)
+            continue
+        total = first.to(torch.float64, copy=True).mul_(shares[0])
+        for state, share in zip(states[1:], shares[1:], strict=True):
             total.add_(state[name], alpha=share)
-    if weights is None:
-        for total in totals.values():
-            total.div_(len(states))
-    return totals
+        yield name, total if weights is not None else total.div_(len(states))
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, themselves and not copies."""
+    own: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
+    return own | dict(model.named_buffers(remove_duplicate=False))
 
 
 def permutation_spec(model: nn.Module) -> PermutationSpec:
