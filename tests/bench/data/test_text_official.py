@@ -234,6 +234,7 @@ def test_an_archive_is_fetched_and_its_own_files_unpacked(
         (packed("SST-2.zip", {"SST-2/train.tsv": b""}), None, "SST-2.zip holds no dev.tsv: it is another archive"),
         (b"<html>", "0" * 64, "is not the official file .its sha256 differs from 0000"),
     ],
+    ids=["cut", "no-archive", "another-archive", "another-hash"],
 )
 def test_another_archive_leaves_nothing_behind(
     raw: bytes, sha256: str | None, message: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
