@@ -34,7 +34,14 @@ FIRST = {"datafree", "fuse", "merge", "squeeze", "unlearn", "distill"}
 
 
 @pytest.mark.parametrize(
-    ("name", "kinds"), [("digits", FIRST), ("cifar", FIRST), ("datafree", {"datafree", "poisoned"})]
+    ("name", "kinds"),
+    [
+        ("digits", FIRST),
+        ("cifar", FIRST),
+        ("datafree", {"datafree", "poisoned"}),
+        ("fusion", {"fuse"}),
+        ("squeezing", {"squeeze"}),
+    ],
 )
 def test_each_suite_has_a_committed_board_of_three_seeds(name: str, kinds: set[str]) -> None:
     suite = suites.load(name, "cpu")
