@@ -291,6 +291,25 @@ def _scenario(
         raise SuiteError(
             f"{where}: [{at}] trials must be a whole number, 0 for a board that tunes nothing, got {trials!r}"
         )
+    rows = _rows(table, kind, lower, upper, trials, where, at)
+    return SuiteScenario(
+        name=name,
+        kind=kind.kind,
+        title=str(table.get("title", "")),
+        settings=settings,
+        rows=rows,
+        lower=lower,
+        upper=upper,
+        max_seconds=float(max_seconds),
+        data=data,
+        trials=trials,
+    )
+
+
+def _rows(
+    table: Mapping[str, Any], kind: registry.Scenario, lower: str, upper: str, trials: int, where: str, at: str
+) -> tuple[Row, ...]:
+    """The rows that a scenario names and those that its kind implies: references first, the upper one last."""
     rows: dict[str, Row] = {}
     asked = table.get("methods", [])
     if not isinstance(asked, list):
@@ -317,18 +336,7 @@ def _scenario(
             rows[label] = _row(entry, kind.kind, where, at)
     first = [lower, *(e.get("label", e["method"]) for e in implied)]
     order = list(dict.fromkeys([*first, *(label for label in rows if label != upper), upper]))
-    return SuiteScenario(
-        name=name,
-        kind=kind.kind,
-        title=str(table.get("title", "")),
-        settings=settings,
-        rows=tuple(rows[label] for label in order),
-        lower=lower,
-        upper=upper,
-        max_seconds=float(max_seconds),
-        data=data,
-        trials=trials,
-    )
+    return tuple(rows[label] for label in order)
 
 
 def _row(entry: object, kind: str, where: str, at: str) -> Row:
