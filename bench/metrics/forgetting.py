@@ -29,7 +29,16 @@ def tug_of_war(reading: Reading, target: Reading) -> float:
 
     Zhao et al. 2024, arXiv:2406.01257.
     """
-    return float(np.prod([1 - abs(reading[part] - target[part]) for part in ("retain", "forget", "test")]))
+    return _closeness(reading, target, ("retain", "forget", "test"))
+
+
+def tug_of_war_mia(reading: Reading, target: Reading) -> float:
+    """The tug of war with the attack in the place of the accuracy on forgotten rows, as the same paper has it."""
+    return _closeness(reading, target, ("retain", "mia", "test"))
+
+
+def _closeness(reading: Reading, target: Reading, parts: Sequence[str]) -> float:
+    return float(np.prod([1 - abs(reading[part] - target[part]) for part in parts]))
 
 
 def mean_reading(readings: Sequence[Reading]) -> dict[str, float]:
@@ -59,11 +68,49 @@ def jensen_shannon(p: ArrayLike, q: ArrayLike) -> float:
     Raises:
         ValueError: shapes differ.
     """
+    p, q = _two(p, q)
+    middle = (p + q) / 2
+    return float((_kl(p, middle) + _kl(q, middle)).mean() / 2)
+
+
+def activation_distance(p: ArrayLike, q: ArrayLike) -> float:
+    """Mean over rows of the Euclidean distance of two probability vectors, in [0, sqrt 2].
+
+    On the forgotten rows, as in Chundawat et al. 2023, arXiv:2205.08096. (The notebook of SCRUB takes the sum of absolute
+    differences.)
+
+    Args:
+        p: probabilities [N, C].
+        q: probabilities [N, C].
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    p, q = _two(p, q)
+    return float(np.linalg.norm(p - q, axis=1).mean())
+
+
+def zero_retrain_forgetting(p: ArrayLike, untrained: ArrayLike) -> float:
+    """ZRF: 1 - the Jensen-Shannon divergence from an untrained network, in [1 - ln 2, 1].
+
+    Chundawat et al. 2023, arXiv:2205.08096. What is wanted is a retrained model's value, not 1. Their code divides
+    the divergence by the number of classes as well: values near 0.99 in print are on that scale.
+
+    Args:
+        p: probabilities [N, C] of the model on the forgotten rows.
+        untrained: those of a network that was never trained.
+
+    Raises:
+        ValueError: shapes differ.
+    """
+    return 1 - jensen_shannon(p, untrained)
+
+
+def _two(p: ArrayLike, q: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     p, q = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
     if p.shape != q.shape or p.ndim != 2:
         raise ValueError(f"two arrays [N, C] of one shape are needed, got {p.shape} and {q.shape}")
-    middle = (p + q) / 2
-    return float((_kl(p, middle) + _kl(q, middle)).mean() / 2)
+    return p, q
 
 
 def _kl(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:

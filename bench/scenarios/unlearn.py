@@ -7,8 +7,8 @@ reference row `retrain`, so that their spread says what is noise. Neither judges
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -19,13 +19,13 @@ from bench.data import select
 from bench.data.spec import Rows
 from bench.errors import SuiteError
 from bench.lab import Bench, Lab
-from bench.metrics.forgetting import average_gap, leave_one_out, mean_reading, tug_of_war
 from bench.models.spec import ModelSpec
 from bench.recipe import Recipe
 from bench.registry import scenario
-from bench.scenarios import Score, Situation
-from bench.scenarios.judging import judge_classifier
-from bench.scenarios.unlearn_judging import JudgedRows, Shown, mean_js, part_rows
+from bench.scenarios import Score, Situation, unlearn_shadows
+from bench.scenarios.unlearn_judging import part_rows
+from bench.scenarios.unlearn_measures import measured
+from bench.scenarios.unlearn_shadows import Pool
 from bench.settings import Settings
 from bench.task import Access, Task
 from bench.types import Share
@@ -86,6 +86,11 @@ class Unlearn(Settings):
     memorises more, and there is more to forget."""
     judges: Annotated[int, Ge(2)] = 2
     """Retrained models that give the target and, one against the others, the noise floor."""
+    shadows: Annotated[int, Ge(0)] = 0
+    """Models of the strong attacks (LiRA, RMIA), an even number from 4 on; 0 for none. With them half of the rows that
+    the request could name is never trained on, as non-members, and the other half is what is forgotten."""
+    ulira: bool = False
+    """Whether the method is run on every shadow model as well, for U-LiRA and the forgetting quality."""
 
     @model_validator(mode="after")
     def _one_request(self) -> Unlearn:
@@ -96,16 +101,34 @@ class Unlearn(Settings):
             raise ValueError(f"request {self.request!r} takes {needed[self.request]}, and no {needed[other]}")
         return self
 
+    @model_validator(mode="after")
+    def _shadows_in_pairs(self) -> Unlearn:
+        unlearn_shadows.check_number(self.shadows, self.ulira, self.share)
+        return self
+
+    def known_rows(self, bench: Bench) -> Rows:
+        """All rows that there are."""
+        return Rows() if self.fraction == 1 else Rows(kind="random", share=self.fraction, seed=bench.seed)
+
+    def pool_rows(self, bench: Bench) -> Rows:
+        """Those of them that the request could name; without shadows it names them all."""
+        if self.forget_class is not None:
+            return Rows(kind="classes", classes=(self.forget_class,), of=self.known_rows(bench))
+        assert self.share is not None
+        share = 2 * self.share if self.shadows else self.share
+        return Rows(kind="random", share=share, seed=bench.seed, of=self.known_rows(bench))
+
     def all_rows(self, bench: Bench) -> Rows:
         """The rows that the original is trained on."""
-        return Rows() if self.fraction == 1 else Rows(kind="random", share=self.fraction, seed=bench.seed)
+        known = self.known_rows(bench)
+        if not self.shadows:
+            return known
+        return Rows(kind="without", of=known, minus=unlearn_shadows.held_rows(self.pool_rows(bench), bench.seed))
 
     def forget_rows(self, bench: Bench) -> Rows:
         """Those of them that are to be forgotten."""
-        if self.forget_class is not None:
-            return Rows(kind="classes", classes=(self.forget_class,), of=self.all_rows(bench))
-        assert self.share is not None
-        return Rows(kind="random", share=self.share, seed=bench.seed, of=self.all_rows(bench))
+        pool = self.pool_rows(bench)
+        return unlearn_shadows.asked_rows(pool, bench.seed) if self.shadows else pool
 
     def retain_rows(self, bench: Bench) -> Rows:
         """The others."""
@@ -127,18 +150,43 @@ class Unlearn(Settings):
                 f"model {self.model!r} has weights of its own: judges cannot be retrained; name a trained one"
             )
         judges = [bench.spec(self.model, f"judge-{i}", rows=self.retain_rows(bench)) for i in range(self.judges)]
-        return {"original": original} | {spec.role: spec for spec in judges}
+        found = {"original": original} | {spec.role: spec for spec in judges}
+        if self.shadows:
+            known, pool = self.known_rows(bench), self.pool_rows(bench)
+            found |= unlearn_shadows.specs(bench, self.model, known, pool, self.shadows)
+        return found
 
     def prepare(self, lab: Lab) -> Situation:
         """Load original and judges, part the training rows, and part the test rows between scores and attacks."""
-        specs = self.zoo(lab.bench)
+        specs, labels = self.zoo(lab.bench), lab.dataset.train.labels
         original = lab.model(specs["original"])
+        forget, retain = select(self.forget_rows(lab.bench), labels), select(self.retain_rows(lab.bench), labels)
+        rows = part_rows(lab.dataset, retain, forget, self.forget_class, lab.generator("unlearn", "test rows"))
+        judges = [spec for role, spec in specs.items() if role.startswith("judge-")]
+        judge: dict[str, Any] = {"original": original, "rows": rows, "specs": specs}
+        judge["untrained"] = lab.fresh(self.model, "zrf")
+        judge["judges"] = [lab.model(spec) for spec in judges]
+        if self.shadows:
+            pool = Pool.of(lab.dataset, self.pool_rows(lab.bench), rows.unseen, self.shadows, lab.bench.seed)
+            judge["pool"] = pool
+            if self.ulira:
+                shadows = [spec for role, spec in specs.items() if role.startswith("shadow-")]
+                judge["repeats"] = [
+                    self._given(lab, partial(lab.model, spec), f"student of {spec.role}", gone, retain)
+                    for spec, gone in zip(shadows, pool.forgotten, strict=True)
+                ]
+        seconds = [s for s in map(lab.zoo.seconds, judges) if s is not None]
+        judge["costs"] = {"retraining_seconds": round(sum(seconds) / len(seconds), 3)} if seconds else {}
+        return Situation(self._given(lab, lambda: copy.deepcopy(original), "student", forget, retain), judge)
+
+    def _given(
+        self, lab: Lab, model: Callable[[], nn.Module], student: str, forget: Tensor, retain: Tensor
+    ) -> dict[str, Callable[[], Any]]:
+        """The providers of one task: a trained model and the rows, int64, that it is to forget and to keep."""
         train, validation = lab.dataset.train, lab.dataset.validation
-        forget = select(self.forget_rows(lab.bench), train.labels)
-        retain = select(self.retain_rows(lab.bench), train.labels)
-        providers: dict[str, Callable[[], Any]] = {
-            "model": lambda: copy.deepcopy(original),
-            "student": lambda: lab.fresh(self.model, "student"),
+        return {
+            "model": model,
+            "student": lambda: lab.fresh(self.model, student),
             "retain_images": lambda: train.images[retain],
             "retain_labels": lambda: train.labels[retain],
             "forget_images": lambda: train.images[forget],
@@ -146,46 +194,19 @@ class Unlearn(Settings):
             "forget_class": lambda: self.forget_class,
             "validation_images": lambda: validation.images.clone(),
             "validation_labels": lambda: validation.labels.clone(),
-            "recipe": lambda: specs["original"].recipe,
+            "recipe": lambda: lab.bench.spec(self.model, "original").recipe,
         }
-        judges = [lab.model(spec) for role, spec in specs.items() if role.startswith("judge-")]
-        generator = lab.generator("unlearn", "test rows")
-        return Situation(
-            providers, {"judges": judges, "rows": part_rows(lab.dataset, retain, forget, self.forget_class, generator)}
-        )
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
-        """Gaps to the judges, accuracies, attacks, and the distance of predictions.
+        """Gaps to the judges, accuracies, attacks, distances of predictions and of what is relearned.
 
         `average_gap` is the mean absolute difference, as a fraction of 1, from the judges' mean in retain, forget and
         test accuracy and in `mia_auc`; `floor_gap` is that of a judge from the other judges: smaller differences are
         noise. `mia_auc` stands where SalUn has MIA-efficacy, because it looks inside the forgotten classes: an
-        efficacy of 1 is free for who masks the class. Every metric but accuracy, nll and ece is to be read beside
-        the value of `retrain`.
+        efficacy of 1 is free for who masks the class. `bench.scenarios.unlearn_measures` says what the others are;
+        `floor_NAME` is what retraining itself shows of NAME, and one is to be read beside the other.
 
         Raises:
             BadResult: the result cannot be judged.
         """
-        rows: JudgedRows = situation.judge["rows"]
-        num_classes, seed = lab.bench.num_classes, lab.bench.seed
-        shown = Shown.of(result, rows, num_classes)
-        judges = [Shown.of(judge, rows, num_classes) for judge in situation.judge["judges"]]
-        attacks = shown.attacks(seed)
-        reading, readings = shown.reading(attacks), [judge.reading(judge.attacks(seed)) for judge in judges]
-        target = mean_reading(readings)
-        metrics, correct = judge_classifier(shown.logits["test"], rows.parts["test"])
-        metrics |= {
-            "average_gap": average_gap(reading, target),
-            "floor_gap": leave_one_out(readings, average_gap),
-            "tug_of_war": tug_of_war(reading, target),
-            "retain_accuracy": reading["retain"],
-            "forget_accuracy": reading["forget"],
-            "test_accuracy": reading["test"],
-            "js_to_retrain": mean_js((shown, judge) for judge in judges),
-            "floor_js": mean_js(itertools.combinations(judges, 2)),
-            "attack_rows": float(rows.comparable.sum()),
-        }
-        metrics |= attacks
-        if rows.held_class is not None:
-            metrics["test_forget_accuracy"] = float(shown.correct("attack")[rows.comparable].mean())
-        return Score(metrics, {"test": correct, "retain": shown.correct("retain"), "forget": shown.correct("forget")})
+        return measured(situation.judge, result, lab)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from bench.data.spec import Dataset, Split
 from bench.errors import BenchError
 from bench.lab import seed_of
-from bench.metrics.forgetting import jensen_shannon
 from bench.metrics.membership import efficacy, population_loss_attack
 from bench.scenarios.judging import logits
+from bench.scenarios.remembering import digest
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,15 @@ class JudgedRows:
     """bool [rows of attack]: of the forgotten rows' classes, to be compared with them."""
     held_class: int | None
     """The class that is forgotten as a whole."""
+
+    @property
+    def unseen(self) -> Split:
+        """Test rows of the forgotten rows' classes, which no model saw and no score counts."""
+        return _take(self.parts["attack"], torch.from_numpy(self.comparable))
+
+    def digest(self) -> str:
+        """Of the images of all parts."""
+        return digest(split.images for split in self.parts.values())
 
 
 def part_rows(
@@ -94,6 +103,10 @@ class Shown:
         labels = self.rows.parts[part].labels.cpu()
         return nn.functional.cross_entropy(self.logits[part].double(), labels, reduction="none").numpy()
 
+    def softmax(self, part: str) -> np.ndarray:
+        """Probabilities [N, C] in double precision."""
+        return self.logits[part].double().softmax(1).numpy()
+
     def attacks(self, seed: int) -> dict[str, float]:
         """Membership attacks on the forgotten rows; the same draws for every model of a seed.
 
@@ -121,10 +134,10 @@ class Shown:
         return accuracies | {"mia": attacks["mia_auc"]}
 
 
-def mean_js(pairs: Iterable[tuple[Shown, Shown]]) -> float:
-    """Jensen-Shannon divergence in nats of two models' predictions on the forgotten rows, the mean over pairs."""
-    softmax = [[shown.logits["forget"].double().softmax(1).numpy() for shown in pair] for pair in pairs]
-    return sum(jensen_shannon(p, q) for p, q in softmax) / len(softmax)
+def mean_over(pairs: Iterable[tuple[Shown, Shown]], distance: Callable[[np.ndarray, np.ndarray], float]) -> float:
+    """Distance of two models' probabilities [F, C] on the forgotten rows, the mean over pairs."""
+    found = [distance(a.softmax("forget"), b.softmax("forget")) for a, b in pairs]
+    return sum(found) / len(found)
 
 
 def _take(split: Split, rows: Tensor) -> Split:
