@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bench import png, registry, tuning
 from bench.device import Device
 from bench.errors import BadResult, BenchError, DataError, Skip
+from bench.lab import seed_of
 from bench.plan import Cell, StandardModel
 from bench.provenance import provenance
 from bench.records import Record, pack
@@ -116,7 +117,12 @@ def _compute(job: Job, progress: Callable[[int, int], None]) -> tuple[Score, dic
     settings = cell.scenario.settings
     params, told = _tuned(job, lab, progress) if cell.row.search else (cell.row.params, {})
     situation = settings.prepare(lab)
-    result, spent = _run_method(job, lab, situation, params, progress)
+    repeats = situation.judge.get("repeats", ())
+    result, spent = _run_method(job, lab, situation, params, part_of(progress, 0, 1 + len(repeats)))
+    spent |= situation.judge.get("costs", {})
+    if repeats:
+        situation, seconds = _with_repeats(job, lab, situation, params, progress)
+        spent["repeat_seconds"] = seconds
     score = settings.score(situation, result, lab)
     broken = sorted(name for name, value in score.metrics.items() if not math.isfinite(value))
     if broken:
@@ -129,28 +135,65 @@ def _compute(job: Job, progress: Callable[[int, int], None]) -> tuple[Score, dic
     return score, seen | {"params": params}
 
 
-def _run_method(
+def _with_repeats(
     job: Job, lab: Lab, situation: Situation, params: dict[str, Any], progress: Callable[[int, int], None]
+) -> tuple[Situation, float]:
+    """The situation with what the method returns on each of its `repeats` as `repeated`, and the seconds of that.
+
+    A repeat is a task of its own, given by providers, which the scenario wants solved for its score (U-LiRA attacks
+    with the method's results on shadow models). It draws from a seed of its own, and costs the method nothing.
+
+    Raises:
+        BenchError: the method raises on one of them, or says that it does not apply; it tells which.
+    """
+    repeats, repeated, clock = situation.judge["repeats"], [], time.perf_counter()
+    for number, providers in enumerate(repeats):
+        draws = seed_of("repeat", number, job.cell.draws)
+        told = part_of(progress, 1 + number, 1 + len(repeats))
+        try:
+            result, _ = _run_method(job, lab, replace(situation, providers=providers), params, told, draws)
+        except Exception as error:
+            raise BenchError(
+                f"repeat {number + 1} of {len(repeats)}: {type(error).__name__}: {error} ({_where(error)})"
+            ) from error
+        repeated.append(result)
+    seconds = round(time.perf_counter() - clock, 3)
+    return replace(situation, judge={**situation.judge, "repeated": repeated}), seconds
+
+
+def part_of(progress: Callable[[int, int], None], number: int, runs: int) -> Callable[[int, int], None]:
+    """The progress of one of several equal runs, told as that of all."""
+    return lambda done, total: progress(number * total + done, runs * total)
+
+
+def _run_method(
+    job: Job,
+    lab: Lab,
+    situation: Situation,
+    params: dict[str, Any],
+    progress: Callable[[int, int], None],
+    draws: int | None = None,
 ) -> tuple[Any, dict[str, Any]]:
-    """What the cell's method returns on a task of this situation, and what it cost."""
+    """What the cell's method returns on a task of this situation, and what it cost; `draws` in place of its seed."""
     import torch
 
     from bench.meter import Costs, metered, watch
     from bench.task import grant
 
     cell = job.cell
+    seed = cell.draws if draws is None else draws
     kind = registry.SCENARIOS.get(cell.scenario.kind)
     method = registry.METHODS.get(cell.row.method)
     common = {
         "device": lambda: job.device.torch,
         "compute": lambda: job.device,
-        "seed": lambda: cell.draws,
-        "generator": lambda: torch.Generator().manual_seed(cell.draws),
+        "seed": lambda: seed,
+        "generator": lambda: torch.Generator().manual_seed(seed),
         "num_classes": lambda: cell.bench.num_classes,
         "input_shape": lambda: lab.dataset.shape,
         "progress": lambda: progress,
     }
-    seed_everything(cell.draws)
+    seed_everything(seed)
     costs = Costs()
     with metered(costs, job.device.torch):
         task = grant(kind.task, common | dict(situation.providers), method.access, method.name)

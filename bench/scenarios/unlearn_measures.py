@@ -63,7 +63,10 @@ def measured(judge: Mapping[str, Any], result: object, lab: Lab) -> Score:
     metrics |= _gaps(shown.reading(weak), readings) | _distances(shown, judges, judge, lab)
     metrics |= with_floors(weak, theirs) | {"attack_rows": float(rows.comparable.sum())}
     if rows.held_class is not None:
-        metrics["test_forget_accuracy"] = float(shown.correct("attack")[rows.comparable].mean())
+        unseen = [
+            {"test_forget_accuracy": float(s.correct("attack")[rows.comparable].mean())} for s in (shown, *judges)
+        ]
+        metrics |= with_floors(unseen[0], unseen[1:])
     if "pool" in judge:
         metrics |= _strong(judge, result, lab)
         if "repeated" in judge:
@@ -105,17 +108,19 @@ def _judges(judge: Mapping[str, Any], lab: Lab) -> list[tuple[str, Any]]:
 
 def _gaps(reading: Mapping[str, float], readings: Sequence[Mapping[str, float]]) -> dict[str, float]:
     target = mean_reading(readings)
-    return {
+    found = {
         "average_gap": average_gap(reading, target),
         "floor_gap": leave_one_out(readings, average_gap),
         "tug_of_war": tug_of_war(reading, target),
         "floor_tug_of_war": leave_one_out(readings, tug_of_war),
-        "tow_mia": tug_of_war_mia(reading, target),
-        "floor_tow_mia": leave_one_out(readings, tug_of_war_mia),
         "retain_accuracy": reading["retain"],
         "forget_accuracy": reading["forget"],
         "test_accuracy": reading["test"],
     }
+    if "mia" in reading:
+        found["tow_mia"] = tug_of_war_mia(reading, target)
+        found["floor_tow_mia"] = leave_one_out(readings, tug_of_war_mia)
+    return found
 
 
 def _distances(shown: Shown, judges: Sequence[Shown], judge: Mapping[str, Any], lab: Lab) -> dict[str, float]:
@@ -204,11 +209,11 @@ def _relearned(judge: Mapping[str, Any], result: object, lab: Lab) -> dict[str, 
     return found
 
 
-def _lesson(judge: Mapping[str, Any], lab: Lab) -> tuple[Lesson, float]:
+def _lesson(judge: Mapping[str, Any], lab: Lab) -> tuple[Lesson, tuple[float, float]]:
     parts = judge["rows"].parts
     recipe = judge["specs"]["original"].recipe
     lesson = Lesson.of(parts["forget"], parts["retain"], recipe, lab.generator("unlearn", "relearn"))
-    return lesson, lesson.wanted(judge["original"], lab.bench.num_classes)
+    return lesson, lesson.accuracies(judge["original"], lab.bench.num_classes)
 
 
 def _mean(values: Any) -> float:
