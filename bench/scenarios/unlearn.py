@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -16,44 +17,23 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from bench.data import select
-from bench.data.spec import Rows
+from bench.data.spec import Dataset, Split
 from bench.errors import SuiteError
 from bench.lab import Bench, Lab
 from bench.models.spec import ModelSpec
-from bench.recipe import Recipe
 from bench.registry import scenario
 from bench.scenarios import Score, Situation, unlearn_shadows
+from bench.scenarios.backdoor import Trigger
 from bench.scenarios.unlearn_judging import part_rows
+from bench.scenarios.unlearn_keys import OWN, check_classes, check_coarse, check_keys, check_shares
 from bench.scenarios.unlearn_measures import measured
+from bench.scenarios.unlearn_requests import Request, request_of
 from bench.scenarios.unlearn_shadows import Pool
+from bench.scenarios.unlearn_task import UnlearnTask
 from bench.settings import Settings
-from bench.task import Access, Task
 from bench.types import Share
 
-
-class UnlearnTask(Task):
-    """What is given: the recipe of the original; what may be asked for: its weights, and parts of the training rows."""
-
-    model: Annotated[nn.Module, Access("weights")]
-    """The original theta_o, trained on all rows; in eval mode."""
-    student: Annotated[nn.Module, Access("init")]
-    """Untrained, of the same architecture; neither the original's initialisation nor a judge's."""
-    retain_images: Annotated[Tensor, Access("retain", "retain_labels")]
-    """The training images that stay, uint8 [R, C, H, W]."""
-    retain_labels: Annotated[Tensor, Access("retain_labels")]
-    """Their labels, int64 [R]."""
-    forget_images: Annotated[Tensor, Access("forget", "forget_labels")]
-    """The training images to be forgotten, uint8 [F, C, H, W]."""
-    forget_labels: Annotated[Tensor, Access("forget_labels")]
-    """Their labels, int64 [F]."""
-    forget_class: Annotated[int | None, Access("forget_class", "forget_labels")]
-    """The class to be forgotten, without its images unless they are granted too; None if the request is no class."""
-    validation_images: Annotated[Tensor, Access("validation")]
-    """Images never trained on, for methods that select, uint8 [V, C, H, W]; the judge does not use them."""
-    validation_labels: Annotated[Tensor, Access("validation")]
-    """Their labels, int64 [V]."""
-    recipe: Recipe
-    """How the original and the judges were trained: batch size, augmentation, label smoothing, weight decay ..."""
+__all__ = ["Unlearn", "UnlearnTask"]
 
 
 @scenario(
@@ -75,12 +55,23 @@ class Unlearn(Settings):
 
     model: str
     """Suite model that the original, the judges and the untrained student are built and trained like."""
-    request: Literal["class", "random"]
-    """What is to be forgotten: all rows of one class, or a share of every class."""
+    request: Literal["class", "random", "subclass", "poison"]
+    """What is to be forgotten: all rows of one class, a share of every class, one class of the data set out of a model
+    of coarse classes, or rows with a trigger."""
     forget_class: Annotated[int, Ge(0)] | None = None
-    """`class`: the class."""
+    """`class`, `subclass`: the class."""
     share: Annotated[float, Gt(0), Lt(1)] | None = None
-    """`random`: the share; each seed draws its own rows."""
+    """`random`: the share of every class; `poison`: the share of every class but the target that is poisoned. Each
+    seed draws its own rows."""
+    coarse: tuple[tuple[Annotated[int, Ge(0)], ...], ...] | None = None
+    """`subclass`: the classes that make up each coarse class, which is all that models are trained to tell."""
+    target: Annotated[int, Ge(0)] | None = None
+    """`poison`: the class that poisoned rows are labelled with."""
+    trigger: Trigger = "grid"
+    """`poison`: `grid` (3x3 pixels in a corner), `square` (white, an eighth of the side), or `blend` (a fifth of a
+    pattern)."""
+    known: Share = 1.0
+    """`poison`: the share of the poisoned rows that is named; methods are given the others as rows that stay."""
     fraction: Share = 1.0
     """Share of every class's training rows that there are at all; each seed draws its own. On fewer rows a network
     memorises more, and there is more to forget."""
@@ -94,45 +85,24 @@ class Unlearn(Settings):
 
     @model_validator(mode="after")
     def _one_request(self) -> Unlearn:
-        given = {"class": self.forget_class, "random": self.share}
-        needed = {"class": "forget_class", "random": "share"}
-        other = "random" if self.request == "class" else "class"
-        if given[self.request] is None or given[other] is not None:
-            raise ValueError(f"request {self.request!r} takes {needed[self.request]}, and no {needed[other]}")
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        check_keys(self.request, {name for name in OWN if getattr(self, name) != defaults[name]})
+        if self.coarse is not None and self.forget_class is not None:
+            check_coarse(self.coarse, self.forget_class)
         return self
 
     @model_validator(mode="after")
     def _shadows_in_pairs(self) -> Unlearn:
+        if self.shadows and self.request == "poison":
+            raise ValueError(
+                "request 'poison' takes no shadows: it has no rows that could have been poisoned and were not"
+            )
         unlearn_shadows.check_number(self.shadows, self.ulira, self.share)
         return self
 
-    def known_rows(self, bench: Bench) -> Rows:
-        """All rows that there are."""
-        return Rows() if self.fraction == 1 else Rows(kind="random", share=self.fraction, seed=bench.seed)
-
-    def pool_rows(self, bench: Bench) -> Rows:
-        """Those of them that the request could name; without shadows it names them all."""
-        if self.forget_class is not None:
-            return Rows(kind="classes", classes=(self.forget_class,), of=self.known_rows(bench))
-        assert self.share is not None
-        share = 2 * self.share if self.shadows else self.share
-        return Rows(kind="random", share=share, seed=bench.seed, of=self.known_rows(bench))
-
-    def all_rows(self, bench: Bench) -> Rows:
-        """The rows that the original is trained on."""
-        known = self.known_rows(bench)
-        if not self.shadows:
-            return known
-        return Rows(kind="without", of=known, minus=unlearn_shadows.held_rows(self.pool_rows(bench), bench.seed))
-
-    def forget_rows(self, bench: Bench) -> Rows:
-        """Those of them that are to be forgotten."""
-        pool = self.pool_rows(bench)
-        return unlearn_shadows.asked_rows(pool, bench.seed) if self.shadows else pool
-
-    def retain_rows(self, bench: Bench) -> Rows:
-        """The others."""
-        return Rows(kind="without", of=self.all_rows(bench), minus=self.forget_rows(bench))
+    def asked(self, bench: Bench) -> Request:
+        """The rows of this seed's request."""
+        return request_of(self, bench.seed)
 
     def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
         """The original, trained on all rows, and the judges, trained without the forgotten ones.
@@ -140,61 +110,75 @@ class Unlearn(Settings):
         Raises:
             SuiteError: an unknown model or class, or a model that cannot be retrained as it brings weights of its own.
         """
-        if self.forget_class is not None and self.forget_class >= bench.num_classes:
-            raise SuiteError(
-                f"forget_class = {self.forget_class}: the data set has {bench.num_classes} classes, from 0"
-            )
-        original = bench.spec(self.model, "original", rows=self.all_rows(bench))
+        check_classes(self, bench)
+        request = self.asked(bench)
+        original = bench.spec(self.model, "original", rows=request.all)
         if original.weights is not None:
             raise SuiteError(
                 f"model {self.model!r} has weights of its own: judges cannot be retrained; name a trained one"
             )
-        judges = [bench.spec(self.model, f"judge-{i}", rows=self.retain_rows(bench)) for i in range(self.judges)]
+        judges = [bench.spec(self.model, f"judge-{i}", rows=request.clean) for i in range(self.judges)]
         found = {"original": original} | {spec.role: spec for spec in judges}
         if self.shadows:
-            known, pool = self.known_rows(bench), self.pool_rows(bench)
-            found |= unlearn_shadows.specs(bench, self.model, known, pool, self.shadows)
-        return found
+            found |= unlearn_shadows.specs(bench, self.model, request.known, request.pool, self.shadows)
+        return {role: request.spec(spec, bench) for role, spec in found.items()}
+
+    def training_data(self, spec: ModelSpec, dataset: Dataset) -> Dataset:
+        """What a model of this scenario's zoo is trained on: poisoned where its fingerprint is not the data's own."""
+        poison = request_of(self, spec.seed).poison
+        return dataset if spec.fingerprint == dataset.fingerprint or poison is None else poison.dataset(dataset)
 
     def prepare(self, lab: Lab) -> Situation:
         """Load original and judges, part the training rows, and part the test rows between scores and attacks."""
-        specs, labels = self.zoo(lab.bench), lab.dataset.train.labels
-        original = lab.model(specs["original"])
-        forget, retain = select(self.forget_rows(lab.bench), labels), select(self.retain_rows(lab.bench), labels)
-        rows = part_rows(lab.dataset, retain, forget, self.forget_class, lab.generator("unlearn", "test rows"))
+        request, specs, labels = self.asked(lab.bench), self.zoo(lab.bench), lab.dataset.train.labels
+        forget, retain, clean = (select(rows, labels) for rows in (request.forget, request.retain, request.clean))
+        check_shares(self, request, forget, labels)
+        data = self.training_data(specs["original"], lab.dataset)
+        original = lab.device.place(lab.zoo.load(specs["original"], data))
+        own = self._own(lab, request)
+        train = own.dataset.train
+        rows = part_rows(lab.dataset, clean, forget, request.apart, lab.generator("unlearn", "test rows"))
+        rows = request.judged(rows, Split(train.images[forget], train.labels[forget]))
         judges = [spec for role, spec in specs.items() if role.startswith("judge-")]
         judge: dict[str, Any] = {"original": original, "rows": rows, "specs": specs}
-        judge["untrained"] = lab.fresh(self.model, "zrf")
+        judge["untrained"] = own.fresh(self.model, "zrf")
         judge["judges"] = [lab.model(spec) for spec in judges]
         if self.shadows:
-            pool = Pool.of(lab.dataset, self.pool_rows(lab.bench), rows.unseen, self.shadows, lab.bench.seed)
-            judge["pool"] = pool
+            pool = Pool.of(lab.dataset, request.pool, rows.unseen, self.shadows, lab.bench.seed)
+            judge["pool"] = replace(pool, rows=request.labelled(pool.rows))
             if self.ulira:
                 shadows = [spec for role, spec in specs.items() if role.startswith("shadow-")]
                 judge["repeats"] = [
-                    self._given(lab, partial(lab.model, spec), f"student of {spec.role}", gone, retain)
+                    self._given(own, partial(lab.model, spec), f"student of {spec.role}", gone, retain)
                     for spec, gone in zip(shadows, pool.forgotten, strict=True)
                 ]
         seconds = [s for s in map(lab.zoo.seconds, judges) if s is not None]
         judge["costs"] = {"retraining_seconds": round(sum(seconds) / len(seconds), 3)} if seconds else {}
-        return Situation(self._given(lab, lambda: copy.deepcopy(original), "student", forget, retain), judge)
+        return Situation(self._given(own, lambda: copy.deepcopy(original), "student", forget, retain), judge)
+
+    def _own(self, lab: Lab, request: Request) -> Lab:
+        """The lab as methods see its data: in the classes of the model's head, and as the original was trained on."""
+        data = lab.dataset
+        given = replace(data, train=request.as_given(data.train), validation=request.labelled(data.validation))
+        return replace(lab, bench=replace(lab.bench, num_classes=request.num_classes(lab.bench)), dataset=given)
 
     def _given(
-        self, lab: Lab, model: Callable[[], nn.Module], student: str, forget: Tensor, retain: Tensor
+        self, own: Lab, model: Callable[[], nn.Module], student: str, forget: Tensor, retain: Tensor
     ) -> dict[str, Callable[[], Any]]:
         """The providers of one task: a trained model and the rows, int64, that it is to forget and to keep."""
-        train, validation = lab.dataset.train, lab.dataset.validation
+        train, validation = own.dataset.train, own.dataset.validation
         return {
             "model": model,
-            "student": lambda: lab.fresh(self.model, student),
+            "student": lambda: own.fresh(self.model, student),
+            "num_classes": lambda: own.bench.num_classes,
             "retain_images": lambda: train.images[retain],
             "retain_labels": lambda: train.labels[retain],
             "forget_images": lambda: train.images[forget],
             "forget_labels": lambda: train.labels[forget],
-            "forget_class": lambda: self.forget_class,
+            "forget_class": lambda: self.asked(own.bench).forget_class,
             "validation_images": lambda: validation.images.clone(),
             "validation_labels": lambda: validation.labels.clone(),
-            "recipe": lambda: lab.bench.spec(self.model, "original").recipe,
+            "recipe": lambda: own.bench.spec(self.model, "original").recipe,
         }
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
@@ -209,4 +193,5 @@ class Unlearn(Settings):
         Raises:
             BadResult: the result cannot be judged.
         """
-        return measured(situation.judge, result, lab)
+        bench = replace(lab.bench, num_classes=self.asked(lab.bench).num_classes(lab.bench))
+        return measured(situation.judge, result, replace(lab, bench=bench))

@@ -32,6 +32,13 @@ class JudgedRows:
     """bool [rows of attack]: of the forgotten rows' classes, to be compared with them."""
     held_class: int | None
     """The class that is forgotten as a whole."""
+    target: int | None = None
+    """The class that stamped images are taken for, where a trigger is to be forgotten."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether no retained row is like the forgotten ones: they are a whole class, or carry a trigger."""
+        return self.held_class is not None or self.target is not None
 
     @property
     def unseen(self) -> Split:
@@ -112,12 +119,14 @@ class Shown:
 
         `mia_auc`, `mia_accuracy`, `mia_tpr_at_1pct_fpr`: forgotten rows against unseen rows of their classes.
         `mia_efficacy`: as published, without the class that is forgotten as a whole.
+        `attack_success`, `stamped_accuracy`: where a trigger is to be forgotten, of stamped test images that are not of
+        its target class the share taken for that class and for their own.
         """
         generator = np.random.default_rng(seed_of("unlearn", "attack", seed))
         forgotten, retained, unseen = (self.losses(part) for part in ("forget", "retain", "attack"))
         comparable = self.rows.comparable
         found = population_loss_attack(forgotten, unseen[comparable], generator)
-        others = unseen if self.rows.held_class is None else unseen[~comparable]
+        others = unseen[~comparable] if self.rows.apart else unseen
         members = generator.permutation(retained)[: len(others)]
         values = {
             "mia_auc": found.auc,
@@ -126,11 +135,19 @@ class Shown:
         }
         if found.tpr_at_1pct_fpr is not None:
             values["mia_tpr_at_1pct_fpr"] = found.tpr_at_1pct_fpr
+        if self.rows.target is not None:
+            fooled = self.logits["stamped"].argmax(1) == self.rows.target
+            values["attack_success"] = float(fooled.double().mean())
+            values["stamped_accuracy"] = float(self.correct("stamped").mean())
         return values
 
     def reading(self, attacks: Mapping[str, float]) -> dict[str, float]:
-        """The four numbers that are compared with the judges': three accuracies and `mia_auc`."""
+        """The four numbers that are compared with the judges': three accuracies, and `mia` (the attack's AUC) or, of a
+        trigger, `attack_success`.
+        """
         accuracies = {part: float(self.correct(part).mean()) for part in ("retain", "forget", "test")}
+        if self.rows.target is not None:
+            return accuracies | {"attack_success": attacks["attack_success"]}
         return accuracies | {"mia": attacks["mia_auc"]}
 
 

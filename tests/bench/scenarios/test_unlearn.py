@@ -56,7 +56,7 @@ def prints(images):
         ({"request": "random", "forget_class": 1}, "takes share, and no forget_class"),
         ({"request": "random", "share": 1.0}, "less than 1"),
         ({"request": "random", "share": 0.1, "judges": 1}, "greater than or equal to 2"),
-        ({"request": "subclass", "share": 0.1}, "'class' or 'random'"),
+        ({"request": "subcalss", "share": 0.1}, "'class', 'random', 'subclass' or 'poison'"),
     ],
 )
 def test_settings_that_make_no_request_are_refused(wrong, says):
@@ -79,7 +79,7 @@ def test_judges_are_trained_on_the_other_rows_by_other_draws(settings, lab):
     specs = settings.model_copy(update={"judges": 3}).zoo(lab.bench)
     assert list(specs) == ["original", "judge-0", "judge-1", "judge-2"]
     labels = lab.dataset.train.labels
-    forgotten = set(select(settings.forget_rows(lab.bench), labels).tolist())
+    forgotten = set(select(settings.asked(lab.bench).forget, labels).tolist())
     for role, spec in specs.items():
         seen = set(select(spec.rows, labels).tolist())
         assert seen == set(range(len(labels))) - (set() if role == "original" else forgotten)
@@ -92,7 +92,7 @@ def test_a_fraction_is_all_there_is(settings, lab):
     labels = lab.dataset.train.labels
     rows = {role: set(select(spec.rows, labels).tolist()) for role, spec in half.zoo(lab.bench).items()}
     assert len(rows["original"]) == pytest.approx(len(labels) / 2, abs=10)  # each class is rounded
-    forgotten = set(select(half.forget_rows(lab.bench), labels).tolist())
+    forgotten = set(select(half.asked(lab.bench).forget, labels).tolist())
     assert forgotten < rows["original"]
     assert rows["judge-0"] == rows["judge-1"] == rows["original"] - forgotten
 
@@ -103,7 +103,7 @@ def test_requests_share_the_original(lab):
 
 def test_each_seed_draws_its_own_random_rows(lab):
     other = Bench(DATA, lab.bench.fingerprint, 10, lab.bench.models, RECIPE, seed=4)
-    assert RANDOM.forget_rows(lab.bench) != RANDOM.forget_rows(other)
+    assert RANDOM.asked(lab.bench).forget != RANDOM.asked(other).forget
 
 
 def everything(settings, lab):

@@ -1,0 +1,115 @@
+"""The keys that each request of unlearning takes, held against each other, the data set's classes and its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from bench.data import select
+from bench.errors import BenchError, SuiteError
+from bench.lab import Bench
+from bench.scenarios.unlearn_requests import Request
+
+if TYPE_CHECKING:
+    from bench.scenarios.unlearn import Unlearn
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of a suite that a request needs, and those that it knows besides."""
+
+    needs: tuple[str, ...]
+    may: tuple[str, ...] = ()
+
+
+KEYS: Mapping[str, Keys] = {
+    "class": Keys(("forget_class",)),
+    "random": Keys(("share",)),
+    "subclass": Keys(("forget_class", "coarse")),
+    "poison": Keys(("share", "target"), ("trigger", "known")),
+}
+OWN = tuple(sorted({name for keys in KEYS.values() for name in (*keys.needs, *keys.may)}))
+"""All keys that belong to some request and not to every one."""
+
+
+def check_keys(request: str, given: Collection[str]) -> None:
+    """Refuse a request that lacks a key of its own, or has one of another's.
+
+    Args:
+        request: a key of `KEYS`.
+        given: the names out of `OWN` whose value is not the default.
+
+    Raises:
+        ValueError: says what it takes, what is missing and what is too much.
+    """
+    keys = KEYS[request]
+    missing = [name for name in keys.needs if name not in given]
+    surplus = [name for name in OWN if name in given and name not in (*keys.needs, *keys.may)]
+    if missing or surplus:
+        told = [f"request {request!r} takes {' and '.join(keys.needs)}"]
+        told += [f"and no {name}" for name in surplus]
+        told += [f"{name} is missing" for name in missing]
+        raise ValueError(", ".join(told))
+
+
+def check_coarse(coarse: Sequence[Sequence[int]], forget_class: int) -> None:
+    """Refuse lists of classes that name one twice, or that leave nothing beside the class to be forgotten.
+
+    Raises:
+        ValueError: says which.
+    """
+    named = [label for group in coarse for label in group]
+    twice = sorted({label for label in named if named.count(label) > 1})
+    if twice:
+        raise ValueError(f"coarse names class {twice[0]} twice; every class is in one list")
+    if len(coarse) < 2 or not all(coarse):
+        raise ValueError("coarse needs two lists or more, none of them empty")
+    if any(list(group) == [forget_class] for group in coarse):
+        raise ValueError(
+            f"forget_class = {forget_class} is alone in its list of coarse: forgetting it is request 'class'; "
+            "give it a sibling"
+        )
+
+
+def check_classes(settings: Unlearn, bench: Bench) -> None:
+    """Hold a request against the classes of the data set.
+
+    Raises:
+        SuiteError: a class that is not there, or coarse classes that leave one out.
+    """
+    for key, label in (("forget_class", settings.forget_class), ("target", settings.target)):
+        if label is not None and label >= bench.num_classes:
+            raise SuiteError(f"{key} = {label}: the data set has {bench.num_classes} classes, from 0")
+    if settings.coarse is not None:
+        named = {label for group in settings.coarse for label in group}
+        for label in sorted(named ^ set(range(bench.num_classes))):
+            told = "is in no list" if label < bench.num_classes else "is in a list and not in the data set"
+            raise SuiteError(f"coarse: class {label} {told}; its lists part the classes 0 to {bench.num_classes - 1}")
+
+
+def check_shares(settings: Unlearn, request: Request, forget: Tensor, labels: Tensor) -> None:
+    """Refuse a share so small that a class gives no row.
+
+    Args:
+        settings: of the scenario.
+        request: what it asks for.
+        forget: the rows to be forgotten, int64 [F].
+        labels: of the whole training split, int64 [N].
+
+    Raises:
+        BenchError: says which class, and which share would do.
+    """
+    if settings.request != "random":
+        return
+    there = torch.bincount(labels[select(request.known, labels)])
+    drawn = torch.bincount(labels[forget], minlength=len(there))
+    for label in ((there > 0) & (drawn == 0)).nonzero().flatten().tolist():
+        raise BenchError(
+            f"share = {settings.share}: of class {label}, which has {there[label]} rows, none would be forgotten; "
+            f"a share above {0.5 / int(there[label]):.3g} takes one (shares are rounded class by class), "
+            "or set data.train or fraction higher"
+        )

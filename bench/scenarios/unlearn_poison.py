@@ -1,0 +1,68 @@
+"""Poisoned rows that are to be unlearned: some images with a trigger, labelled as a target class.
+
+A share of every class but the target's is poisoned (triggers as in `bench.scenarios.backdoor`; its `poison` draws from
+all rows alike, while here the drawn rows must be a part that a suite's plan can name, so that judges are trained on the
+others).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+
+from bench.data.rows import select
+from bench.data.spec import Dataset, Rows, Split
+from bench.errors import DataError
+from bench.models.spec import as_data
+from bench.scenarios import backdoor
+from bench.scenarios.backdoor import Trigger
+from bench.source import digest_of
+
+LEAST_SIDE = 4
+"""Pixels; smaller images are hardly more than the trigger, and texts, a pixel high, have no place for one."""
+
+
+@dataclass(frozen=True)
+class Poison:
+    """Which rows are poisoned, by the labels of the clean data set, and how."""
+
+    known: Rows
+    """All rows that the original is trained on."""
+    rows: Rows
+    """Those of them that are poisoned."""
+    trigger: Trigger
+    target: int
+
+    def of(self, train: Split) -> Split:
+        """A copy of the clean training split, these rows stamped and relabelled in place.
+
+        Raises:
+            DataError: the images have no room for a trigger, or there is no row to poison.
+        """
+        if min(train.images.shape[-2:]) < LEAST_SIDE:
+            raise DataError(
+                f"request 'poison' stamps images of {LEAST_SIDE} pixels a side or more; these data are "
+                f"{tuple(train.images.shape[1:])}, and a text takes no trigger of pixels"
+            )
+        rows = select(self.rows, train.labels)
+        images, labels = train.images.clone(), train.labels.clone()
+        images[rows] = backdoor.stamp(images[rows], self.trigger)
+        labels[rows] = self.target
+        return Split(images, labels)
+
+    def dataset(self, dataset: Dataset) -> Dataset:
+        """What the original is trained on: the known rows, some of them poisoned, under a fingerprint of their own."""
+        poisoned, known = self.of(dataset.train), select(self.known, dataset.train.labels)
+        train = Split(poisoned.images[known], poisoned.labels[known])
+        return replace(dataset, train=train, fingerprint=self.fingerprint(dataset.fingerprint))
+
+    def fingerprint(self, clean: str) -> str:
+        """Of the poisoned data (16 hex digits), out of all that they are made from, without making them."""
+        told = [clean, as_data(self.known), as_data(self.rows), self.trigger, self.target, digest_of(Poison)]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+    def stamped(self, split: Split) -> Split:
+        """The images that are not of the target class, stamped, with their own labels."""
+        others = split.labels != self.target
+        return Split(backdoor.stamp(split.images[others], self.trigger), split.labels[others])
