@@ -55,6 +55,10 @@ class Costs:
     """Synthetic images held beyond the step that made them."""
     tuning_seconds: float | None = None
     """Seconds of the trials that chose the parameters, where the board is tuned; not among `seconds`."""
+    rte: float | None = None
+    """Seconds as a share of those of retraining, where a scenario tells how long that took."""
+    repeat_seconds: float | None = None
+    """Seconds of the method's runs on shadow models, which its score asks for; not among `seconds`."""
 
 
 Curve = tuple[tuple[float, float], ...]
@@ -107,6 +111,8 @@ class Row:
     """Parameter that was chosen on validation data -> where it was looked for; {} for a row as it is given."""
     chosen: dict[int, dict[str, Any]]
     """Seed -> value of each of those parameters."""
+    marks: tuple[str, ...] = ()
+    """What has to be known to read its numbers."""
 
 
 @dataclass(frozen=True)

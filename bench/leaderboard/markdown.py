@@ -62,7 +62,7 @@ def _section(section: Section, data: str | None) -> str:
         "method",
         f"{measures.title(section.headline)}{measures.unit(section.headline)} (95 %)",
         "gap closed",
-        *(measures.title(name) + measures.unit(name) for name in wording.more_metrics(section)),
+        *(wording.more_heading(section, name) for name in wording.more_metrics(section)),
         "vs the row above (95 %)",
         "p",
         "first",
@@ -97,7 +97,7 @@ def _row(section: Section, row: Row) -> list[str]:
         _name(row),
         wording.score(section, row),
         measures.percent(row.gap_closed),
-        *(measures.number(name, row.metrics.get(name)) for name in wording.more_metrics(section)),
+        *(wording.more_value(row, name) for name in wording.more_metrics(section)),
         wording.against(section.headline, row.above),
         measures.p_value(row.above.p if row.above else None),
         measures.percent(row.first) if row.rank else "",
@@ -126,6 +126,7 @@ def _name(row: Row) -> str:
     name = _paper(row.paper, f"`{row.label}`")
     marks = [wording.ROLES[row.role]] if row.role else []
     marks += ["some seeds failed"] if row.status == "partial" else []
+    marks += row.marks
     return (f"*{name}*" if row.role else name) + (f" ({', '.join(marks)})" if marks else "")
 
 

@@ -9,8 +9,8 @@ class Known(NamedTuple):
     """A metric whose name's words would not tell what it is."""
 
     higher_is_better: bool
-    unit: Literal["%", "points", "nats"]
-    """Per cent for shares, points (of percent) for differences and spreads of shares."""
+    unit: Literal["%", "points", "nats", ""]
+    """Per cent for shares, points (of percent) for differences and spreads of shares; areas and counts have none."""
     title: str | None = None
     """Its name for readers, where that is not its own."""
 
@@ -28,14 +28,21 @@ KNOWN = {
     "midpoint_barrier": Known(False, "nats", "loss barrier at the midpoint"),
     "error_barrier": Known(False, "points"),
     "error_barrier_train": Known(False, "points", "error barrier, training images"),
+    "floor_gap": Known(False, "%", "floor of the gap"),
+    "mia_auc": Known(False, "", "weak attack AUC"),
+    "strong_auc": Known(False, "", "strong attack AUC"),
+    "strong_minus_weak": Known(False, ""),
+    "relearn_steps": Known(True, ""),
 }
 """Metrics by their whole name; all others are known by the words below."""
-LOWER_IS_BETTER = ("nll", "ece", "gap", "kl", "js", "mia", "seconds")
+FLOORS = {"average_gap": "floor_gap"}
+"""Headline -> the metric below which it says nothing: what the upper reference's own repetition shows."""
+LOWER_IS_BETTER = ("nll", "ece", "gap", "kl", "js", "mia", "auc", "tpr", "distance", "seconds")
 """Words of a metric's name. Of attacks: what an attacker finds is a fault."""
 HIGHER_IS_BETTER = ("efficacy",)
 """Words that overrule: a membership attack's failure."""
 SHARES = ("accuracy", "agreement", "gap", "tpr", "efficacy")
-COUNTS = ("parameters", "rows")
+COUNTS = ("parameters", "rows", "steps")
 MINUS = "\u2212"
 
 
@@ -50,7 +57,7 @@ def higher_is_better(metric: str) -> bool:
 def is_share(metric: str) -> bool:
     """Whether a metric is a share of 1, written in percent with one decimal."""
     if metric in KNOWN:
-        return KNOWN[metric].unit != "nats"
+        return KNOWN[metric].unit in ("%", "points")
     return metric == "task_mean" or any(word in SHARES for word in metric.split("_"))
 
 
@@ -64,7 +71,7 @@ def example_set(metric: str) -> str | None:
 def unit(metric: str) -> str:
     """What stands behind the metric's name in a heading: ", %", ", points", ", nats" or nothing."""
     if metric in KNOWN:
-        return f", {KNOWN[metric].unit}"
+        return f", {KNOWN[metric].unit}" if KNOWN[metric].unit else ""
     return ", %" if is_share(metric) else ""
 
 

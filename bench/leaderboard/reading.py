@@ -80,6 +80,42 @@ READ_BARRIER = (
         "wrong answers. Lower is better; only methods that average two aligned networks have one."
     ),
 )
+READ_FLOOR = (
+    "The floor",
+    (
+        "of the gap is that of a model retrained with another seed from the other retrained ones: a row whose gap is "
+        "not above it is as good as retrained as far as can be told. Such rows are ties for the first rank. Behind a "
+        "stroke stands what retrained models themselves show of the number before it: what counts is the difference, "
+        "and in neither direction is it a merit."
+    ),
+)
+READ_ATTACKS = (
+    "Weak and strong attacks",
+    (
+        "tell rows that were to be forgotten from rows of the same classes that were never trained on: AUC 0.5 is "
+        "guessing. The weak one looks at the loss alone. Strong is that of LiRA, RMIA and U-LiRA, which have shadow "
+        "models, whose AUC departs most from its floor. Strong minus weak is how much farther it departs than the "
+        "loss on the same rows does. Where that lies above its floor with 95 % over seeds, the row is marked: it looks "
+        "forgotten to the weak attack and not to the strong one."
+    ),
+)
+READ_RELEARN = (
+    "Relearn steps",
+    (
+        "are the updates after which a copy of the model, with a new head by class means of its features, is as sure "
+        "of the forgotten rows as the original, less 5 %. Far fewer than a retrained model needs: what was forgotten "
+        "is still inside. The count ends at 64."
+    ),
+)
+OF_UNLEARNING = ("rte", "repeat_seconds")
+"""Costs that READ_REPEATS explains."""
+READ_REPEATS = (
+    "× retraining",
+    (
+        "is the method's seconds as a share of those that training a standard model on the retained rows took. Seconds "
+        "of repeats are those of its runs on the shadow models, which U-LiRA needs; they are not among its seconds."
+    ),
+)
 READ_CURVES = (
     "Curves",
     (
@@ -98,7 +134,11 @@ def how_to_read(board: Board) -> list[tuple[str, str]]:
     more = [
         (READ_MORE_COSTS, any(n in MADE_IMAGES for s in board.sections for n, _, _ in more_costs(s))),
         (READ_TUNED, any(section.trials for section in board.sections)),
-        (READ_BARRIER, any(more_metrics(section) for section in board.sections)),
+        (READ_BARRIER, any("barrier" in more_metrics(section) for section in board.sections)),
+        (READ_FLOOR, any("floor_gap" in more_metrics(section) for section in board.sections)),
+        (READ_ATTACKS, any("strong_auc" in more_metrics(section) for section in board.sections)),
+        (READ_RELEARN, any("relearn_steps" in more_metrics(section) for section in board.sections)),
+        (READ_REPEATS, any(n in OF_UNLEARNING for s in board.sections for n, _, _ in more_costs(s))),
         (READ_CURVES, any(not curves.is_known(n) for s in board.sections for row in s.rows for n in row.curves)),
         (READ_PICTURES, any(row.pictures for section in board.sections for row in section.rows)),
     ]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from bench import registry
-from bench.leaderboard import comparing, tuned
-from bench.leaderboard.board import Costs, Role, Row, Section, Status
+from bench.leaderboard import comparing, floors, tuned
+from bench.leaderboard.board import Role, Row, Section, Status
 from bench.leaderboard.comparing import Seeds
+from bench.leaderboard.costing import costs_of
 from bench.leaderboard.selection import Selection
 from bench.records import Record
 from bench.suite import Row as SuiteRow
@@ -100,11 +99,12 @@ class _Source:
             rank_high=None,
             first=None,
             above=None,
-            costs=_costs(list(ok.values())),
+            costs=costs_of(list(ok.values())),
             curves=comparing.mean_curves(ok),
             pictures=comparing.pictures(ok),
             search={name: tuned.place(place) for name, place in row.search.items()},
             chosen={seed: {name: r.params[name] for name in row.search} for seed, r in ok.items() if row.search},
+            marks=floors.marks(ok, self.headline, self.higher_is_better),
         )
 
     def role(self, label: str, family: str | None) -> Role | None:
@@ -157,6 +157,7 @@ class _Source:
                 low, high = int(shares.low[i]), int(shares.high[i])
                 row = replace(row, rank_low=low, rank_high=high, first=float(shares.first[i]))
             out.append(row)
+        out = floors.with_ties(out)
         left_out = [label for label in places if label not in complete]
         notes = [f"without all of the seeds {_listed(usual)}, so not in the resampled ranks: {', '.join(left_out)}"]
         return out, notes if left_out else []
@@ -170,29 +171,3 @@ def _usual_seeds(rows: Sequence[Seeds]) -> list[int]:
 
 def _listed(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
-
-
-def _costs(records: Sequence[Record]) -> Costs | None:
-    """Means over records of what each has told."""
-    tables: list[Mapping[str, Any]] = [r.costs for r in records if r.costs]
-    if not tables:
-        return None
-    names = sorted({name for table in tables for name in table.get("samples", {})})
-    samples = {name: float(np.mean([t.get("samples", {}).get(name, 0) for t in tables])) for name in names}
-    flops = _mean_of(tables, "flops")
-    return Costs(
-        seconds=_mean_of(tables, "seconds"),
-        peak_memory_mb=_mean_of(tables, "peak_memory_mb"),
-        gflops=None if flops is None else flops / 1e9,
-        samples=float(sum(samples.values())) if any("samples" in t for t in tables) else None,
-        samples_of=samples,
-        synthesis_seconds=_mean_of(tables, "synthesis_seconds"),
-        distillation_seconds=_mean_of(tables, "distillation_seconds"),
-        images_kept=_mean_of(tables, "images_kept"),
-        tuning_seconds=_mean_of(tables, "tuning_seconds"),
-    )
-
-
-def _mean_of(tables: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    values = [float(t[name]) for t in tables if t.get(name) is not None]
-    return float(np.mean(values)) if values else None

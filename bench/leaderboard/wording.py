@@ -12,9 +12,11 @@ MORE_COSTS = {
     "distillation_seconds": ("distill. s", "seconds of the student's learning"),
     "images_kept": ("kept", "images held beyond the step that made them"),
     "tuning_seconds": ("tuning s", "seconds of the trials that chose the parameters"),
+    "rte": ("× retraining", "seconds as a share of those of retraining"),
+    "repeat_seconds": ("repeats s", "seconds of the runs on shadow models, which are not among its seconds"),
 }
 """Costs that only some scenarios tell -> their heading, and what it means."""
-MORE_METRICS = ("barrier",)
+MORE_METRICS = ("barrier", "floor_gap", "mia_auc", "strong_auc", "strong_minus_weak", "relearn_steps")
 """Metrics that stand in the table itself, where any row has them."""
 
 
@@ -27,6 +29,19 @@ def more_costs(section: Section) -> list[tuple[str, str, str]]:
 def more_metrics(section: Section) -> list[str]:
     """Those of MORE_METRICS that any row of the scenario has."""
     return [name for name in MORE_METRICS if any(name in row.metrics for row in section.rows)]
+
+
+def more_heading(section: Section, metric: str) -> str:
+    """The heading of such a metric; of one that has a floor it says so."""
+    floor = " / retrained" if any(f"floor_{metric}" in row.metrics for row in section.rows) else ""
+    return measures.title(metric) + measures.unit(metric) + floor
+
+
+def more_value(row: Row, metric: str) -> str:
+    """Its value, and behind a stroke what retrained models show, where it has such a floor."""
+    value, floor = row.metrics.get(metric), row.metrics.get(f"floor_{metric}")
+    shown = measures.number(metric, value)
+    return shown if value is None or floor is None else f"{shown} / {measures.number(metric, floor)}"
 
 
 def data_line(board: Board) -> str:

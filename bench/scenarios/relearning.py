@@ -5,11 +5,12 @@ the accuracy on the forgotten rows is within a few percent of the original's, ov
 the relearn time of SCRUB's notebook (rounds of SGD on draws of all training rows). One protocol for all:
 
 A copy of the model gets a new head, the classifier by class means of its own features, and all of it is trained on
-equally many forgotten and retained rows, until it gets as many of either right as the original does, less 5 %.
+equally many forgotten and retained rows, until it is as sure of either as the original, less 5 %: by the mean
+probability of the true class, a smooth stand-in for the accuracy, which on easy data is there before the first update.
 
 The new head is ours. Without it a class that is merely masked counts as forgotten for good (its bias has to climb from
 minus infinity), and what the features still know does not show; with it a masked model is the original. In closed form
-it costs no update. Retained rows take part and have to be right, since a model that says nothing but the forgotten
+it costs no update. Retained rows take part and have to be known, since a model that says nothing but the forgotten
 class has relearned nothing. The optimizer is the recipe's at a tenth of its peak rate: at its mean rate, half of the
 peak, networks whose BatchNorm keeps its statistics, as here, diverged. Nothing is augmented or dropped.
 """
@@ -39,7 +40,7 @@ BATCH = 32
 CAP = 64
 """Updates; who needs more counts as needing so many."""
 SHARE = 0.95
-"""Of the original's accuracies, at which rows count as relearned."""
+"""Of the original's probabilities, at which rows count as relearned."""
 RATE = 0.1
 """Of the recipe's peak."""
 
@@ -62,21 +63,22 @@ class Lesson:
         """`ROWS` of either, or all that there are."""
         return cls(_some(forget, generator), _some(retain, generator), recipe)
 
-    def accuracies(self, original: nn.Module, num_classes: int) -> tuple[float, float]:
-        """What counts as relearned, of forgotten and of retained rows: the original's accuracies, less 5 %."""
-        found = [
-            logits(original, s.images, num_classes).argmax(1) == s.labels.cpu() for s in (self.forget, self.retain)
-        ]
-        return (SHARE * float(found[0].double().mean()), SHARE * float(found[1].double().mean()))
+    def wanted(self, original: nn.Module, num_classes: int) -> tuple[float, float]:
+        """When forgotten and retained rows count as relearned: the original's probabilities, less 5 %."""
+        f, r = (
+            _sure(logits(original, split.images, num_classes), split.labels.cpu())
+            for split in (self.forget, self.retain)
+        )
+        return (SHARE * f, SHARE * r)
 
 
 def relearn_steps(model: nn.Module, lesson: Lesson, wanted: tuple[float, float], device: Device) -> int:
-    """Updates until both accuracies are at least those `wanted`, from 0 to `CAP`.
+    """Updates until both mean probabilities of the true class are at least those `wanted`, from 0 to `CAP`.
 
     Args:
         model: gives logits [B, C]; it is copied. One that is no `Classifier` keeps its head, whatever that is.
         lesson: what is relearned; every model sees its rows in the same order.
-        wanted: accuracies on forgotten and retained rows, in [0, 1].
+        wanted: on forgotten and on retained rows, in [0, 1].
         device: where.
 
     Raises:
@@ -94,8 +96,9 @@ def relearn_steps(model: nn.Module, lesson: Lesson, wanted: tuple[float, float],
     optimizer = make_optimizer(pupil.parameters(), gentle)
     batches = _batches(parts)
     for step in range(CAP):
-        if all(_accuracy(pupil, x, y) >= least for (x, y), least in zip(parts, wanted, strict=True)):
-            return step
+        with torch.inference_mode():
+            if all(_sure(pupil(x), y) >= least for (x, y), least in zip(parts, wanted, strict=True)):
+                return step
         images, labels = batches[step % len(batches)]
         with torch.enable_grad():
             loss = nn.functional.cross_entropy(pupil(images), labels)
@@ -135,6 +138,6 @@ def _batches(parts: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tenso
     return [(torch.cat([a, c]), torch.cat([b, d])) for a, b, c, d in zip(*pieces, strict=True)]
 
 
-@torch.inference_mode()
-def _accuracy(model: nn.Module, x: Tensor, y: Tensor) -> float:
-    return float((model(x).argmax(1) == y).double().mean())
+def _sure(z: Tensor, labels: Tensor) -> float:
+    """The mean probability of the true class, out of logits [B, C]."""
+    return float(z.double().softmax(1).gather(1, labels[:, None]).mean())

@@ -1,0 +1,44 @@
+"""What a row has cost: means over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.leaderboard.board import Costs
+from bench.records import Record
+
+
+def costs_of(records: Sequence[Record]) -> Costs | None:
+    """Means over records of what each has told."""
+    tables: list[Mapping[str, Any]] = [r.costs for r in records if r.costs]
+    if not tables:
+        return None
+    names = sorted({name for table in tables for name in table.get("samples", {})})
+    samples = {name: float(np.mean([t.get("samples", {}).get(name, 0) for t in tables])) for name in names}
+    flops = _mean_of(tables, "flops")
+    return Costs(
+        seconds=_mean_of(tables, "seconds"),
+        peak_memory_mb=_mean_of(tables, "peak_memory_mb"),
+        gflops=None if flops is None else flops / 1e9,
+        samples=float(sum(samples.values())) if any("samples" in t for t in tables) else None,
+        samples_of=samples,
+        synthesis_seconds=_mean_of(tables, "synthesis_seconds"),
+        distillation_seconds=_mean_of(tables, "distillation_seconds"),
+        images_kept=_mean_of(tables, "images_kept"),
+        tuning_seconds=_mean_of(tables, "tuning_seconds"),
+        rte=_rte(tables),
+        repeat_seconds=_mean_of(tables, "repeat_seconds"),
+    )
+
+
+def _rte(tables: Sequence[Mapping[str, Any]]) -> float | None:
+    shares = [t["seconds"] / t["retraining_seconds"] for t in tables if t.get("retraining_seconds") and "seconds" in t]
+    return float(np.mean(shares)) if shares else None
+
+
+def _mean_of(tables: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    values = [float(t[name]) for t in tables if t.get(name) is not None]
+    return float(np.mean(values)) if values else None
