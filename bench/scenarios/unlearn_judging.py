@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench.data.spec import Dataset, Split
 from bench.errors import BenchError
 from bench.lab import seed_of
+from bench.metrics.classwise_attacks import entropy, entropy_attack
 from bench.metrics.membership import efficacy, population_loss_attack
 from bench.scenarios.judging import logits
 from bench.scenarios.remembering import digest
@@ -119,6 +120,7 @@ class Shown:
 
         `mia_auc`, `mia_accuracy`, `mia_tpr_at_1pct_fpr`: forgotten rows against unseen rows of their classes.
         `mia_efficacy`: as published, without the class that is forgotten as a whole.
+        `mia_entropy`: the share of forgotten rows that look trained on by their entropy, as retained rows do.
         `attack_success`, `stamped_accuracy`: where a trigger is to be forgotten, of stamped test images that are not of
         its target class the share taken for that class and for their own.
         """
@@ -128,10 +130,14 @@ class Shown:
         found = population_loss_attack(forgotten, unseen[comparable], generator)
         others = unseen[~comparable] if self.rows.apart else unseen
         members = generator.permutation(retained)[: len(others)]
+        h = {part: entropy(self.softmax(part)) for part in ("forget", "retain", "attack")}
         values = {
             "mia_auc": found.auc,
             "mia_accuracy": found.accuracy,
             "mia_efficacy": efficacy(np.exp(-forgotten), np.exp(-members), np.exp(-others)),
+            "mia_entropy": entropy_attack(
+                h["forget"], h["retain"], h["attack"][~comparable] if self.rows.apart else h["attack"]
+            ),
         }
         if found.tpr_at_1pct_fpr is not None:
             values["mia_tpr_at_1pct_fpr"] = found.tpr_at_1pct_fpr

@@ -7,7 +7,9 @@ is it a merit: who looks *less* trained on than a retrained model betrays the re
 - `tug_of_war`, `tow_mia`, `js_to_retrain` (nats), `activation_distance`, `ks_log10_p` (of losses on the forgotten rows:
   0 at best; grows with their number): how far from retraining. `zrf`: from an untrained net.
 - `mia_...`: weak attacks, which look at the model alone. With shadows also `loss_auc`, of the loss alone on the rows of
-  the strong attacks, and these: `lira_...`, `rmia_...`, and where the method was run on the shadows `ulira_...`.
+  the strong attacks, and these: `lira_...`, `rmia_...`, and where the method was run on the shadows `ulira_...`. All
+  are AUCs and true-positive rates, but for `mia_accuracy` and `mia_classwise_...` (balanced accuracies), `mia_efficacy`
+  and `mia_entropy` (shares of the forgotten rows).
 - `strong_auc`: of that strong attack which departs most from its floor. `strong_minus_weak`: how much farther than the
   loss alone does. A method that looks forgotten to the weak attack only has a high one.
 - `forgetting_quality`: the NeurIPS 2023 challenge's score over the runs on the shadows.
@@ -33,6 +35,7 @@ from bench.metrics.forgetting import (
     tug_of_war_mia,
     zero_retrain_forgetting,
 )
+from bench.metrics.forgetting_quality import challenge, log10_ks_p
 from bench.scenarios import Score
 from bench.scenarios.judging import judge_classifier, logits
 from bench.scenarios.relearning import Lesson, anamnesis, relearn_steps, trainable
@@ -124,13 +127,6 @@ def _gaps(reading: Mapping[str, float], readings: Sequence[Mapping[str, float]])
 
 
 def _distances(shown: Shown, judges: Sequence[Shown], judge: Mapping[str, Any], lab: Lab) -> dict[str, float]:
-    try:
-        from bench.metrics.forgetting_quality import log10_ks_p
-    except ImportError:  # TEMPORARY until part A lands
-
-        def log10_ks_p(x, y):
-            return 0.0
-
     forget = judge["rows"].parts["forget"]
     untrained = logits(judge["untrained"], forget.images, lab.bench.num_classes).double().softmax(1).numpy()
     own, among = [(shown, j) for j in judges], list(itertools.combinations(judges, 2))
@@ -175,15 +171,13 @@ def _quality(judge: Mapping[str, Any], shown: Shown, judges: Sequence[Shown], la
     of the class.) With N / 2 models a side eps is coarse and at most log(N / 2 - 1). The accuracies are those of the
     result and of the judges, not of all runs.
     """
-    from bench.metrics import forgetting_quality
-
     pool: Pool = judge["pool"]
     phi = of_repeats(judge["repeated"], pool, lab.bench.num_classes).pool
     half, columns = len(phi) // 2, range(phi.shape[1])
     unlearned = np.stack([phi[pool.seen[:, i], i] for i in columns], axis=1)
     never = np.stack([phi[~pool.seen[:, i], i] for i in columns], axis=1)
     assert unlearned.shape == never.shape == (half, phi.shape[1])
-    found = float(forgetting_quality.challenge(unlearned, never))
+    found = challenge(unlearned, never)
     for part in ("retain", "test"):
         found *= float(shown.correct(part).mean()) / _mean(float(j.correct(part).mean()) for j in judges)
     return found
@@ -213,7 +207,7 @@ def _lesson(judge: Mapping[str, Any], lab: Lab) -> tuple[Lesson, tuple[float, fl
     parts = judge["rows"].parts
     recipe = judge["specs"]["original"].recipe
     lesson = Lesson.of(parts["forget"], parts["retain"], recipe, lab.generator("unlearn", "relearn"))
-    return lesson, lesson.accuracies(judge["original"], lab.bench.num_classes)
+    return lesson, lesson.wanted(judge["original"], lab.bench.num_classes)
 
 
 def _mean(values: Any) -> float:

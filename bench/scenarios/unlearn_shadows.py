@@ -10,7 +10,7 @@ numbers as in the released code of LiRA (Carlini et al. 2022, arXiv:2112.03570) 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ from bench.data import select
 from bench.data.spec import Dataset, Rows, Split
 from bench.errors import BadResult, BenchError
 from bench.lab import Bench, Lab, seed_of
+from bench.metrics import lira, rmia
+from bench.metrics.classwise_attacks import classwise_threshold_accuracy, features
 from bench.metrics.membership import ENOUGH_AT_1_PERCENT
 from bench.metrics.ranks import auc, tpr_at_fpr
 from bench.models.spec import ModelSpec
@@ -30,14 +32,18 @@ from bench.scenarios.remembering import digest, remembered
 
 LEAST = 4
 """Members and non-members at the least. That an attack is *decided* takes hundreds."""
-OFFSETS = tuple(i / 10 for i in range(11))
-"""RMIA's offsets a that are tried, as in its released code."""
+LEAST_REPEATED = 6
+"""Shadows on which the method is run: three a side, for whom an epsilon can be told."""
 
 
 def check_number(shadows: int, ulira: bool, share: float | None) -> None:
     """Raises ValueError where settings ask for shadows that there cannot be."""
     if ulira and not shadows:
         raise ValueError("ulira = true needs shadow models to run the method on: set shadows")
+    if ulira and shadows < LEAST_REPEATED:
+        raise ValueError(
+            f"shadows = {shadows}: with ulira at least {LEAST_REPEATED} are needed, three that saw each row"
+        )
     if shadows and (shadows < 4 or shadows % 2):
         raise ValueError(f"shadows = {shadows}: an even number from 4 on is needed (they go in pairs), or 0 for none")
     if shadows and share is not None and share > 0.5:
@@ -93,10 +99,12 @@ class Pool:
         labels = dataset.train.labels
         everyone = select(pool, labels)
         member = torch.isin(everyone, select(asked_rows(pool, seed), labels)).numpy()
-        if min(np.count_nonzero(member), np.count_nonzero(~member)) < LEAST:
+        counts = torch.bincount(labels[everyone])
+        if min(np.count_nonzero(member), np.count_nonzero(~member)) < LEAST or (counts == 1).any():
             raise BenchError(
-                f"the request could name {member.size} rows, {np.count_nonzero(member)} of which it names; attacks "
-                f"with shadows need {LEAST} and as many others: set share or data.train higher"
+                f"the request could name {member.size} rows, {np.count_nonzero(member)} of which it names, "
+                f"{int(counts[counts > 0].min())} of the rarest class; attacks with shadows need {LEAST} and as many "
+                "others, two of each class: set share or data.train higher"
             )
         gone = [torch.isin(everyone, select(left_out(pool, k, seed), labels)) for k in range(shadows)]
         return cls(
@@ -118,22 +126,23 @@ class Signals:
 
     pool: NDArray[np.float64]
     population: NDArray[np.float64]
+    features: Mapping[str, NDArray[np.float64]]
+    """What thresholds are set on, by name, each [P]; of several models those of the first."""
 
     @classmethod
     def of(cls, model: object, pool: Pool, num_classes: int) -> Signals:
         """Ask a model or predictor. Raises BadResult where it gives no logits."""
-        from bench.metrics import lira
-
         parts = (pool.rows, pool.population)
         z = [logits(model, part.images, num_classes).double().numpy() for part in parts]  # type: ignore[arg-type]
         phi = [lira.log_odds(found, part.labels.cpu().numpy()) for found, part in zip(z, parts, strict=True)]
-        return cls(phi[0], phi[1])
+        p = torch.from_numpy(z[0]).softmax(1).numpy()
+        return cls(phi[0], phi[1], features(p, pool.rows.labels.cpu().numpy()))
 
     @classmethod
     def of_all(cls, models: Iterator[object], pool: Pool, num_classes: int) -> Signals:
         """Ask several, one after the other."""
         found = [cls.of(model, pool, num_classes) for model in models]
-        return cls(np.stack([f.pool for f in found]), np.stack([f.population for f in found]))
+        return cls(np.stack([f.pool for f in found]), np.stack([f.population for f in found]), found[0].features)
 
 
 def of_shadows(lab: Lab, shadows: Sequence[ModelSpec], pool: Pool) -> Signals:
@@ -170,15 +179,15 @@ class Attacker:
     @classmethod
     def with_shadows(cls, pool: Pool, shadows: Signals, repeated: Signals | None = None) -> Attacker:
         """With the offset that serves best on the attacker's own models."""
-        return cls(pool, shadows, best_offset(pool, shadows), repeated)
+        p, z = _probability(shadows.pool), _probability(shadows.population)
+        return cls(pool, shadows, rmia.choose_offset(p, pool.seen, z), repeated)
 
     def attack(self, target: Signals) -> dict[str, float]:
         """NAME_auc and, with enough non-members, NAME_tpr_at_1pct_fpr: forgotten rows against the held half.
 
-        `loss` is the population attack on the loss alone, on the same rows as the strong ones.
+        `loss` is the population attack on the loss alone, on the same rows as the strong ones. Of the weak ones there
+        are also `mia_classwise_FEATURE`, balanced accuracies of thresholds for every class that were set on shadow 0.
         """
-        from bench.metrics import lira
-
         seen = self.pool.seen
         scores: dict[str, NDArray[np.float64]] = {
             "loss": target.pool,  # the loss is log(1 + exp(-phi)): the order is the same
@@ -187,23 +196,17 @@ class Attacker:
         }
         if self.repeated is not None:
             scores["ulira"] = lira.score(target.pool, self.repeated.pool, seen)
-        return {key: value for name, s in scores.items() for key, value in _found(name, s, self.pool.member).items()}
-
-
-def best_offset(pool: Pool, shadows: Signals) -> float:
-    """The offset at which RMIA best attacks shadow 0 by the others, of equally good ones the smallest.
-
-    As the released code does it: on a reference model in the place of the target, whose own rows are not looked at.
-    """
-    target = Signals(shadows.pool[0], shadows.population[0])
-    others = Signals(shadows.pool[1:], shadows.population[1:])
-    found = [auc(_rmia(target, others, pool.seen[1:], a), pool.seen[0]) for a in OFFSETS]
-    return OFFSETS[int(np.argmax(found))]
+        found = {key: value for name, s in scores.items() for key, value in _found(name, s, self.pool.member).items()}
+        classes = self.pool.rows.labels.cpu().numpy()
+        return found | {
+            f"mia_classwise_{name}": classwise_threshold_accuracy(
+                known, classes, seen[0], target.features[name], classes, self.pool.member
+            )
+            for name, known in self.shadows.features.items()
+        }
 
 
 def _rmia(target: Signals, references: Signals, seen: NDArray[np.bool_], offset: float) -> NDArray[np.float64]:
-    from bench.metrics import rmia
-
     p = [_probability(phi) for phi in (target.pool, references.pool, target.population, references.population)]
     return np.asarray(rmia.score(p[0], p[1], seen, p[2], p[3], offset=offset))
 
