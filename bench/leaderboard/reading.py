@@ -102,9 +102,9 @@ READ_ATTACKS = (
 READ_RELEARN = (
     "Relearn steps",
     (
-        "are the updates after which a copy of the model, with a new head by class means of its features, is as sure "
-        "of the forgotten rows as the original, less 5 %. Far fewer than a retrained model needs: what was forgotten "
-        "is still inside. The count ends at 64."
+        "are the updates after which a copy of the model is as sure of the forgotten rows as the original, less 5 %; "
+        "where class means of its features know more than its head, they are its new head. Far fewer than a retrained "
+        "model needs: what was forgotten is still inside. The count ends at 100."
     ),
 )
 OF_UNLEARNING = ("rte", "repeat_seconds")

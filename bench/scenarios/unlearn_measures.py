@@ -205,8 +205,7 @@ def _relearned(judge: Mapping[str, Any], result: object, lab: Lab) -> dict[str, 
 
 def _lesson(judge: Mapping[str, Any], lab: Lab) -> tuple[Lesson, tuple[float, float]]:
     parts = judge["rows"].parts
-    recipe = judge["specs"]["original"].recipe
-    lesson = Lesson.of(parts["forget"], parts["retain"], recipe, lab.generator("unlearn", "relearn"))
+    lesson = Lesson.of(parts["forget"], parts["retain"], lab.generator("unlearn", "relearn"))
     return lesson, lesson.wanted(judge["original"], lab.bench.num_classes)
 
 
