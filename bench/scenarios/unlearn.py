@@ -25,7 +25,7 @@ from bench.registry import scenario
 from bench.scenarios import Score, Situation, unlearn_shadows
 from bench.scenarios.backdoor import Trigger
 from bench.scenarios.unlearn_judging import part_rows
-from bench.scenarios.unlearn_keys import OWN, check_classes, check_coarse, check_keys, check_shares
+from bench.scenarios.unlearn_keys import OWN, check_coarse, check_keys, check_request, check_shares
 from bench.scenarios.unlearn_measures import measured
 from bench.scenarios.unlearn_requests import Request, request_of
 from bench.scenarios.unlearn_shadows import Pool
@@ -110,7 +110,7 @@ class Unlearn(Settings):
         Raises:
             SuiteError: an unknown model or class, or a model that cannot be retrained as it brings weights of its own.
         """
-        check_classes(self, bench)
+        check_request(self, bench)
         request = self.asked(bench)
         original = bench.spec(self.model, "original", rows=request.all)
         if original.weights is not None:

@@ -75,11 +75,11 @@ def check_coarse(coarse: Sequence[Sequence[int]], forget_class: int) -> None:
         )
 
 
-def check_classes(settings: Unlearn, bench: Bench) -> None:
-    """Hold a request against the classes of the data set.
+def check_request(settings: Unlearn, bench: Bench) -> None:
+    """Hold a request against what is known of the data set before it is read.
 
     Raises:
-        SuiteError: a class that is not there, or coarse classes that leave one out.
+        SuiteError: a class that is not there, coarse classes that leave one out, or a share of nothing.
     """
     for key, label in (("forget_class", settings.forget_class), ("target", settings.target)):
         if label is not None and label >= bench.num_classes:
@@ -89,6 +89,11 @@ def check_classes(settings: Unlearn, bench: Bench) -> None:
         for label in sorted(named ^ set(range(bench.num_classes))):
             told = "is in no list" if label < bench.num_classes else "is in a list and not in the data set"
             raise SuiteError(f"coarse: class {label} {told}; its lists part the classes 0 to {bench.num_classes - 1}")
+    if settings.request == "random" and bench.data.train is not None:
+        each = round(settings.fraction * (bench.data.train // bench.num_classes))  # or fewer, of a class that is small
+        share = (settings.share or 0) * (2 if settings.shadows else 1)
+        if round(share * each) == 0:
+            raise SuiteError(_too_small(settings, f"of a class of {each} rows", each))
 
 
 def check_shares(settings: Unlearn, request: Request, forget: Tensor, labels: Tensor) -> None:
@@ -108,8 +113,13 @@ def check_shares(settings: Unlearn, request: Request, forget: Tensor, labels: Te
     there = torch.bincount(labels[select(request.known, labels)])
     drawn = torch.bincount(labels[forget], minlength=len(there))
     for label in ((there > 0) & (drawn == 0)).nonzero().flatten().tolist():
-        raise BenchError(
-            f"share = {settings.share}: of class {label}, which has {there[label]} rows, none would be forgotten; "
-            f"a share above {0.5 / int(there[label]):.3g} takes one (shares are rounded class by class), "
-            "or set data.train or fraction higher"
-        )
+        each = int(there[label])
+        raise BenchError(_too_small(settings, f"of class {label}, which has {each} rows", each))
+
+
+def _too_small(settings: Unlearn, whose: str, each: int) -> str:
+    least = 0.5 / each / (2 if settings.shadows else 1) if each else 1.0
+    return (
+        f"share = {settings.share}: {whose}, none would be forgotten; a share above {least:.3g} takes one "
+        "(shares are rounded class by class), or set data.train or fraction higher"
+    )
