@@ -75,7 +75,8 @@ def measured(judge: Mapping[str, Any], result: object, lab: Lab) -> Score:
         if "repeated" in judge:
             metrics["forgetting_quality"] = _quality(judge, shown, judges, lab)
     metrics |= _relearned(judge, result, lab)
-    return Score(metrics, {"test": correct, "retain": shown.correct("retain"), "forget": shown.correct("forget")})
+    told = [part for part in ("retain", "forget", "stamped") if part in rows.parts]
+    return Score(metrics, {"test": correct} | {part: shown.correct(part) for part in told})
 
 
 def with_floors(own: Mapping[str, float], judges: Sequence[Mapping[str, float]]) -> dict[str, float]:
