@@ -76,8 +76,8 @@ def jensen_shannon(p: ArrayLike, q: ArrayLike) -> float:
 def activation_distance(p: ArrayLike, q: ArrayLike) -> float:
     """Mean over rows of the Euclidean distance of two probability vectors, in [0, sqrt 2].
 
-    On the forgotten rows, as in Chundawat et al. 2023, arXiv:2205.08096. (The notebook of SCRUB takes the sum of absolute
-    differences.)
+    On the forgotten rows, as in Chundawat et al. 2023, arXiv:2205.08096. (The notebook of SCRUB takes the sum of
+    absolute differences.)
 
     Args:
         p: probabilities [N, C].

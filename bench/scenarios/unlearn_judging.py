@@ -47,8 +47,9 @@ class JudgedRows:
         return _take(self.parts["attack"], torch.from_numpy(self.comparable))
 
     def digest(self) -> str:
-        """Of the images of all parts."""
-        return digest(split.images for split in self.parts.values())
+        """Of all of it."""
+        told = digest(t for split in self.parts.values() for t in (split.images, split.labels))
+        return f"{told} {digest([torch.from_numpy(self.comparable)])} {self.held_class} {self.target}"
 
 
 def part_rows(

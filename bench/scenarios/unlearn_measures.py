@@ -40,10 +40,9 @@ from bench.scenarios import Score
 from bench.scenarios.judging import judge_classifier, logits
 from bench.scenarios.relearning import Lesson, anamnesis, relearn_steps, trainable
 from bench.scenarios.remembering import remembered
+from bench.scenarios.unlearn_attacks import Attacker, Signals, of_repeats, of_shadows, strongest
 from bench.scenarios.unlearn_judging import JudgedRows, Shown, mean_over
-from bench.scenarios.unlearn_shadows import Attacker, Pool, Signals, of_repeats, of_shadows
-
-STRONG = ("lira", "rmia", "ulira")
+from bench.scenarios.unlearn_shadows import Pool
 
 
 def measured(judge: Mapping[str, Any], result: object, lab: Lab) -> Score:
@@ -71,9 +70,10 @@ def measured(judge: Mapping[str, Any], result: object, lab: Lab) -> Score:
         ]
         metrics |= with_floors(unseen[0], unseen[1:])
     if "pool" in judge:
-        metrics |= _strong(judge, result, lab)
-        if "repeated" in judge:
-            metrics["forgetting_quality"] = _quality(judge, shown, judges, lab)
+        attacker = _attacker(judge, lab)
+        metrics |= _strong(judge, attacker, result, lab)
+        if attacker.repeated is not None:
+            metrics["forgetting_quality"] = _quality(attacker.pool, attacker.repeated, shown, judges)
     metrics |= _relearned(judge, result, lab)
     told = [part for part in ("retain", "forget", "stamped") if part in rows.parts]
     return Score(metrics, {"test": correct} | {part: shown.correct(part) for part in told})
@@ -82,17 +82,6 @@ def measured(judge: Mapping[str, Any], result: object, lab: Lab) -> Score:
 def with_floors(own: Mapping[str, float], judges: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The values, and beside each as `floor_NAME` the mean of the judges'."""
     return dict(own) | {f"floor_{name}": value for name, value in mean_reading(judges).items()}
-
-
-def strongest(own: Mapping[str, float], floors: Mapping[str, float]) -> dict[str, float]:
-    """`strong_auc` and `strong_minus_weak` out of NAME_auc of a model and of what retrained models show.
-
-    Both directions count alike: an attacker who knows the method turns an AUC of 0.2 round.
-    """
-    leaks = {name: abs(own[f"{name}_auc"] - floors[f"{name}_auc"]) for name in STRONG if f"{name}_auc" in own}
-    best = max(leaks, key=lambda name: leaks[name])
-    weak = abs(own["loss_auc"] - floors["loss_auc"])
-    return {"strong_auc": own[f"{best}_auc"], "strong_minus_weak": leaks[best] - weak}
 
 
 def _shown_by_judges(judge: Mapping[str, Any], lab: Lab) -> list[Shown]:
@@ -144,12 +133,17 @@ def _distances(shown: Shown, judges: Sequence[Shown], judge: Mapping[str, Any], 
     }
 
 
-def _strong(judge: Mapping[str, Any], result: object, lab: Lab) -> dict[str, float]:
-    """Attacks with shadow models on the result and, for the floors, on the judges."""
+def _attacker(judge: Mapping[str, Any], lab: Lab) -> Attacker:
     pool: Pool = judge["pool"]
-    classes, told = lab.bench.num_classes, (lab.device.name, pool.digest())
-    repeated = of_repeats(judge["repeated"], pool, classes) if "repeated" in judge else None
-    attacker = Attacker.with_shadows(pool, of_shadows(lab, _shadows(judge), pool), repeated)
+    repeated = of_repeats(judge["repeated"], pool, lab.bench.num_classes) if "repeated" in judge else None
+    shadows = [spec for role, spec in judge["specs"].items() if role.startswith("shadow-")]
+    return Attacker.with_shadows(pool, of_shadows(lab, shadows, pool), repeated)
+
+
+def _strong(judge: Mapping[str, Any], attacker: Attacker, result: object, lab: Lab) -> dict[str, float]:
+    """Attacks with shadow models on the result and, for the floors, on the judges."""
+    pool, classes = attacker.pool, lab.bench.num_classes
+    told = (lab.device.name, pool.digest())
     found = attacker.attack(Signals.of(result, pool, classes))
     judges = [
         attacker.attack(remembered(("signals", *told, key), lambda model=model: Signals.of(model, pool, classes)))  # type: ignore[misc]
@@ -159,11 +153,7 @@ def _strong(judge: Mapping[str, Any], result: object, lab: Lab) -> dict[str, flo
     return with_floors(found, judges) | with_floors(strongest(found, mean_reading(judges)), compared)
 
 
-def _shadows(judge: Mapping[str, Any]) -> list[Any]:
-    return [spec for role, spec in judge["specs"].items() if role.startswith("shadow-")]
-
-
-def _quality(judge: Mapping[str, Any], shown: Shown, judges: Sequence[Shown], lab: Lab) -> float:
+def _quality(pool: Pool, runs: Signals, shown: Shown, judges: Sequence[Shown]) -> float:
     """F x RA_u / RA_r x TA_u / TA_r of the NeurIPS 2023 challenge (Triantafillou et al. 2024, arXiv:2406.09073).
 
     The two sides of each row of the pool are the N / 2 runs whose model saw it before and the N / 2 whose model never
@@ -172,12 +162,9 @@ def _quality(judge: Mapping[str, Any], shown: Shown, judges: Sequence[Shown], la
     of the class.) With N / 2 models a side eps is coarse and at most log(N / 2 - 1). The accuracies are those of the
     result and of the judges, not of all runs.
     """
-    pool: Pool = judge["pool"]
-    phi = of_repeats(judge["repeated"], pool, lab.bench.num_classes).pool
-    half, columns = len(phi) // 2, range(phi.shape[1])
+    phi, columns = runs.pool, range(runs.pool.shape[1])
     unlearned = np.stack([phi[pool.seen[:, i], i] for i in columns], axis=1)
     never = np.stack([phi[~pool.seen[:, i], i] for i in columns], axis=1)
-    assert unlearned.shape == never.shape == (half, phi.shape[1])
     found = challenge(unlearned, never)
     for part in ("retain", "test"):
         found *= float(shown.correct(part).mean()) / _mean(float(j.correct(part).mean()) for j in judges)
@@ -188,8 +175,7 @@ def _relearned(judge: Mapping[str, Any], result: object, lab: Lab) -> dict[str, 
     rows: JudgedRows = judge["rows"]
     if not trainable(result):
         return {}
-    original = lab.zoo.key(judge["specs"]["original"])
-    told = ("relearned", lab.device.name, rows.digest(), original)
+    told = ("relearned", lab.device.name, rows.digest(), lab.zoo.key(judge["specs"]["original"]))
     lesson, wanted = remembered((*told, "lesson"), lambda: _lesson(judge, lab))
     judges = [
         remembered((*told, key), lambda model=model: relearn_steps(model, lesson, wanted, lab.device))  # type: ignore[misc]

@@ -1,21 +1,23 @@
 """Every number of unlearning beside what retraining shows."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from bench.data import load
-from bench.data.spec import DataSpec
+from bench.data.spec import DataSpec, Split
 from bench.device import Device
 from bench.lab import Bench, Lab
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
 from bench.scenarios.unlearn import Unlearn
+from bench.scenarios.unlearn_attacks import strongest
 from bench.scenarios.unlearn_judging import Shown
-from bench.scenarios.unlearn_measures import strongest, with_floors
+from bench.scenarios.unlearn_measures import with_floors
 
 DATA = DataSpec(name="digits", train=400, validation=100)
 RECIPE = Recipe(epochs=20, batch_size=32, peak_lr=0.1, augment="none")
@@ -133,3 +135,20 @@ def test_floors_by_hand():
 def test_the_strongest_attack_is_that_which_departs_most(own, strong, difference):
     floors = dict.fromkeys(own, 0.5)
     assert strongest(own, floors) == pytest.approx({"strong_auc": strong, "strong_minus_weak": difference})
+
+
+def test_what_is_remembered_goes_by_labels_too(lab):
+    """Two poisons with equal images and retrained models differ in the labels of the forgotten rows."""
+    situation = RANDOM.prepare(lab)
+    rows = situation.judge["rows"]
+    forget = rows.parts["forget"]
+    turned = Split(forget.images, (forget.labels + 1) % 10)
+    others = replace(rows, parts={**rows.parts, "forget": turned})
+    assert rows.digest() == RANDOM.prepare(lab).judge["rows"].digest()
+    assert len({rows.digest(), others.digest(), replace(rows, held_class=3).digest()}) == 3
+    model = original(RANDOM, lab)
+    before = RANDOM.score(situation, model, lab).metrics
+    judged = replace(situation, judge={**situation.judge, "rows": others})
+    after = RANDOM.score(judged, model, lab).metrics
+    assert after["average_gap"] != before["average_gap"]
+    assert after["floor_ks_log10_p"] != before["floor_ks_log10_p"]

@@ -18,7 +18,7 @@ from bench.models import make
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
-from bench.scenarios import unlearn_shadows
+from bench.scenarios import unlearn_attacks, unlearn_shadows
 from bench.scenarios.unlearn import Unlearn, UnlearnTask
 from bench.scenarios.unlearn_shadows import Pool
 from bench.task import grant
@@ -289,4 +289,4 @@ def test_shadows_are_asked_once_for_all_cells_of_a_seed(noise, monkeypatch):
 
 def test_probabilities_out_of_log_odds():
     phi = np.array([-1000.0, 0.0, np.log(3), 1000.0])
-    assert unlearn_shadows._probability(phi) == pytest.approx([0, 0.5, 0.75, 1])
+    assert unlearn_attacks._probability(phi) == pytest.approx([0, 0.5, 0.75, 1])
