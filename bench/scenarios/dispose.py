@@ -35,7 +35,7 @@ from bench.task import Access, Task
 from bench.types import Count, Share
 
 SCRATCH = 2
-"""Networks of the target alone, by other seeds than the reference's: their difference is noise."""
+"""Networks of the target alone, by other seeds than the reference's: what they leak is nothing, give or take noise."""
 
 
 class DisposeTask(Task):
@@ -201,9 +201,10 @@ class Dispose(Settings):
         """Piggyback accuracy on the source, which must fall, beside the target's accuracy, which must not.
 
         `pl_full` and `pl_linear` are accuracies on source test images after piggyback learning (all weights trained;
-        frozen backbone), means over the draws; `floor_pl` is the difference in `pl_full` of two networks that never saw
-        the source: smaller ones are noise. `accuracy`, nll and ece are the target's, `accuracy_change` is the
-        difference from the transferred network's. `source_accuracy`, through the old head, says nothing about disposal.
+        frozen backbone), means over the draws; `floor_pl_full` and `floor_pl_linear` are those of networks that never
+        saw the source, below which there is nothing to be disposed of, and `pl_full_spread` is their difference, below
+        which differences are noise. `accuracy`, nll and ece are the target's, `accuracy_change` is the difference from
+        the transferred network's. `source_accuracy`, through the old head, says nothing about disposal.
 
         Raises:
             BadResult: the result is no module of the given model's architecture, or predicts NaN or infinity.
@@ -215,10 +216,12 @@ class Dispose(Settings):
         before = logits(judge["model"], tests["target"].images, len(self.target))
         metrics["accuracy_change"] = metrics["accuracy"] - judge_classifier(before, tests["target"])[0]["accuracy"]
         metrics |= piggyback_accuracy(judge["draws"], returned, tests["source"])
-        noise = [sum(draw.full(network, tests["source"]) for draw in judge["draws"]) for network in judge["scratch"]]
-        metrics["floor_pl"] = (max(noise) - min(noise)) / self.draws
+        floor = [piggyback_accuracy(judge["draws"], network, tests["source"]) for network in judge["scratch"]]
+        metrics |= {f"floor_{name}": sum(f[name] for f in floor) / SCRATCH for name in floor[0]}
+        metrics["pl_full_spread"] = max(f["pl_full"] for f in floor) - min(f["pl_full"] for f in floor)
         returned.head = copy.deepcopy(judge["head"])
-        old, correct_old = judge_classifier(logits(returned, tests["source"].images, len(self.source)), tests["source"])
+        z = logits(returned, tests["source"].images, len(self.source))
+        old, correct_old = judge_classifier(z, tests["source"])
         metrics["source_accuracy"] = old["accuracy"]
         return Score(metrics, {"test": correct, "source": correct_old})
 

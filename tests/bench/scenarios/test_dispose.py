@@ -204,8 +204,10 @@ def test_correctness_is_kept(situation, lab, task):
 
 def test_the_floor_is_two_networks_without_a_source(situation, lab, task):
     one, two = (SETTINGS.score(situation, network, lab).metrics for network in situation.judge["scratch"])
-    assert one["floor_pl"] == pytest.approx(abs(one["pl_full"] - two["pl_full"]))
-    assert SETTINGS.score(situation, task.model, lab).metrics["floor_pl"] == one["floor_pl"]
+    floor = SETTINGS.score(situation, task.model, lab).metrics
+    for name in ("pl_full", "pl_linear"):
+        assert floor[f"floor_{name}"] == pytest.approx((one[name] + two[name]) / 2)
+    assert floor["pl_full_spread"] == pytest.approx(abs(one["pl_full"] - two["pl_full"]))
 
 
 def test_scores_are_the_same_twice(situation, lab, task):
