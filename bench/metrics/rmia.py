@@ -109,5 +109,5 @@ def _shares(values: ArrayLike, name: str, ndim: int) -> Array:
     if array.ndim != ndim or array.size == 0:
         raise ValueError(f"{name} must have {ndim} axes, none of them empty, got shape {array.shape}")
     if not ((array >= 0) & (array <= 1)).all():
-        raise ValueError(f"{name} must hold probabilities, got {np.nanmin(array)} to {np.nanmax(array)} or NaN")
+        raise ValueError(f"{name} must hold probabilities, got {array.min()} to {array.max()}")
     return array

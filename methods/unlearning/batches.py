@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.device import as_input
+from bench.errors import BenchError
 from bench.models.augment import Augmentation, augment
 
 
@@ -17,7 +18,7 @@ def epoch(
     """Every image once, in a new order: (x float [B, C, H, W] in [0, 1], index int64 [B] of their rows), on the device.
 
     Batches are as equal as can be, none larger than `batch_size`: a last batch of two images would be a step as large
-    as any other, on hardly any data.
+    as any other, on hardly any data. Of no images there is no batch.
 
     Args:
         images: uint8 [N, C, H, W].
@@ -26,6 +27,8 @@ def epoch(
         generator: on the CPU; order and augmentation are drawn from it.
         device: where the batches go.
     """
+    if not len(images):
+        return
     order = torch.randperm(len(images), generator=generator)
     pictures = augment(images[order], augmentation, generator)
     for rows in torch.arange(len(images)).tensor_split(number_of_batches(len(images), batch_size)):
@@ -35,7 +38,9 @@ def epoch(
 def endless(
     images: Tensor, batch_size: int, augmentation: Augmentation, generator: torch.Generator, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """`epoch` after `epoch`."""
+    """`epoch` after `epoch`. Raises BenchError where there are no images, for it would never come to one."""
+    if not len(images):
+        raise BenchError("endless: no images to go round")
     while True:
         yield from epoch(images, batch_size, augmentation, generator, device)
 

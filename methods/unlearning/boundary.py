@@ -9,8 +9,10 @@ nothing in them needs a class, so they are not refused there.
 
 Done otherwise: BatchNorm keeps its statistics (in the code it re-estimates them on batches of the forgotten class
 alone, which spoils them for all others); a row that the attack does not drive out of its class gets the class that
-comes second there (in the code it is trained on its own label); epochs and rates are those of a small network (10
-epochs at 1e-5 in the code).
+comes second there (in the code it is trained on its own label); labels are smoothed, and after the attack images
+augmented, as in training. Epochs are the code's. Its rate, 1e-5, does nothing to a small network in a few steps: that
+of either method was chosen on the validation split of the digits (1e-5 to 1e-2), over a class and a tenth of the rows.
+The class alone would have borne thrice as much.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from bench import method
+from bench import Skip, method
 from bench.device import as_input
 from bench.scenarios.unlearn import UnlearnTask
 from bench.types import Count, Rate, Share
@@ -39,7 +41,7 @@ MOMENTUM = 0.9
     in_place=True,
 )
 def boundary_shrink(
-    task: UnlearnTask, *, epochs: Count = 5, lr: Rate = 1e-3, batch_size: Count = 64, bound: Share = 0.1
+    task: UnlearnTask, *, epochs: Count = 10, lr: Rate = 1e-4, batch_size: Count = 64, bound: Share = 0.1
 ) -> nn.Module:
     """Train forgotten rows on the nearest other class: the one that a single attack step leads to.
 
@@ -48,6 +50,9 @@ def boundary_shrink(
         lr: of SGD with momentum 0.9.
         batch_size: forgotten rows a step, at most.
         bound: how far the attack moves each pixel, of a range of 1.
+
+    Raises:
+        Skip: the model's answer has no gradient in its input, as that to a text has none.
     """
     labels = nearest_classes(task.model.eval(), task.forget_images, task.forget_labels, bound)
     train_forgotten(task, labels, epochs, lr, batch_size)
@@ -62,7 +67,7 @@ def boundary_shrink(
     year=2023,
     in_place=True,
 )
-def boundary_expand(task: UnlearnTask, *, epochs: Count = 5, lr: Rate = 1e-3, batch_size: Count = 64) -> nn.Module:
+def boundary_expand(task: UnlearnTask, *, epochs: Count = 10, lr: Rate = 1e-4, batch_size: Count = 64) -> nn.Module:
     """Train forgotten rows on a class that does not exist, then take that class away.
 
     Args:
@@ -80,13 +85,17 @@ def boundary_expand(task: UnlearnTask, *, epochs: Count = 5, lr: Rate = 1e-3, ba
 def nearest_classes(model: nn.Module, images: Tensor, labels: Tensor, bound: float) -> Tensor:
     """The likeliest class but their own of uint8 images [N, C, H, W] after an attack by the sign of the gradient.
 
-    Pixels move by `bound` away from their label, int64 [N], and stay images: in [0, 1], in steps of 1/255.
+    Pixels move by `bound` away from their label, int64 [N], and stay images: in [0, 1], in steps of 1/255. Raises Skip
+    where there is no gradient to move along.
     """
     device = next(model.parameters()).device
     found = []
     for batch, own in zip(images.split(500), labels.to(device).split(500), strict=True):
         x = as_input(batch.to(device)).requires_grad_()
-        (slope,) = torch.autograd.grad(nn.functional.cross_entropy(model(x), own, reduction="sum"), x)
+        loss = nn.functional.cross_entropy(model(x), own, reduction="sum")
+        (slope,) = torch.autograd.grad(loss, x, allow_unused=True)
+        if slope is None:
+            raise Skip("boundary shrinking attacks pixels: the answer of this model has no gradient in its input")
         moved = ((x.detach() + bound * slope.sign()).clamp(0, 1) * 255).round() / 255
         with torch.no_grad():
             found.append(model(moved).scatter(1, own[:, None], -math.inf).argmax(1))
@@ -97,11 +106,12 @@ def train_forgotten(task: UnlearnTask, labels: Tensor, epochs: int, lr: float, b
     """Descend cross-entropy of the forgotten rows on labels, int64 [F], in place; BatchNorm in eval mode."""
     model, labels = task.model.eval(), labels.to(task.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
+    augmentation, smoothing = task.recipe.augment, task.recipe.label_smoothing
     steps, done = epochs * number_of_batches(len(task.forget_images), batch_size), 0
     for _ in range(epochs):
-        for x, rows in epoch(task.forget_images, batch_size, "none", task.generator, task.device):
+        for x, rows in epoch(task.forget_images, batch_size, augmentation, task.generator, task.device):
             optimizer.zero_grad(set_to_none=True)
-            nn.functional.cross_entropy(model(x), labels[rows]).backward()
+            nn.functional.cross_entropy(model(x), labels[rows], label_smoothing=smoothing).backward()
             optimizer.step()
             done += 1
             task.progress(done, steps)

@@ -42,6 +42,8 @@ def neggrad(task: UnlearnTask, *, epochs: Count = 2, lr: Rate = 5e-3, clip: Rate
         lr: the learning rate at the start.
         clip: cross-entropy in nats at which a row is forgotten enough.
     """
+    if not len(task.forget_images):
+        return task.model
     fit(
         task.model,
         task.forget_images,

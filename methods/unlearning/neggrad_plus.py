@@ -42,13 +42,14 @@ def neggrad_plus(
     """Minimise alpha CE(retained) - (1 - alpha) CE(forgotten), a batch of each a step.
 
     Args:
-        alpha: 1 is `finetune`, to the last bit.
+        alpha: 1 is `finetune`, to the last bit, and so is any where there are no forgotten rows.
         epochs: passes over the retained rows; the forgotten ones are cycled.
         lr: the learning rate at the start.
         forget_batch: forgotten rows a step; of retained ones the recipe's batch.
         clip: cross-entropy in nats at which a forgotten row is forgotten enough.
     """
-    loss = None if alpha == 1 else descent_and_ascent(task, alpha, forget_batch, clip)
+    plain = alpha == 1 or not len(task.forget_images)
+    loss = None if plain else descent_and_ascent(task, alpha, forget_batch, clip)
     train_on(task, tuning_recipe(task.recipe, epochs, lr), loss)
     return task.model
 

@@ -1,4 +1,4 @@
-"""Reference rows of unlearning: doing nothing, training anew, and the cheat that every metric must expose."""
+"""Reference rows of unlearning: doing nothing, training anew at length or in haste, and the cheat to be exposed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from torch import nn
 
 from bench import Skip, method
 from bench.models.train import fit
+from bench.recipe import Recipe
 from bench.scenarios.unlearn import UnlearnTask
+from bench.types import Count
 
 MASKED = -1e4
 """A logit whose softmax is 0 in single precision, and whose cross-entropy is still a number."""
@@ -22,16 +24,21 @@ def original(task: UnlearnTask) -> nn.Module:
 @method(family="reference", scenario="unlearn", access={"init", "retain_labels"})
 def retrain(task: UnlearnTask) -> nn.Module:
     """Exact unlearning: the original's recipe on the retained rows, with a fresh initialisation and seed."""
-    fit(
-        task.student,
-        task.retain_images,
-        task.retain_labels,
-        task.recipe,
-        generator=task.generator,
-        device=task.compute,
-        progress=task.progress,
-    )
-    return task.student
+    return retrained(task, task.recipe)
+
+
+@method(family="reference", scenario="unlearn", access={"init", "retain_labels"})
+def scratch_fast(task: UnlearnTask, *, epochs: Count = 5) -> nn.Module:
+    """Retraining cut short: what a method must beat to have a reason to exist, for it needs no original.
+
+    The whole schedule of the recipe, warm-up and decay, in fewer epochs. As many as `finetune` goes through cost as much
+    as that does.
+
+    Args:
+        epochs: passes over the retained rows; as many as the recipe's, or more, is `retrain`, to the last bit.
+    """
+    recipe = task.recipe.model_copy(update={"epochs": min(epochs, task.recipe.epochs)})
+    return retrained(task, recipe)
 
 
 @method(family="reference", scenario="unlearn", access={"weights", "forget_class"}, in_place=True)
@@ -49,3 +56,17 @@ def mask_class(task: UnlearnTask) -> nn.Module:
         head.weight[task.forget_class] = 0
         head.bias[task.forget_class] = MASKED
     return task.model
+
+
+def retrained(task: UnlearnTask, recipe: Recipe) -> nn.Module:
+    """The untrained network, trained on the retained rows."""
+    fit(
+        task.student,
+        task.retain_images,
+        task.retain_labels,
+        recipe,
+        generator=task.generator,
+        device=task.compute,
+        progress=task.progress,
+    )
+    return task.student

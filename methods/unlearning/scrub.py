@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from bench import method
+from bench import Skip, method
 from bench.scenarios.judging import logits
 from bench.scenarios.unlearn import UnlearnTask
 from bench.types import Count, Rate, Steps, Weight
@@ -83,13 +83,21 @@ def scrub_r(
     """SCRUB, then rewind: the checkpoint whose error on forgotten rows is nearest to the last one's on unseen rows.
 
     Checkpoints are the original and the student after each epoch; of equally near ones the latest is taken. Unseen
-    rows are the validation rows of the forgotten rows' classes. The arguments are those of `scrub`.
+    rows are the validation rows of the forgotten rows' classes. The arguments are those of `scrub`, which this is
+    where there are no forgotten rows.
+
+    Raises:
+        Skip: no validation row is of the forgotten rows' classes.
     """
     checkpoints = [copy.deepcopy(task.model.state_dict())]
     student = task.model
     for student in passes(task, epochs, msteps, lr, alpha, gamma, temperature, retain_batch, forget_batch):
         checkpoints.append(copy.deepcopy(student.state_dict()))
     alike = torch.isin(task.validation_labels, task.forget_labels.unique())
+    if not len(task.forget_labels):
+        return student
+    if not alike.any():
+        raise Skip("no validation row is of the forgotten rows' classes: there is no error to rewind to")
     wanted = accuracy(student, task.validation_images[alike], task.validation_labels[alike], task.num_classes)
     distances = []
     for state in checkpoints:

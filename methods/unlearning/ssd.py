@@ -19,16 +19,15 @@ fewer the forgotten rows, the larger it has to be: of a handful, I_forget is noi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench import method
-from bench.device import as_input
 from bench.scenarios.unlearn import UnlearnTask
-from bench.statistics import GRADIENT_NUMBERS
 from bench.types import Rate
+from methods.unlearning.gradients import row_gradients
 
 
 @method(
@@ -46,9 +45,17 @@ def ssd(task: UnlearnTask, *, alpha: Rate = 5.0, dampening: Rate = 1.0) -> nn.Mo
         alpha: how many times more a weight has to matter for the forgotten rows to be selected.
         dampening: the factor lambda; smaller shrinks the selected weights more.
     """
-    gone = squared_gradients(task.model, task.forget_images, task.forget_labels, task.device)
-    kept = squared_gradients(task.model, task.retain_images, task.retain_labels, task.device)
     forgotten, rows = len(task.forget_images), len(task.forget_images) + len(task.retain_images)
+    if not forgotten:
+        return task.model
+
+    def squares(images: Tensor, labels: Tensor, before: int) -> dict[str, Tensor]:
+        return squared_gradients(
+            task.model, images, labels, task.device, lambda done: task.progress(before + done, rows)
+        )
+
+    gone = squares(task.forget_images, task.forget_labels, 0)
+    kept = squares(task.retain_images, task.retain_labels, forgotten)
     with torch.no_grad():
         for name, p in task.model.named_parameters():
             everything = (gone[name] + kept[name]) / rows
@@ -63,7 +70,13 @@ def factor(forget: Tensor, everything: Tensor, alpha: float, dampening: float) -
     return torch.where(selected, shrunk.clamp(max=1), torch.ones_like(forget))
 
 
-def squared_gradients(model: nn.Module, images: Tensor, labels: Tensor, device: torch.device) -> dict[str, Tensor]:
+def squared_gradients(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    device: torch.device,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Tensor]:
     """Sum over rows of the squared gradient of the row's cross-entropy, by parameter name; in eval mode.
 
     Args:
@@ -71,20 +84,14 @@ def squared_gradients(model: nn.Module, images: Tensor, labels: Tensor, device: 
         images: uint8 [N, C, H, W].
         labels: int64 [N].
         device: where the model lies.
+        progress: called with the number of rows done.
     """
-    model.eval()
-    weights = {name: p.detach() for name, p in model.named_parameters()}
-    buffers = dict(model.named_buffers())
-
-    def loss(weights: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(functional_call(model, (weights, buffers), (x[None],)), y[None])
-
-    gradients = vmap(grad(loss), in_dims=(None, 0, 0))
-    sums = {name: torch.zeros_like(w) for name, w in weights.items()}
-    chunk = max(1, GRADIENT_NUMBERS // sum(w.numel() for w in weights.values()))
-    # The fused attention kernels have no rule for batches of gradients; plain matrix products have.
-    with sdpa_kernel(SDPBackend.MATH):
-        for x, y in zip(images.split(chunk), labels.split(chunk), strict=True):
-            for name, g in gradients(weights, as_input(x.to(device)), y.to(device)).items():
-                sums[name] += g.square().sum(0)
+    sums = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+    done = 0
+    for gradients in row_gradients(model, images, labels, device):
+        for name, g in gradients.items():
+            sums[name] += g.square().sum(0)
+        done += len(g)
+        if progress is not None:
+            progress(done)
     return sums

@@ -1,9 +1,15 @@
-"""A small variational autoencoder of feature vectors: its reconstruction error says how usual a feature is."""
+"""Small variational autoencoders of feature vectors: their reconstruction error says how usual a feature is."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import torch
 from torch import Tensor, nn
+
+from bench.device import as_input
+from bench.models.augment import Augmentation, augment
+from bench.models.layers import Classifier
 
 KL_WEIGHT = 0.025
 """Weight of the KL term beside the squared error summed over features (LAF's code, arXiv:2404.00506)."""
@@ -49,15 +55,66 @@ def vae_loss(vae: VAE, e: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def train_vae(
-    features: Tensor, *, latent: int, epochs: int, lr: float, batch_size: int, generator: torch.Generator
+    views: Iterator[Tensor],
+    *,
+    latent: int,
+    epochs: int,
+    lr: float,
+    batch_size: int,
+    generator: torch.Generator,
+    progress: Callable[[], None] | None = None,
 ) -> VAE:
-    """A VAE trained on features [N, d] by Adam, then frozen. Weights are drawn from torch's global generator."""
+    """A VAE trained by Adam, then frozen. Its weights are drawn from torch's global generator.
+
+    Args:
+        views: features [N, d] of the same rows for one epoch after the other.
+        latent: size of the code.
+        epochs: how many.
+        lr: of Adam.
+        batch_size: rows a step, at most.
+        generator: draws their order and the codes.
+        progress: called after each epoch.
+    """
+    features = next(views)
     vae = VAE(features.shape[1], latent).to(features.device)
     optimizer = torch.optim.Adam(vae.parameters(), lr=lr)
-    for _ in range(epochs):
+    for number in range(epochs):
+        features = features if number == 0 else next(views)
         order = torch.randperm(len(features), generator=generator).to(features.device)
         for rows in order.split(batch_size):
             optimizer.zero_grad(set_to_none=True)
             vae_loss(vae, features[rows], generator).backward()
             optimizer.step()
+        if progress is not None:
+            progress()
     return vae.requires_grad_(False).eval()
+
+
+class Scale:
+    """Centres features [N, d] and divides all by one number, so that their variance is 1 on average."""
+
+    def __init__(self, features: Tensor) -> None:
+        self.centre = features.mean(0)
+        self.size = (features - self.centre).square().mean().sqrt().clamp(min=1e-12)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Same shape."""
+        return (features - self.centre) / self.size
+
+
+@torch.no_grad()
+def features_of(model: Classifier, images: Tensor, device: torch.device) -> Tensor:
+    """Features [N, d] of uint8 images [N, C, H, W], in eval mode."""
+    model.eval()
+    return torch.cat([model.features(as_input(batch.to(device))) for batch in images.split(500)])
+
+
+def views(
+    model: Classifier, images: Tensor, augmentation: Augmentation, generator: torch.Generator, device: torch.device
+) -> Iterator[Tensor]:
+    """Features [N, d] of the images, epoch after epoch: augmented anew each time, or computed once if they are not."""
+    features = None
+    while True:
+        if features is None or augmentation != "none":
+            features = features_of(model, augment(images, augmentation, generator), device)
+        yield features

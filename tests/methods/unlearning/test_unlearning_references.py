@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench import AccessDenied, Skip
+from bench import AccessDenied, Skip, registry
 from methods.unlearning import references
 
 
@@ -17,10 +17,38 @@ def test_retrain_learns_the_others_and_never_the_class(make_task, accuracy):
     assert accuracy(model, forgotten=True) == 0
 
 
+@pytest.mark.parametrize("name", ["retrain", "scratch-fast"])
 @pytest.mark.parametrize("hidden", ["forget_images", "forget_labels", "forget_class", "model", "validation_images"])
-def test_retrain_cannot_see_what_is_forgotten(make_task, hidden):
+def test_retrain_cannot_see_what_is_forgotten(make_task, name, hidden):
     with pytest.raises(AccessDenied, match=hidden):
-        getattr(make_task("retrain"), hidden)
+        getattr(make_task(name), hidden)
+
+
+@pytest.mark.parametrize("name", ["retrain", "scratch-fast"])
+def test_retrain_is_trained_on_retained_rows_and_on_no_other(make_task, dataset, monkeypatch, name):
+    """By fingerprint: what comes to the training loop is, to the last bit, the rows that stay."""
+    seen = []
+    monkeypatch.setattr(references, "fit", lambda model, images, labels, recipe, **_: seen.append((images, labels)))
+    registry.METHODS.get(name).function(make_task(name))
+    ((images, labels),) = seen
+    train = dataset.train
+    stay = train.labels != 3
+    assert torch.equal(images, train.images[stay])
+    assert torch.equal(labels, train.labels[stay])
+    forgotten = {image.numpy().tobytes() for image in train.images[~stay]}
+    assert not forgotten & {image.numpy().tobytes() for image in images}
+
+
+def test_scratch_fast_is_a_short_retrain(make_task, same):
+    epochs = make_task("retrain").recipe.epochs
+    whole = references.retrain(make_task("retrain"))
+    assert same(references.scratch_fast(make_task("scratch-fast"), epochs=epochs), whole)
+    assert same(references.scratch_fast(make_task("scratch-fast"), epochs=epochs + 5), whole)
+    steps = []
+    task = make_task("scratch-fast", progress=lambda done, total: steps.append((done, total)))
+    assert not same(references.scratch_fast(task, epochs=2), whole)
+    per_epoch = len(task.retain_images) // task.recipe.batch_size
+    assert steps[-1] == (2 * per_epoch, 2 * per_epoch)
 
 
 def test_a_masked_class_is_never_answered_and_nothing_else_moves(make_task, original, same, accuracy):
