@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.leaderboard import chart, measures, plot
-from bench.leaderboard.board import Curve, Row, Section
+from bench.leaderboard.board import Row, Section
 from bench.leaderboard.curves import SPLITS
+from bench.metrics.barriers import excess
 
 LEFT, PANEL, GAP, TOP, BOTTOM = 44.0, 330.0, 50.0, 30.0, 38.0
 """Pixels: before the first panel, its width, between panels, above and below them."""
@@ -95,12 +96,6 @@ def figures(section: Section) -> list[Figure]:
         _figure(what, rows) for what in SHOWN if any(f"{what}_{s}" in r.curves for s in SPLITS for r in rows.values())
     ]
     return found
-
-
-def excess(curve: Curve) -> list[float]:
-    """How far each value lies above the straight line between the curve's ends."""
-    (x0, first), (x1, last) = curve[0], curve[-1]
-    return [y - first - (last - first) * (x - x0) / ((x1 - x0) or 1.0) for x, y in curve]
 
 
 def _figure(what: str, rows: Mapping[str, Row]) -> Figure:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from bench.data.spec import Split
 from bench.meter import paused
+from bench.metrics.barriers import excess
 from bench.scenarios.judging import logits
 
 POINTS = 25
@@ -36,17 +37,17 @@ class Path:
         self._number = next(_NUMBERS)
         _SEEN[self._number] = walk
 
-    def between(self, first: nn.Module, second: nn.Module) -> None:
+    def between(self, first: nn.Module, second: Callable[[], nn.Module]) -> None:
         """Tell the two ends of the line on which the result lies. Costs nothing; the last pair told counts.
 
         Args:
             first: the parent that stayed as it was.
-            second: the other parent, aligned to it; of the same names and shapes.
+            second: makes the other parent, aligned to it; of the same names and shapes.
         """
         walk = _SEEN[self._number]
         if walk.wanted:
             with paused():
-                walk.ends = (copy.deepcopy(first), copy.deepcopy(second))
+                walk.ends = (copy.deepcopy(first), copy.deepcopy(second()))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Path:
         """There is one record to write into."""
@@ -63,11 +64,11 @@ class Walk:
     wanted: bool
     """Whether there are two parents, so that there is one line."""
     ends: tuple[nn.Module, nn.Module] | None = None
-    curves_: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    points: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
     def path(self) -> Path:
         """A new handle on a clean sheet, since one scenario may be run more than once."""
-        self.ends, self.curves_ = None, {}
+        self.ends, self.points = None, {}
         return Path(self)
 
     def take(self, splits: Mapping[str, Split], num_classes: int, ready: Callable[[nn.Module], nn.Module]) -> None:
@@ -86,8 +87,8 @@ class Walk:
                 z, labels = logits(model, split.images, num_classes).double(), split.labels.cpu()
                 loss = float(nn.functional.cross_entropy(z, labels))
                 error = float((z.argmax(1) != labels).double().mean())
-                self.curves_.setdefault(f"loss_{name}", []).append((share, loss))
-                self.curves_.setdefault(f"error_{name}", []).append((share, error))
+                self.points.setdefault(f"loss_{name}", []).append((share, loss))
+                self.points.setdefault(f"error_{name}", []).append((share, error))
 
     def metrics(self) -> dict[str, float]:
         """Barriers on test images and, with `_train`, on training images; none where no line was told.
@@ -98,16 +99,16 @@ class Walk:
         found = {}
         for curve, name in (("loss", "barrier"), ("error", "error_barrier")):
             for split, suffix in (("test", ""), ("train", "_train")):
-                points = self.curves_.get(f"{curve}_{split}")
+                points = self.points.get(f"{curve}_{split}")
                 if points:
                     found[f"{name}{suffix}"] = max(excess(points))
-        if "loss_test" in self.curves_:
-            found["midpoint_barrier"] = excess(self.curves_["loss_test"])[POINTS // 2]
+        if "loss_test" in self.points:
+            found["midpoint_barrier"] = excess(self.points["loss_test"])[POINTS // 2]
         return found
 
     def curves(self) -> dict[str, list[tuple[float, float]]]:
         """For the record: (share of the way, value), rounded to what is meaningful."""
-        return {name: [(round(x, 6), round(y, 6)) for x, y in points] for name, points in self.curves_.items()}
+        return {name: [(round(x, 6), round(y, 6)) for x, y in points] for name, points in self.points.items()}
 
     def pictures(self) -> dict[str, Tensor]:
         """For the record: none."""
@@ -116,12 +117,6 @@ class Walk:
     def costs(self) -> dict[str, float]:
         """For the record: none, since walking is the judge's work."""
         return {}
-
-
-def excess(points: list[tuple[float, float]]) -> list[float]:
-    """How far each value of a curve lies above the straight line between its ends; 0 at the ends."""
-    first, last = points[0][1], points[-1][1]
-    return [y - (1 - x) * first - x * last for x, y in points]
 
 
 @torch.no_grad()

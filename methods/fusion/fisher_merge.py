@@ -24,7 +24,7 @@ from bench import method
 from bench.scenarios.fuse import FuseTask
 from bench.scenarios.merge import MergeTask
 from bench.types import Rate
-from methods.fusion.state import State, mean, parent_states, result
+from methods.fusion.state import State, mean, parent_entries, result
 
 BLOCK = 2**16
 """Entries that are worked on at once, so that intermediate results stay in the processor's cache."""
@@ -48,9 +48,10 @@ def fisher_merge(
             value is the plain mean.
         absolute_floor: the floor, before normalisation, is added as it is.
     """
-    states = parent_states(task)
+    states = parent_entries(task)
     fishers = [{name: f for name, f in fisher.items() if name in states[0]} for fisher in task.fishers]
-    return result(task, mean(states) | weighted_mean(states, fishers, normalize, floor, per_tensor, absolute_floor))
+    others = [{name: w for name, w in state.items() if name not in fishers[0]} for state in states]
+    return result(task, mean(others) | weighted_mean(states, fishers, normalize, floor, per_tensor, absolute_floor))
 
 
 def weighted_mean(

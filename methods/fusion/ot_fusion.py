@@ -144,9 +144,7 @@ def parents_of_any_width(task: FuseTask) -> tuple[PermutationSpec, list[State]]:
         Skip: they differ in more than width.
     """
     spec, *specs = [permutation_spec(parent) for parent in task.parents]
-    # Rows of incoming weights are wanted: out of channels_last each of them would be gathered anew.
-    states = [{name: w.contiguous() for name, w in own_state(parent).items()} for parent in task.parents]
-    anchor, *others = states
+    anchor, *others = [own_state(parent) for parent in task.parents]
     for number, (state, own) in enumerate(zip(others, specs, strict=True), 1):
         for name in state.keys() ^ anchor.keys():
             raise Skip(f"only one of parents 0 and {number} has {name}; nothing but their widths may differ")

@@ -12,13 +12,13 @@ from bench.models.train import fit
 from bench.scenarios.fuse import FuseTask
 from bench.scenarios.merge import MergeTask
 from bench.types import Steps
-from methods.fusion.state import averaged, parent_states
+from methods.fusion.state import averaged, parent_entries
 
 
 @method(family="reference", scenario=("fuse", "merge"), access={"weights"})
 def average(task: FuseTask | MergeTask) -> nn.Module:
     """The mean of all weights and running statistics, unit by unit as they happen to lie."""
-    return averaged(task, parent_states(task))
+    return averaged(task, parent_entries(task))
 
 
 @method(family="reference", scenario="fuse", access={"weights"})

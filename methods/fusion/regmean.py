@@ -32,7 +32,7 @@ from bench import Skip, method
 from bench.scenarios.fuse import FuseTask
 from bench.scenarios.merge import MergeTask
 from bench.types import Fraction, Rate
-from methods.fusion.state import HEAD, State, mean, parent_states, result
+from methods.fusion.state import HEAD, State, mean, parent_entries, result
 
 
 @method(family="merging", scenario=("fuse", "merge"), access={"weights", "grams"}, paper="arXiv:2212.09849", year=2023)
@@ -56,7 +56,7 @@ def regmean(
     """
     if head == "seen-classes" and isinstance(task, MergeTask):
         raise Skip("head = 'seen-classes' is for fusion; in a merge no head is merged")
-    states = parent_states(task)
+    states = parent_entries(task)
     merged = mean(states)
     linear = [layer for layer in task.grams[0] if f"{layer}.weight" in merged]
     if convolutions == "mean":

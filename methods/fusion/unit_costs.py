@@ -104,7 +104,8 @@ def _incoming(weight: Tensor, state: Mapping[str, Tensor], layer: str, spec: Per
     written = 1 if name in embeddings(spec) else 0
     axis = spec.axes[name][written]
     assert axis is not None
-    rows, bias = weight.movedim(written, 0).flatten(1), state.get(f"{layer}.bias")
+    units, bias = weight.movedim(written, 0), state.get(f"{layer}.bias")
+    rows = (units.movedim(1, -1) if units.ndim == 4 else units).flatten(1)  # as kernels lie in channels_last
     if bias is not None:
         rows = torch.cat([rows, bias[:, None].to(rows)], 1)
     return rows.reshape(len(rows) // axis.block, -1)

@@ -17,13 +17,13 @@ from typing import Annotated, Literal
 
 import torch
 from annotated_types import Ge, Lt
-from torch import nn
+from torch import Tensor, nn
 
 from bench import method
 from bench.scenarios.merge import MergeTask
 from bench.types import Fraction, Weight
 from methods.merging import ties
-from methods.merging.task_vectors import TaskVector, add, mean, task_vectors, total
+from methods.merging.task_vectors import BLOCK, TaskVector, add, mean, task_vectors, total
 
 Drop = Annotated[float, Ge(0), Lt(1)]
 """A share to drop that leaves something."""
@@ -60,8 +60,13 @@ def dare(
 
 def drop_and_rescale(vector: TaskVector, drop: float, generator: torch.Generator) -> TaskVector:
     """m * tau / (1 - drop) with m ~ Bernoulli(1 - drop), one draw of the (CPU) generator an entry."""
-    sparse = {}
-    for name, delta in vector.items():
-        dropped = torch.rand(delta.shape, generator=generator) < drop
-        sparse[name] = (delta / (1 - drop)).masked_fill_(dropped.to(delta.device), 0.0)
+    return {name: _sparse(delta, drop, generator) for name, delta in vector.items()}
+
+
+def _sparse(delta: Tensor, drop: float, generator: torch.Generator) -> Tensor:
+    """Block by block: the draws and the mask of a block never leave the processor's cache."""
+    sparse = torch.empty_like(delta, memory_format=torch.contiguous_format)
+    for target, block in zip(sparse.view(-1).split(BLOCK), delta.reshape(-1).split(BLOCK), strict=True):
+        kept = torch.rand(block.shape, generator=generator).ge_(drop)
+        torch.mul(block, kept.to(block.device), out=target).div_(1 - drop)
     return sparse

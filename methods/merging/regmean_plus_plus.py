@@ -28,7 +28,7 @@ from bench.scenarios.merge import MergeTask
 from bench.statistics import gram_matrices
 from bench.types import Fraction, Rate
 from methods.fusion.regmean import solve_layer
-from methods.fusion.state import HEAD, mean, parent_states, result
+from methods.fusion.state import HEAD, mean, parent_entries, result
 
 
 @method(family="merging", scenario="merge", access={"weights", "unlabeled"}, paper="arXiv:2508.03121", year=2025)
@@ -41,7 +41,7 @@ def regmean_plus_plus(task: MergeTask, *, off_diagonal: Fraction = 0.95, ridge: 
     """
     if len(task.unlabeled) != len(task.parents):
         raise Skip("RegMean++ needs images of every expert's own task; with a held-out target there are none")
-    states = parent_states(task)
+    states = parent_entries(task)
     merged = mean(states)
     order = gram_matrices(task.init, task.unlabeled[0][:1], task.compute)  # in the order in which layers run
     groups = blocks(order)

@@ -40,6 +40,7 @@ FIRST = {"datafree", "fuse", "merge", "squeeze", "unlearn", "distill"}
         ("cifar", FIRST),
         ("datafree", {"datafree", "poisoned"}),
         ("fusion", {"fuse"}),
+        ("merging", {"merge"}),
         ("squeezing", {"squeeze"}),
     ],
 )

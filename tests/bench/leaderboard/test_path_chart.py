@@ -63,11 +63,6 @@ def test_points_lie_where_they_should_and_the_dot_on_the_highest_excess(board):
     assert sum(own.peak is None for own in panel.lines) == 1  # `transport` rises nowhere
 
 
-def test_the_excess_is_over_the_straight_line_between_the_ends():
-    assert path_chart.excess(tuple(way(1.0))) == pytest.approx([0, 0.5, 1.0, 0.25, 0])
-    assert max(path_chart.excess(((0.0, 2.0), (0.5, 1.0), (1.0, 0.5)))) == 0  # a valley has none
-
-
 def test_one_split_alone_has_one_panel(suite, record):
     seen = record("gram", 0, 50, curves={"loss_test": way(0.5)}, metrics={"barrier": 0.5})
     (figure,) = path_chart.figures(build(suite, [seen]).sections[0])

@@ -15,7 +15,7 @@ from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
 from bench.scenarios.fuse import Fuse, FuseTask
-from bench.scenarios.fuse_path import POINTS, Path, Walk, between, excess
+from bench.scenarios.fuse_path import POINTS, Path, Walk, between
 from bench.scenarios.judging import logits
 from bench.task import grant
 
@@ -42,7 +42,7 @@ def run(lab: Lab, settings: Fuse, tell):
 
 def test_a_line_is_walked_from_the_first_parent_to_the_second(lab):
     settings = Fuse(model="mlp", path_images=60)
-    situation, score = run(lab, settings, lambda task: task.path.between(*task.parents))
+    situation, score = run(lab, settings, lambda task: task.path.between(task.parents[0], lambda: task.parents[1]))
     parents, test = situation.judge["parents"], lab.dataset.test
     curves = situation.judge["monitor"].curves()
     assert {name: len(curve) for name, curve in curves.items()} == dict.fromkeys(
@@ -71,7 +71,7 @@ def test_a_permuted_copy_has_a_barrier_until_it_is_aligned(lab):
         moved.load_state_dict(
             permute(first.state_dict(), spec, random_permutations(spec, first.state_dict(), torch.Generator()))
         )
-        task.path.between(first, copy.deepcopy(first) if back else moved)
+        task.path.between(first, lambda: first if back else moved)
 
     settings = Fuse(model="mlp", path_images=60)
     _, naive = run(lab, settings, lambda task: permuted(task, back=False))
@@ -82,7 +82,9 @@ def test_a_permuted_copy_has_a_barrier_until_it_is_aligned(lab):
 
 def test_nothing_is_walked_where_nothing_is_told_or_parents_are_three(lab):
     _, silent = run(lab, Fuse(model="mlp"), lambda task: None)
-    _, three = run(lab, Fuse(model="mlp", parents=3), lambda task: task.path.between(*task.parents[:2]))
+    _, three = run(
+        lab, Fuse(model="mlp", parents=3), lambda task: task.path.between(task.parents[0], lambda: task.parents[1])
+    )
     for score in (silent, three):
         assert not any("barrier" in name for name in score.metrics)
 
@@ -92,7 +94,7 @@ def test_what_is_told_is_kept_as_it_was_then_and_cannot_be_read_back():
     path = walk.path()
     a, b = nn.Linear(3, 2), nn.Linear(3, 2)
     before = a.weight.detach().clone()
-    path.between(a, b)
+    path.between(a, lambda: b)
     with torch.no_grad():
         a.weight.zero_()
     assert torch.equal(walk.ends[0].weight, before)
@@ -111,16 +113,12 @@ def test_points_of_the_line_are_means_of_floats_and_keep_counters():
     assert middle.num_batches_tracked == a.num_batches_tracked
 
 
-def test_excess_over_the_straight_line():
-    assert excess([(0.0, 1.0), (0.5, 3.0), (1.0, 2.0)]) == [0.0, 1.5, 0.0]
-
-
 def test_the_board_prepares_every_point(lab):
     """`ready` is applied to each network of the line, as it is to every network of a board."""
     seen = []
     walk = Walk(wanted=True)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    walk.path().between(model, copy.deepcopy(model))
+    walk.path().between(model, lambda: model)
     split = Split(lab.dataset.test.images[:5], lab.dataset.test.labels[:5])
     walk.take({"test": split}, 10, lambda m: (seen.append(m), m)[1])
     assert len(seen) == POINTS

@@ -7,13 +7,13 @@ import torch
 
 from bench.models.permutation import permute, random_permutations, sizes
 from methods.fusion.git_rebasin import ascent, git_rebasin, objective, weight_matching
-from methods.fusion.state import float_state
+from methods.fusion.state import own_state
 
 
 def pair(network, name):
     model = network(name)
     weights = [entry for entry, _ in model.named_parameters()]
-    return float_state(model), float_state(network(name, 1)), model.permutation_spec(), weights
+    return own_state(model), own_state(network(name, 1)), model.permutation_spec(), weights
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -69,7 +69,7 @@ def test_one_hidden_layer_is_solved_to_the_optimum(network):
 
     problem = SimpleNamespace(shape=(1, 2, 2), mean=(0.5,), std=(0.5,))
     models = [build("mlp", {"width": 5, "depth": 1}, 3, problem, seed=seed) for seed in (0, 1)]
-    a, b = (float_state(model) for model in models)
+    a, b = (own_state(model) for model in models)
     spec, weights = models[0].permutation_spec(), [name for name, _ in models[0].named_parameters()]
     found = weight_matching(a, b, spec, weights, seeded())
     best = max(
@@ -101,7 +101,7 @@ def test_more_restarts_never_end_lower(network, fuse_task):
     for restarts in (1, 8):
         task = fuse_task([network("mlp"), network("mlp", 1)])
         task.generator.manual_seed(5)
-        fused = float_state(git_rebasin(task, restarts=restarts))
+        fused = own_state(git_rebasin(task, restarts=restarts))
         matched = {name: 2 * w - a[name] for name, w in fused.items()}
         reached.append(objective(a, matched, weights))
     assert reached[1] >= reached[0] - 1e-9
@@ -116,7 +116,7 @@ def test_a_reordered_deep_mlp_is_recovered_in_any_order(shuffled, seed):
 
     problem = SimpleNamespace(shape=(1, 8, 8), mean=(0.5,), std=(0.5,))
     model = build("mlp", {"width": 64, "depth": 4}, 10, problem, seed=seed)
-    spec, state = model.permutation_spec(), float_state(model)
+    spec, state = model.permutation_spec(), own_state(model)
     perms = random_permutations(spec, state, seeded(seed))
     found = weight_matching(
         state, permute(state, spec, perms), spec, [name for name, _ in model.named_parameters()], seeded(seed)

@@ -12,7 +12,7 @@ from bench.models.permutation import permute
 from bench.models.train import recalibrate
 from methods.fusion.features import block_of, by_unit, joint_moments
 from methods.fusion.git_rebasin_acts import activation_matching, git_rebasin_acts
-from methods.fusion.state import float_state
+from methods.fusion.state import own_state
 
 CPU = torch.device("cpu")
 
@@ -129,8 +129,8 @@ def test_units_that_never_vary_are_like_each_other_and_like_no_other(network, im
 
 def test_one_image_shows_nothing_and_leaves_all_units_in_place(network, fuse_task):
     parents = [network("mlp", 1), network("mlp", 2)]
-    fused = float_state(git_rebasin_acts(fuse_task(parents), samples=1))
-    a, b = map(float_state, parents)
+    fused = own_state(git_rebasin_acts(fuse_task(parents), samples=1))
+    a, b = map(own_state, parents)
     for name in ("hidden.0.weight", "hidden.1.bias", "head.weight"):
         torch.testing.assert_close(fused[name], (a[name] + b[name]) / 2)
 

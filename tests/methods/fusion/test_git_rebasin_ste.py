@@ -12,7 +12,7 @@ from bench.errors import BenchError
 from bench.models.permutation import permute, random_permutations
 from methods.fusion.git_rebasin import objective, weight_matching
 from methods.fusion.git_rebasin_ste import git_rebasin_ste, identity, midpoint_loss, permutations, project
-from methods.fusion.state import float_state
+from methods.fusion.state import own_state
 
 LABELS = torch.arange(12) % 4
 
@@ -24,7 +24,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 def pair(network, name):
     model = network(name)
     weights = [entry for entry, _ in model.named_parameters()]
-    return model, float_state(model), float_state(network(name, 1)), model.permutation_spec(), weights
+    return model, own_state(model), own_state(network(name, 1)), model.permutation_spec(), weights
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_the_projection_of_one_hidden_layer_is_the_nearest_permutation():
 
     problem = SimpleNamespace(shape=(1, 2, 2), mean=(0.5,), std=(0.5,))
     a, b = (build("mlp", {"width": 5, "depth": 1}, 3, problem, seed=seed) for seed in (0, 1))
-    spec, free, state = a.permutation_spec(), float_state(a), float_state(b)
+    spec, free, state = a.permutation_spec(), own_state(a), own_state(b)
     free = {name: free[name] for name, _ in a.named_parameters()}
 
     def distance(perm: tuple[int, ...]) -> float:
@@ -117,7 +117,7 @@ def test_steps_are_gradient_descent_of_a_free_network_with_the_midpoints_gradien
 def test_of_all_permutations_the_one_with_the_lowest_loss_counts(network, ste, images):
     parents = [network("vgg"), network("vgg", 1)]
     model, a, b, spec, _ = pair(network, "vgg")
-    fused = float_state(ste(parents, epochs=6, batch_size=12, lr=3.0))
+    fused = own_state(ste(parents, epochs=6, batch_size=12, lr=3.0))
     # One batch that is the whole set: its order does not matter to the loss, only to the random state.
     generator, steps = seeded(), []
 
