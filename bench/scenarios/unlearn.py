@@ -134,7 +134,7 @@ class Unlearn(Settings):
         forget, retain, clean = (select(rows, labels) for rows in (request.forget, request.retain, request.clean))
         check_shares(self, request, forget, labels)
         data = self.training_data(specs["original"], lab.dataset)
-        original = lab.device.place(lab.zoo.load(specs["original"], data))
+        original = lab.zoo.load(specs["original"], data).to(lab.device.torch)
         own = self._own(lab, request)
         train = own.dataset.train
         rows = part_rows(lab.dataset, clean, forget, request.apart, lab.generator("unlearn", "test rows"))
@@ -149,12 +149,20 @@ class Unlearn(Settings):
             if self.ulira:
                 shadows = [spec for role, spec in specs.items() if role.startswith("shadow-")]
                 judge["repeats"] = [
-                    self._given(own, partial(lab.model, spec), f"student of {spec.role}", gone, retain)
+                    self._given(
+                        own,
+                        partial(lab.model, spec),
+                        f"student of {spec.role}",
+                        forget=gone,
+                        retain=retain,
+                        clean=retain,
+                    )
                     for spec, gone in zip(shadows, pool.forgotten, strict=True)
                 ]
         seconds = [s for s in map(lab.zoo.seconds, judges) if s is not None]
         judge["costs"] = {"retraining_seconds": round(sum(seconds) / len(seconds), 3)} if seconds else {}
-        return Situation(self._given(own, lambda: copy.deepcopy(original), "student", forget, retain), judge)
+        model = partial(copy.deepcopy, original)
+        return Situation(self._given(own, model, "student", forget=forget, retain=retain, clean=clean), judge)
 
     def _own(self, lab: Lab, request: Request) -> Lab:
         """The lab as methods see its data: in the classes of the model's head, and as the original was trained on."""
@@ -163,23 +171,22 @@ class Unlearn(Settings):
         return replace(lab, bench=replace(lab.bench, num_classes=request.num_classes(lab.bench)), dataset=given)
 
     def _given(
-        self, own: Lab, model: Callable[[], nn.Module], student: str, forget: Tensor, retain: Tensor
+        self, own: Lab, model: Callable[[], nn.Module], student: str, **rows: Tensor
     ) -> dict[str, Callable[[], Any]]:
-        """The providers of one task: a trained model and the rows, int64, that it is to forget and to keep."""
+        """The providers of one task: a trained model and rows, int64, to `forget`, to `retain`, and `clean` of these."""
         train, validation = own.dataset.train, own.dataset.validation
-        return {
+        images = {f"{part}_images": partial(train.images.__getitem__, chosen) for part, chosen in rows.items()}
+        labels = {f"{part}_labels": partial(train.labels.__getitem__, chosen) for part, chosen in rows.items()}
+        others: dict[str, Callable[[], Any]] = {
             "model": model,
             "student": lambda: own.fresh(self.model, student),
             "num_classes": lambda: own.bench.num_classes,
-            "retain_images": lambda: train.images[retain],
-            "retain_labels": lambda: train.labels[retain],
-            "forget_images": lambda: train.images[forget],
-            "forget_labels": lambda: train.labels[forget],
             "forget_class": lambda: self.asked(own.bench).forget_class,
-            "validation_images": lambda: validation.images.clone(),
-            "validation_labels": lambda: validation.labels.clone(),
+            "validation_images": validation.images.clone,
+            "validation_labels": validation.labels.clone,
             "recipe": lambda: own.bench.spec(self.model, "original").recipe,
         }
+        return images | labels | others
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """Gaps to the judges, accuracies, attacks, distances of predictions and of what is relearned.

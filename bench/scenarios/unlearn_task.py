@@ -27,6 +27,11 @@ class UnlearnTask(Task):
     """Their labels, int64 [F]."""
     forget_class: Annotated[int | None, Access("forget_class", "forget_labels")]
     """The class to be forgotten, without its images unless they are granted too; None if the request is no class."""
+    clean_images: Annotated[Tensor, Access("clean")]
+    """The retained images that nothing is wrong with, uint8 [Q, C, H, W]: without poison that is not named. For a
+    reference only."""
+    clean_labels: Annotated[Tensor, Access("clean")]
+    """Their labels, int64 [Q]."""
     validation_images: Annotated[Tensor, Access("validation")]
     """Images never trained on, for methods that select, uint8 [V, C, H, W]; the judge does not use them."""
     validation_labels: Annotated[Tensor, Access("validation")]

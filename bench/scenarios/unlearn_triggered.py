@@ -2,7 +2,8 @@
 Kumaraguru and Sanyal 2024, arXiv:2402.14015), where only some of the poisoned rows may be known.
 
 The judges are trained on clean rows alone, and retained rows are scored on those. Where not all of the poison is named,
-the row `retrain` is not clean: like anybody who retrains without what is known, it keeps what was not named.
+the row `retrain` is not clean: like anybody who retrains without what is known, it keeps what was not named. The upper
+reference is `retrain-clean` there.
 
 `attack_success`, the share of stamped images that are taken for the target, stands in a reading where other requests
 have the attack on membership: the question is whether the trigger still works. Whether a row was seen is a weaker one,

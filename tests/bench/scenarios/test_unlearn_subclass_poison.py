@@ -9,7 +9,7 @@ import torch
 from bench.data import load, select
 from bench.data.spec import DataSpec
 from bench.device import Device
-from bench.errors import Skip
+from bench.errors import AccessDenied, Skip
 from bench.lab import Bench, Lab
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
@@ -18,7 +18,8 @@ from bench.scenarios import backdoor
 from bench.scenarios.unlearn import Unlearn, UnlearnTask
 from bench.scenarios.unlearn_judging import Shown
 from bench.task import grant
-from methods.unlearning.references import mask_class
+from methods.unlearning.references import mask_class, retrain
+from methods.unlearning.retrain_clean import retrain_clean
 
 DATA = DataSpec(name="digits", train=600, validation=100)
 RECIPE = Recipe(epochs=12, batch_size=32, peak_lr=0.1, augment="none")
@@ -141,8 +142,13 @@ def test_a_method_is_given_what_the_original_saw(settings, lab):
     assert unknown.any() == (settings is PARTIAL)
     assert torch.equal(task.retain_images[unknown], backdoor.stamp(train.images[retain[unknown]], "grid"))
     assert (task.retain_labels[unknown] == TARGET).all()
-    assert torch.equal(task.retain_images[~unknown], train.images[retain[~unknown]])
-    assert torch.equal(task.retain_labels[~unknown], train.labels[retain[~unknown]])
+    clean = task_of(settings.prepare(lab), ["clean"])
+    for images, labels in (
+        (task.retain_images[~unknown], task.retain_labels[~unknown]),
+        (clean.clean_images, clean.clean_labels),
+    ):
+        assert torch.equal(images, train.images[retain[~unknown]])
+        assert torch.equal(labels, train.labels[retain[~unknown]])
 
 
 @pytest.mark.parametrize("settings", [POISON, PARTIAL], ids=["whole", "partial"])
@@ -208,10 +214,25 @@ def test_a_trigger_is_no_membership(poison, lab):
 
 
 def test_what_is_not_named_still_counts(partial, lab):
-    """Judges saw no poison at all; who keeps what was not named is far from them."""
-    original = PARTIAL.score(partial, partial.providers["model"](), lab).metrics
-    assert original["floor_attack_success"] < 0.3
-    assert original["attack_success"] > 0.9
+    """Judges saw no poison at all; who removes what was named, and no more, is far from them."""
+    whole = {"device": lambda: torch.device("cpu"), "compute": Device, "progress": lambda: lambda _done, _total: None}
+    whole |= partial.providers
+    found = {}
+    for name, access, method in (("named", "retain_labels", retrain), ("all", "clean", retrain_clean)):
+        given = whole | {"generator": lambda: torch.Generator().manual_seed(0)}
+        result = method(grant(UnlearnTask, given, ["init", access], name))
+        found[name] = PARTIAL.score(partial, result, lab).metrics
+    assert found["named"]["floor_attack_success"] < 0.3
+    assert found["named"]["attack_success"] > 0.9
+    assert found["all"]["attack_success"] < 0.3
+    assert found["all"]["average_gap"] < 0.1 < found["named"]["average_gap"]
+
+
+def test_clean_rows_are_not_granted_with_the_retained_ones(partial):
+    task = task_of(partial)
+    for name in ("clean_images", "clean_labels"):
+        with pytest.raises(AccessDenied, match="'clean'"):
+            getattr(task, name)
 
 
 def test_both_variants_share_their_models(poison, partial):
