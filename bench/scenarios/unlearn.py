@@ -135,7 +135,7 @@ class Unlearn(Settings):
         check_shares(self, request, forget, labels)
         data = self.training_data(specs["original"], lab.dataset)
         original = lab.zoo.load(specs["original"], data).to(lab.device.torch)
-        own, kept = self._own(lab, request), {"retain": retain, "clean": clean}
+        own = self._own(lab, request)
         train = own.dataset.train
         rows = part_rows(lab.dataset, clean, forget, request.apart, lab.generator("unlearn", "test rows"))
         rows = request.judged(rows, Split(train.images[forget], train.labels[forget]))
@@ -149,13 +149,20 @@ class Unlearn(Settings):
             if self.ulira:
                 shadows = [spec for role, spec in specs.items() if role.startswith("shadow-")]
                 judge["repeats"] = [
-                    self._given(own, partial(lab.model, spec), f"student of {spec.role}", forget=gone, **kept)
+                    self._given(
+                        own,
+                        partial(lab.model, spec),
+                        f"student of {spec.role}",
+                        forget=gone,
+                        retain=retain,
+                        clean=retain,
+                    )
                     for spec, gone in zip(shadows, pool.forgotten, strict=True)
                 ]
         seconds = [s for s in map(lab.zoo.seconds, judges) if s is not None]
         judge["costs"] = {"retraining_seconds": round(sum(seconds) / len(seconds), 3)} if seconds else {}
-        given = self._given(own, partial(copy.deepcopy, original), "student", forget=forget, **kept)
-        return Situation(given, judge)
+        model = partial(copy.deepcopy, original)
+        return Situation(self._given(own, model, "student", forget=forget, retain=retain, clean=clean), judge)
 
     def _own(self, lab: Lab, request: Request) -> Lab:
         """The lab as methods see its data: in the classes of the model's head, and as the original was trained on."""
@@ -166,7 +173,7 @@ class Unlearn(Settings):
     def _given(
         self, own: Lab, model: Callable[[], nn.Module], student: str, **rows: Tensor
     ) -> dict[str, Callable[[], Any]]:
-        """The providers of one task: a trained model, and rows, int64, that go by the names of parts."""
+        """The providers of one task: a trained model and rows, int64, to `forget`, to `retain`, and `clean` of these."""
         train, validation = own.dataset.train, own.dataset.validation
         images = {f"{part}_images": partial(train.images.__getitem__, chosen) for part, chosen in rows.items()}
         labels = {f"{part}_labels": partial(train.labels.__getitem__, chosen) for part, chosen in rows.items()}
