@@ -4,6 +4,11 @@ Seunghee Koh, Hyounguk Shon, Janghyeon Lee, Hyeong Gwon Hong and Junmo Kim, "Dis
 Source Task Unlearning", ICCV 2023, arXiv:2308.09971, compares with such; reconstructed, as `gradient_collision` says.
 All but `target-finetune` and `dispose-neggrad` keep the target in the same way as `gradient-collision` does, and differ
 from it in the term on source images alone.
+
+Defaults are chosen on validation rows as those of `gradient-collision`, steps and rate being the same for all. On
+CIFAR-10 3e-3 gave `target-finetune` and `keep-target` a higher piggyback accuracy, and 2e-2 took 3.5 points of
+the target from the former. The weights of 1 are as good as 10 on digits. `dispose-neggrad` loses the target before the
+source: on digits 3.5 points from a rate of 3e-4 on, on CIFAR-10 five points at 3e-5.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ CLIP = 5.0
 
 
 @method(family="unlearning", scenario="dispose", access={"weights", "target"})
-def target_finetune(task: DisposeTask, *, steps: Count = 1000, lr: Rate = 3e-3) -> nn.Module:
+def target_finetune(task: DisposeTask, *, steps: Count = 600, lr: Rate = 1e-2) -> nn.Module:
     """Go on tuning to the target by its labels, and trust in catastrophic forgetting.
 
     Args:
@@ -35,7 +40,7 @@ def target_finetune(task: DisposeTask, *, steps: Count = 1000, lr: Rate = 3e-3) 
 
 
 @method(family="unlearning", scenario="dispose", access={"weights", "target"}, paper="arXiv:2308.09971", year=2023)
-def keep_target(task: DisposeTask, *, steps: Count = 1000, lr: Rate = 3e-3) -> nn.Module:
+def keep_target(task: DisposeTask, *, steps: Count = 600, lr: Rate = 1e-2) -> nn.Module:
     """Labels and distillation on the target, and nothing about the source: what the other terms are added to.
 
     Args:
@@ -49,7 +54,7 @@ def keep_target(task: DisposeTask, *, steps: Count = 1000, lr: Rate = 3e-3) -> n
     family="unlearning", scenario="dispose", access={"weights", "source", "target"}, paper="arXiv:2308.09971", year=2023
 )
 def dispose_random_labels(
-    task: DisposeTask, *, steps: Count = 1000, lr: Rate = 3e-3, weight: Weight = 1.0, batch: Count = 32
+    task: DisposeTask, *, steps: Count = 600, lr: Rate = 1e-2, weight: Weight = 1.0, batch: Count = 32
 ) -> nn.Module:
     """Cross-entropy of source images with labels drawn anew each time from the source's classes.
 
@@ -72,7 +77,7 @@ def dispose_random_labels(
     family="unlearning", scenario="dispose", access={"weights", "source", "target"}, paper="arXiv:2308.09971", year=2023
 )
 def dispose_uniform(
-    task: DisposeTask, *, steps: Count = 1000, lr: Rate = 3e-3, weight: Weight = 1.0, batch: Count = 32
+    task: DisposeTask, *, steps: Count = 600, lr: Rate = 1e-2, weight: Weight = 1.0, batch: Count = 32
 ) -> nn.Module:
     """Cross-entropy of source images to the uniform distribution over the source's classes.
 
@@ -93,7 +98,7 @@ def dispose_uniform(
     family="unlearning", scenario="dispose", access={"weights", "source", "target"}, paper="arXiv:2308.09971", year=2023
 )
 def dispose_ascent(
-    task: DisposeTask, *, steps: Count = 1000, lr: Rate = 3e-3, weight: Weight = 1.0, batch: Count = 32
+    task: DisposeTask, *, steps: Count = 600, lr: Rate = 1e-2, weight: Weight = 1.0, batch: Count = 32
 ) -> nn.Module:
     """NegGrad beside the target: minus the cross-entropy of source images, which counts up to `CLIP` nats a row.
 
@@ -107,7 +112,7 @@ def dispose_ascent(
 
 
 @method(family="unlearning", scenario="dispose", access={"weights", "source"}, paper="arXiv:1911.04933", year=2020)
-def dispose_neggrad(task: DisposeTask, *, steps: Count = 100, lr: Rate = 3e-4, batch: Count = 32) -> nn.Module:
+def dispose_neggrad(task: DisposeTask, *, steps: Count = 100, lr: Rate = 1e-4, batch: Count = 32) -> nn.Module:
     """NegGrad by itself: climb the cross-entropy of source images, up to `CLIP` nats a row; the target is never seen.
 
     Running statistics of BatchNorm stay the target's.

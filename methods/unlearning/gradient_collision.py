@@ -9,6 +9,12 @@ product, which shrinking all gradients lowers as well), beside cross-entropy and
 the target, with the old source head kept as it is, are choices made here. Each part of a source batch passes the
 network by itself, so that BatchNorm couples no two of them, and leaves no trace in running statistics.
 
+Defaults are chosen on validation rows (CIFAR-10 at 16x16, source classes 0 to 5, target 6 to 9 with 1200 images,
+ResNet-8 of width 8 with LayerNorm, one seed): of eight pairs of rate and weight the lowest piggyback accuracy that
+costs the target at most two points. The steps are what fits into a minute. Little is disposed of then; a weight of 5
+disposes of more, for five points of the target. On digits a perceptron bears a rate of 2e-2, a weight of 50 and 1500
+steps.
+
 ReLU networks have no curvature of their own almost everywhere: what the loss moves is how each layer's weights enter
 the gradients of the others.
 """
@@ -38,9 +44,9 @@ from methods.unlearning.disposal import Spoiling, UnderSourceHead, dispose
 def gradient_collision(
     task: DisposeTask,
     *,
-    steps: Count = 1000,
-    lr: Rate = 3e-3,
-    weight: Weight = 50.0,
+    steps: Count = 600,
+    lr: Rate = 1e-2,
+    weight: Weight = 1.0,
     chunks: Annotated[int, Ge(2)] = 4,
     chunk: Annotated[int, Ge(2)] = 8,
 ) -> nn.Module:

@@ -156,7 +156,8 @@ def test_source_images_leave_no_trace_in_running_statistics(network, batch):
 def test_two_hundred_steps_make_gradients_collide(make_task, batch):
     """As whoever trains on would meet them, in train mode."""
     task = make_task("gradient-collision")
-    kept, model = keep_target(task, steps=200), gradient_collision(task, steps=200, weight=20.0)
+    kept = keep_target(task, steps=200, lr=3e-3)
+    model = gradient_collision(task, steps=200, lr=3e-3, weight=20.0)
     before, after = (
         float(collision(4)(UnderSourceHead(network, task.source_head).train(), *batch).detach())
         for network in (kept, model)
