@@ -33,9 +33,15 @@ KNOWN = {
     "strong_auc": Known(False, "", "strong attack AUC"),
     "strong_minus_weak": Known(False, ""),
     "relearn_steps": Known(True, ""),
+    "pl_full": Known(False, "%", "piggyback accuracy"),
+    "floor_pl_full": Known(False, "%"),
+    "pl_full_spread": Known(False, "points"),
+    "pl_linear": Known(False, "%", "piggyback accuracy of a linear head"),
+    "floor_pl_linear": Known(False, "%"),
+    "accuracy_change": Known(True, "points"),
 }
 """Metrics by their whole name; all others are known by the words below."""
-FLOORS = {"average_gap": "floor_gap"}
+FLOORS = {"average_gap": "floor_gap", "pl_full": "floor_pl_full"}
 """Headline -> the metric below which it says nothing: what the upper reference's own repetition shows."""
 LOWER_IS_BETTER = ("nll", "ece", "gap", "kl", "js", "mia", "auc", "tpr", "distance", "seconds")
 """Words of a metric's name. Of attacks: what an attacker finds is a fault."""

@@ -16,7 +16,16 @@ MORE_COSTS = {
     "repeat_seconds": ("repeats s", "seconds of the runs on shadow models, which are not among its seconds"),
 }
 """Costs that only some scenarios tell -> their heading, and what it means."""
-MORE_METRICS = ("barrier", "floor_gap", "mia_auc", "strong_auc", "strong_minus_weak", "relearn_steps")
+MORE_METRICS = (
+    "barrier",
+    "floor_gap",
+    "mia_auc",
+    "strong_auc",
+    "strong_minus_weak",
+    "relearn_steps",
+    "accuracy_change",
+    "pl_linear",
+)
 """Metrics that stand in the table itself, where any row has them."""
 
 

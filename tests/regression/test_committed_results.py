@@ -42,6 +42,7 @@ FIRST = {"datafree", "fuse", "merge", "squeeze", "unlearn", "distill"}
         ("fusion", {"fuse"}),
         ("merging", {"merge"}),
         ("squeezing", {"squeeze"}),
+        ("unlearning", {"unlearn", "dispose"}),
     ],
 )
 def test_each_suite_has_a_committed_board_of_three_seeds(name: str, kinds: set[str]) -> None:
@@ -63,6 +64,25 @@ def test_data_free_methods_close_the_gap_between_noise_and_real_data(scenario: s
     closed = {row.method: row.gap_closed for row in section.rows if row.role is None and row.gap_closed is not None}
     assert max(closed.values()) >= best
     assert sum(value >= many for value in closed.values()) >= 4, closed
+
+
+@pytest.mark.parametrize("scenario", ["cifar-class", "digits-class"])
+def test_a_masked_class_is_not_taken_for_a_forgotten_one(scenario: str) -> None:
+    board = build(suites.load("unlearning", "cpu"), Store(RESULTS / "unlearning" / "cpu.jsonl").read())
+    (section,) = (section for section in board.sections if section.name == scenario)
+    (masked,) = (row for row in section.rows if row.method == "mask-class")
+    assert masked.metrics["forget_accuracy"] == 0
+    assert masked.metrics["relearn_steps"] == 0 < masked.metrics["floor_relearn_steps"]
+
+
+def test_what_nobody_forgot_is_found_by_the_strong_attack() -> None:
+    board = build(suites.load("unlearning", "cpu"), Store(RESULTS / "unlearning" / "cpu.jsonl").read())
+    (section,) = (section for section in board.sections if section.name == "cifar-random")
+    rows = {row.label: row.metrics for row in section.rows if row.status == "ok"}
+    assert rows["original"]["strong_auc"] > rows["original"]["mia_auc"] > 0.85
+    for label in ("finetune", "neggrad", "ssd"):
+        assert rows[label]["strong_auc"] > rows[label]["floor_strong_auc"] + 0.3
+    assert abs(rows["retrain"]["strong_auc"] - rows["retrain"]["floor_strong_auc"]) < 0.05
 
 
 @pytest.mark.parametrize(
