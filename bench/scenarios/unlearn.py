@@ -194,8 +194,9 @@ class Unlearn(Settings):
         `average_gap` is the mean absolute difference, as a fraction of 1, from the judges' mean in retain, forget and
         test accuracy and in `mia_auc`; `floor_gap` is that of a judge from the other judges: smaller differences are
         noise. `mia_auc` stands where SalUn has MIA-efficacy, because it looks inside the forgotten classes: an
-        efficacy of 1 is free for who masks the class; of a poison `attack_success` stands there. `bench.scenarios.unlearn_measures` says what the others are;
-        `floor_NAME` is what retraining itself shows of NAME, and one is to be read beside the other.
+        efficacy of 1 is free for who masks the class; of a poison `attack_success` stands there.
+        `bench.scenarios.unlearn_measures` says what the others are; `floor_NAME` is what retraining itself shows of
+        NAME, and one is to be read beside the other.
 
         Raises:
             BadResult: the result cannot be judged.
