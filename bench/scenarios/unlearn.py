@@ -56,25 +56,21 @@ class Unlearn(Settings):
     model: str
     """Suite model that the original, the judges and the untrained student are built and trained like."""
     request: Literal["class", "random", "subclass", "poison"]
-    """What is to be forgotten: all rows of one class, a share of every class, one class of the data set out of a model
-    of coarse classes, or rows with a trigger."""
+    """A class, a share of every class, one class of the data out of a model of coarse ones, or rows with a trigger."""
     forget_class: Annotated[int, Ge(0)] | None = None
     """`class`, `subclass`: the class."""
     share: Annotated[float, Gt(0), Lt(1)] | None = None
-    """`random`: the share of every class; `poison`: the share of every class but the target that is poisoned. Each
-    seed draws its own rows."""
+    """`random`: of every class; `poison`: of every class but the target, poisoned. Each seed draws its own rows."""
     coarse: tuple[tuple[Annotated[int, Ge(0)], ...], ...] | None = None
     """`subclass`: the classes that make up each coarse class, which is all that models are trained to tell."""
     target: Annotated[int, Ge(0)] | None = None
     """`poison`: the class that poisoned rows are labelled with."""
     trigger: Trigger = "grid"
-    """`poison`: `grid` (3x3 pixels in a corner), `square` (white, an eighth of the side), or `blend` (a fifth of a
-    pattern)."""
+    """`poison`: `grid` (3x3 in a corner), `square` (white, an eighth of the side), `blend` (a fifth of a pattern)."""
     known: Share = 1.0
     """`poison`: the share of the poisoned rows that is named; methods are given the others as rows that stay."""
     fraction: Share = 1.0
-    """Share of every class's training rows that there are at all; each seed draws its own. On fewer rows a network
-    memorises more, and there is more to forget."""
+    """Share of every class that there is at all, drawn by seed. On fewer rows a network memorises more."""
     judges: Annotated[int, Ge(2)] = 2
     """Retrained models that give the target and, one against the others, the noise floor."""
     shadows: Annotated[int, Ge(0)] = 0
@@ -173,7 +169,7 @@ class Unlearn(Settings):
     def _given(
         self, own: Lab, model: Callable[[], nn.Module], student: str, **rows: Tensor
     ) -> dict[str, Callable[[], Any]]:
-        """The providers of one task: a trained model and rows, int64, to `forget`, to `retain`, and `clean` of these."""
+        """The providers of one task: a trained model, and rows, int64, that go by the names of parts."""
         train, validation = own.dataset.train, own.dataset.validation
         images = {f"{part}_images": partial(train.images.__getitem__, chosen) for part, chosen in rows.items()}
         labels = {f"{part}_labels": partial(train.labels.__getitem__, chosen) for part, chosen in rows.items()}
@@ -192,11 +188,9 @@ class Unlearn(Settings):
         """Gaps to the judges, accuracies, attacks, distances of predictions and of what is relearned.
 
         `average_gap` is the mean absolute difference, as a fraction of 1, from the judges' mean in retain, forget and
-        test accuracy and in `mia_auc`; `floor_gap` is that of a judge from the other judges: smaller differences are
-        noise. `mia_auc` stands where SalUn has MIA-efficacy, because it looks inside the forgotten classes: an
-        efficacy of 1 is free for who masks the class; of a poison `attack_success` stands there.
-        `bench.scenarios.unlearn_measures` says what the others are; `floor_NAME` is what retraining itself shows of
-        NAME, and one is to be read beside the other.
+        test accuracy and in `mia_auc` (of a poison: `attack_success`); `floor_gap` is that of a judge from the others:
+        what is less is noise. `mia_auc` stands where SalUn has MIA-efficacy, because it looks inside the forgotten
+        classes: an efficacy of 1 is free for who masks the class. `unlearn_measures` says what the others are.
 
         Raises:
             BadResult: the result cannot be judged.
