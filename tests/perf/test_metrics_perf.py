@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.metrics import lira
 from bench.metrics.calibration import expected_calibration_error
+from bench.metrics.forgetting_quality import CAP, DELTA, REACH, epsilons
 from bench.metrics.pairs import agreement_matrix
 from bench.metrics.rank_resampling import resampled_ranks
 from bench.metrics.ranks import auc, average_ranks, kendall_tau, tpr_at_fpr
@@ -261,3 +263,65 @@ def test_rank_resampling_beside_numpy(beside, rng):
 
     mine, theirs = beside(lambda: resampled_ranks(x, seed=0), "numpy loop", loop)
     assert mine.first == pytest.approx(theirs, abs=0.08)
+
+
+def test_lira_over_targets_beside_numpy(beside, rng):
+    """U-LiRA's repetition: each of 32 models attacked with the 31 others, on 1,400 examples."""
+    models, examples = 32, 1400
+    seen = rng.permuted(np.repeat(np.arange(models)[:, None] < models // 2, examples, 1), axis=0)
+    phi = rng.normal(size=(models, examples)) + 1.0 * seen
+
+    def law(values: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, float]:
+        parted = np.where(side, values, np.nan)
+        squares = np.nansum((parted - np.nanmean(parted, 0)) ** 2)
+        return np.nanmedian(parted, 0), np.sqrt(squares / (side.sum() - examples))
+
+    def loop() -> list[float]:
+        found = []
+        for t in range(models):
+            others, known = np.delete(phi, t, 0), np.delete(seen, t, 0)
+            (out, wide_out), (in_, wide_in) = law(others, ~known), law(others, known)
+            ratio = ((phi[t] - out) / wide_out) ** 2 / 2 - ((phi[t] - in_) / wide_in) ** 2 / 2
+            ranks = ratio.argsort().argsort() + 1
+            positives = seen[t].sum()
+            above = ranks[seen[t]].sum() - positives * (positives + 1) / 2
+            found.append(above / (positives * (examples - positives)))
+        return found
+
+    mine, theirs = beside(lambda: lira.over_targets(phi, seen), "numpy loop", loop)
+    assert mine == pytest.approx(theirs, abs=1e-3)
+
+
+def test_epsilons_beside_numpy(beside, rng):
+    """The challenge's privacy loss: 32 unlearned and 32 retrained models, 400 examples, each rule at once."""
+    unlearned, retrained = rng.normal(size=(32, 400)) + 0.7, rng.normal(size=(32, 400))
+
+    def best(positives: np.ndarray, negatives: np.ndarray, called, allowed: np.ndarray) -> float:  # type: ignore[no-untyped-def]
+        fnr, fpr = 1 - called(positives).mean(-1)[allowed], called(negatives).mean(-1)[allowed]
+        if ((fnr == 0) & (fpr == 0)).any():
+            return np.inf
+        both = (fnr > 0) & (fpr > 0)
+        fnr, fpr = fnr[both], fpr[both]
+        return np.log(np.maximum((1 - DELTA - fpr) / fnr, (1 - DELTA - fnr) / fpr)).max(initial=0.0)
+
+    def one(a: np.ndarray, b: np.ndarray) -> float:
+        high, low = (a, b) if np.median(a) >= np.median(b) else (b, a)
+        values = np.unique(np.concatenate([a, b]))
+        cuts = np.concatenate([[-np.inf], (values[1:] + values[:-1]) / 2, [np.inf]])
+        found = best(high, low, lambda x: x >= cuts[:, None], np.ones(len(cuts), bool))
+        narrow, wide = (low, high) if np.ptp(high) >= np.ptp(low) else (high, low)
+        below, above = np.append(-np.inf, values), np.append(values, np.inf)
+        first, last = np.maximum(below, narrow.max() - REACH), np.minimum(above, narrow.max() + REACH)
+        width = np.ptp(narrow)
+        left, right = cuts[:, None], cuts[None, :]
+        allowed = (left < right) & (first <= last)[None, :]
+        allowed &= above[:, None] >= (first - width - REACH)[None, :]
+        allowed &= below[:, None] < (last - width + REACH)[None, :]
+        inside = best(narrow, wide, lambda x: (x >= left[..., None]) & (x <= right[..., None]), allowed)
+        return min(CAP, max(found, inside))
+
+    def loop() -> list[float]:
+        return [one(a, b) for a, b in zip(unlearned.T, retrained.T, strict=True)]
+
+    mine, theirs = beside(lambda: epsilons(unlearned, retrained), "numpy", loop)
+    np.testing.assert_allclose(mine, theirs, rtol=1e-9)
