@@ -12,6 +12,10 @@ of A gives it back to the last bit: `without_adapter`. (Adding A to W and subtra
 Done otherwise: one client, who holds the retained rows: no server, no averaging, and a round is an epoch. A begins at
 0, so that training begins at the original. Layers are matrices and kernels; biases and norms get no adapter. The
 public code (Zhong-Zhengyi/FUSED-Code) trains dense adapters of low rank on fixed layers; this is the paper's form.
+
+As many layers as in the code's ResNet-18. On the validation split of the digits rates from 0.01 to 1 come out within
+0.003 of each other: where the network fits its retained rows they hardly pull, and nothing is overwritten. 0.1 is the
+middle of that range. In the code, classes are forgotten by giving their rows random labels; here no such row is seen.
 """
 
 from __future__ import annotations

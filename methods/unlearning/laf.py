@@ -25,7 +25,11 @@ s has lost its slope (to less than a ten-thousandth of that at 0). Here features
 so that their variance is 1 on average, |.|^2 is the mean over features, and the decoder ends linearly (see `vae`). What
 the method does then depends neither on the scale of the features nor on their number.
 
-SIZES
+Temperature, size of the code and rate of the autoencoders are those of the code for MNIST and random rows (T is 20 for
+classes). Its rates there are 5e-5 and 1e-4, for 20 epochs of thousands of batches; of a hundred forgotten rows an epoch
+is two, hence the larger rates here, and a suite sets more epochs. On so few rows `vae_epochs` matters as well: after 20
+an autoencoder of 130 random digits rebuilds next to nothing (error 0.93 of a variance of 1.02, 0.09 after 100), one of
+a class its mean.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ def retrain(task: UnlearnTask) -> nn.Module:
 def scratch_fast(task: UnlearnTask, *, epochs: Count = 5) -> nn.Module:
     """Retraining cut short: what a method must beat to have a reason to exist, for it needs no original.
 
-    The whole schedule of the recipe, warm-up and decay, in fewer epochs: by default as many as `finetune` goes through,
-    which then costs as much.
+    The whole schedule of the recipe, warm-up and decay, in fewer epochs. As many as `finetune` goes through cost what
+    that costs.
 
     Args:
         epochs: passes over the retained rows; as many as the recipe's, or more, is `retrain`, to the last bit.

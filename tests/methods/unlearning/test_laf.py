@@ -1,5 +1,6 @@
 """LAF: label-free by construction, head untouched, losses as written, and forgetting of a class."""
 
+import copy
 import itertools
 import math
 
@@ -10,7 +11,7 @@ from torch import nn
 from bench import AccessDenied, Skip
 from methods.unlearning.laf import laf, laf_r
 from methods.unlearning.laf_features import extractor_unlearning, representation_alignment
-from methods.unlearning.vae import Scale, train_vae, vae_loss
+from methods.unlearning.vae import Scale, features_of, train_vae, vae_loss, views
 
 
 @pytest.mark.parametrize("hidden", ["retain_labels", "forget_labels", "forget_class", "validation_labels"])
@@ -36,6 +37,56 @@ def test_repair_trains_the_classifier_alone(make_task, same):
     assert same(repaired, plain, "hidden")
     assert same(repaired, plain, "norms")
     assert not same(repaired, plain, "head")
+
+
+def test_the_scale_of_features_does_not_matter(make_task, original):
+    """Of features a thousand times as large, the autoencoder's error is the same in units of their spread."""
+    large = copy.deepcopy(original)
+    with torch.no_grad():
+        for p in large.norms[-1].parameters():
+            p.mul_(1000)  # ReLU comes behind it
+    task = make_task("laf")
+    found = []
+    for model in (original, large):
+        kept, gone = (features_of(model, images, task.device) for images in (task.retain_images, task.forget_images))
+        scale, generator = Scale(torch.cat([kept, gone])), torch.Generator().manual_seed(0)
+        torch.manual_seed(0)
+        k = train_vae(itertools.repeat(scale(gone)), latent=4, epochs=3, lr=1e-3, batch_size=64, generator=generator)
+        found.append((kept, k(scale(kept), generator) - scale(kept)))
+    (features, errors), (large_features, large_errors) = found
+    torch.testing.assert_close(large_features, 1000 * features, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(large_errors, errors, rtol=1e-3, atol=1e-3)
+
+
+def test_the_error_of_unscaled_features_would_have_no_slope_left():
+    """At 160, where the paper's code ends; at 1, which scaled features begin with, it has more than a third."""
+
+    def slope(d):
+        error = torch.tensor([[d**0.5]], requires_grad=True)
+        extractor_unlearning(error, torch.zeros(1, 1)).backward()
+        return float(error.grad) / (2 * d**0.5)
+
+    assert slope(1.0) > slope(1e-6) / 3
+    assert 0 < slope(160.0) < 1.1e-4 * slope(1e-6)
+
+
+def test_views_are_augmented_anew_in_each_epoch_or_computed_once(make_task, original):
+    task = make_task("laf")
+    look = views(original, task.forget_images, "shift", torch.Generator().manual_seed(0), task.device)
+    first, second = next(look), next(look)
+    assert first.shape == second.shape == (len(task.forget_images), 48)
+    assert not torch.equal(first, second)
+    still = views(original, task.forget_images, "none", torch.Generator(), task.device)
+    assert next(still) is next(still)
+    assert torch.equal(next(still), features_of(original, task.forget_images, task.device))
+
+
+def test_batches_are_augmented_as_in_training(make_task, same):
+    few = {"epochs": 1, "vae_epochs": 1}
+    shifted, still = make_task("laf"), make_task("laf")
+    still.recipe = still.recipe.model_copy(update={"augment": "none"})
+    assert same(laf(shifted, **few), laf(make_task("laf"), **few))
+    assert not same(laf(shifted, **few), laf(still, **few))
 
 
 def test_a_model_without_features_is_skipped(make_task):

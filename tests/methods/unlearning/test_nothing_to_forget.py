@@ -9,7 +9,7 @@ from methods.unlearning.batches import endless, epoch
 
 METHODS = sorted(name for name, method in registry.METHODS.entries.items() if "unlearn" in method.scenarios)
 ANEW = {"scratch-fast", "retrain-clean"}
-"""References that start from an untrained network: in few epochs, and on rows that only the judge names."""
+"""References that start anew: in a fraction of the epochs, and on rows that only the judge names."""
 NEED_A_CLASS = {"mask-class", "unsir"}
 """They are told a class and no row: nothing is left for them to do where no class is named."""
 UNCHANGED = {"original", "neggrad", "ssd", "salun", "influence", "boundary-shrink", "boundary-expand", "laf"}
