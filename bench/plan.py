@@ -17,7 +17,8 @@ from bench.lab import Bench, seed_of
 from bench.models.spec import ModelSpec, as_data
 from bench.records import SCHEMA
 from bench.registry import near_miss
-from bench.suite import Row, Suite, SuiteScenario
+from bench.suite import Suite, SuiteScenario
+from bench.suite_rows import Row
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
-
 from bench import registry
+from bench.checked import checked
 from bench.data.spec import DataSpec
 from bench.errors import BenchError, SuiteError
 from bench.models.spec import Architecture
 from bench.recipe import Recipe
 from bench.registry import near_miss
-from bench.settings import Settings, fields_at
-from bench.tuning import Range, Search
+from bench.settings import Settings
+from bench.suite_rows import Row, rows_of
 from bench.types import Count, Rate
 
 
@@ -53,17 +52,6 @@ class Header(Settings):
     """Threads of one cell; the same for every `--jobs`, since it can change the last digit of a sum."""
     max_seconds: Rate = 3600.0
     """A cell that takes longer is stopped and filed as failed."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a scenario's board: a method with all its parameters."""
-
-    label: str
-    method: str
-    params: dict[str, Any]
-    search: Search = field(default_factory=dict)
-    """Hyperparameters that are chosen on validation data, in place of `params`, and where they are looked for."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +98,6 @@ class Suite:
 
 TABLES = ("data", "datasets", "recipe", "models", "scenarios", "claims", "profiles")
 SCENARIO_KEYS = ("kind", "title", "data", "methods", "lower", "upper", "max_seconds", "trials")
-ROW_KEYS = ("method", "label", "search")
 
 
 def find(name: str | Path) -> Path:
@@ -175,17 +162,17 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
     """Parsed TOML -> Suite at `profile`. See `load`."""
     merged = with_profile(dict(content), path, profile)
     where = f"{path} (profile {profile})"
-    header = _checked(Header, {k: v for k, v in merged.items() if k not in TABLES}, where, "", extra=TABLES)
+    header = checked(Header, {k: v for k, v in merged.items() if k not in TABLES}, where, "", extra=TABLES)
     if len(set(header.seeds)) != len(header.seeds) or not header.seeds:
         raise SuiteError(f"{where}: seeds must be one or more different numbers, got {list(header.seeds)}")
     if "data" not in merged:
         raise SuiteError(f"{where}: table [data] is missing; it names the data set, e.g. name = 'digits'")
     models = {
-        name: _checked(Architecture, table, where, f"models.{name}") for name, table in _tables(merged, "models", where)
+        name: checked(Architecture, table, where, f"models.{name}") for name, table in _tables(merged, "models", where)
     }
     _refuse_cycles({n: m.init for n, m in models.items()}, where, "models", "init")
     datasets = {
-        name: _checked(DataSpec, table, where, f"datasets.{name}") for name, table in _tables(merged, "datasets", where)
+        name: checked(DataSpec, table, where, f"datasets.{name}") for name, table in _tables(merged, "datasets", where)
     }
     tables = _extended(dict(_tables(merged, "scenarios", where)), where)
     scenarios = {name: _scenario(name, table, where, header, datasets) for name, table in tables.items()}
@@ -199,9 +186,9 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
         seeds=header.seeds,
         precision=header.precision,
         threads=header.threads,
-        data=_checked(DataSpec, merged["data"], where, "data"),
+        data=checked(DataSpec, merged["data"], where, "data"),
         datasets=datasets,
-        recipe=_checked(Recipe, merged.get("recipe", {}), where, "recipe"),
+        recipe=checked(Recipe, merged.get("recipe", {}), where, "recipe"),
         models={name: _weights_beside(model, path) for name, model in models.items()},
         scenarios=scenarios,
         claims=_claims(merged.get("claims", []), scenarios, where),
@@ -276,7 +263,7 @@ def _scenario(
     except (BenchError, TypeError) as error:
         raise SuiteError(f"{where}: [{at}] {error}") from None
     own = {k: v for k, v in table.items() if k not in SCENARIO_KEYS}
-    settings = _checked(kind.settings, own, where, at, extra=SCENARIO_KEYS)
+    settings = checked(kind.settings, own, where, at, extra=SCENARIO_KEYS)
     max_seconds = table.get("max_seconds", header.max_seconds)
     if isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float) or max_seconds <= 0:
         raise SuiteError(f"{where}: [{at}] max_seconds must be a positive number, got {max_seconds!r}")
@@ -291,7 +278,7 @@ def _scenario(
         raise SuiteError(
             f"{where}: [{at}] trials must be a whole number, 0 for a board that tunes nothing, got {trials!r}"
         )
-    rows = _rows(table, kind, lower, upper, trials, where, at)
+    rows = rows_of(table, kind, lower, upper, trials, where, at)
     return SuiteScenario(
         name=name,
         kind=kind.kind,
@@ -306,85 +293,12 @@ def _scenario(
     )
 
 
-def _rows(
-    table: Mapping[str, Any], kind: registry.Scenario, lower: str, upper: str, trials: int, where: str, at: str
-) -> tuple[Row, ...]:
-    """The rows that a scenario names and those that its kind implies: references first, the upper one last."""
-    rows: dict[str, Row] = {}
-    asked = table.get("methods", [])
-    if not isinstance(asked, list):
-        raise SuiteError(f"{where}: [{at}] methods must be a list of names or tables, got {asked!r}")
-    for entry in asked:
-        row = _row(entry, kind.kind, where, at)
-        if row.label in rows:
-            raise SuiteError(f"{where}: [{at}] two rows are named {row.label!r}; give one a label of its own")
-        if row.search and not trials:
-            raise SuiteError(
-                f"{where}: [{at}] row {row.label!r} has a search, and the scenario no trials; say trials = 20"
-            )
-        rows[row.label] = row
-    if trials and not any(row.search for row in rows.values()):
-        raise SuiteError(
-            f"{where}: [{at}] has trials = {trials} and no row with a search, e.g. search = {{ lr = [0.1, 1] }}"
-        )
-    implied = [
-        {"method": m} if isinstance(m, str) else {"label": m[0], "method": m[1], **m[2]} for m in kind.references
-    ]
-    for entry in [{"method": lower}, *implied, {"method": upper}]:
-        label = entry.get("label", entry["method"])
-        if label not in rows:
-            rows[label] = _row(entry, kind.kind, where, at)
-    first = [lower, *(e.get("label", e["method"]) for e in implied)]
-    order = list(dict.fromkeys([*first, *(label for label in rows if label != upper), upper]))
-    return tuple(rows[label] for label in order)
-
-
-def _row(entry: object, kind: str, where: str, at: str) -> Row:
-    table: dict[str, Any] = {"method": entry} if isinstance(entry, str) else entry  # type: ignore[assignment]
-    if not isinstance(table, dict) or not isinstance(table.get("method"), str):
-        raise SuiteError(f"{where}: [{at}] a row is a method's name or a table with `method`, got {entry!r}")
-    try:
-        found = registry.METHODS.get(table["method"])
-    except BenchError as error:
-        raise SuiteError(f"{where}: [{at}] {error}") from None
-    if kind not in found.scenarios:
-        raise SuiteError(f"{where}: [{at}] method {found.name!r} solves {', '.join(found.scenarios)}, not {kind}")
-    own = {k: v for k, v in table.items() if k not in ROW_KEYS}
-    schema, place = registry.parameters(found), f"{at}.methods.{found.name}"
-    params = _checked(schema, own, where, place, extra=ROW_KEYS)
-    search = _search(table.get("search", {}), schema, own, where, f"{place}.search")
-    return Row(str(table.get("label", found.name)), found.name, params.model_dump(mode="json"), search)
-
-
-def _search(table: object, schema: type[BaseModel], fixed: Mapping[str, Any], where: str, at: str) -> Search:
-    """Where a row's hyperparameters are looked for; every end and every choice must be one that the method takes."""
-    if not isinstance(table, dict):
-        raise SuiteError(f"{where}: [{at}] must be a table of hyperparameters, got {table!r}")
-    search: dict[str, Range | tuple[Any, ...]] = {}
-    for name, place in table.items():
-        if name not in schema.model_fields:
-            raise SuiteError(f"{where}: [{at}] unknown key {name!r}{near_miss(name, schema.model_fields)}")
-        if isinstance(place, dict):
-            between: Range = _checked(Range, place, where, f"{at}.{name}")
-            search[name], tried = between, between.ends
-        elif isinstance(place, list) and len(place) > 1:
-            search[name] = tried = tuple(place)
-        else:
-            raise SuiteError(
-                f"{where}: [{at}] {name}: a range {{ low = 0.1, high = 2.0 }} or a list of two or more choices was "
-                f"expected, got {place!r}"
-            )
-        for value in tried:
-            _checked(schema, {**fixed, name: value}, where, at)
-    return search
-
-
 def _claims(tables: object, scenarios: Mapping[str, SuiteScenario], where: str) -> tuple[Claim, ...]:
     if not isinstance(tables, list):
         raise SuiteError(f"{where}: claims must be an array of tables [[claims]]")
     claims: dict[str, Claim] = {}
     for number, table in enumerate(tables, 1):
-        claim = _checked(Claim, table, where, f"claims #{number}")
+        claim = checked(Claim, table, where, f"claims #{number}")
         if claim.id in claims:
             raise SuiteError(f"{where}: two claims have the id {claim.id!r}")
         if claim.scenario not in scenarios:
@@ -404,25 +318,3 @@ def _weights_beside(model: Architecture, path: Path) -> Architecture:
     if model.weights is None or Path(model.weights).is_absolute():
         return model
     return model.model_copy(update={"weights": str(path.parent / model.weights)})
-
-
-def _checked(schema: type[Any], table: object, where: str, at: str, extra: Iterable[str] = ()) -> Any:
-    """Validate one table; every fault of it becomes a line of one SuiteError."""
-    try:
-        return schema.model_validate(table)
-    except ValidationError as error:
-        lines = [_fault(schema, fault, at, extra) for fault in error.errors()]
-        raise SuiteError("\n".join(f"{where}: {line}" for line in lines)) from None
-
-
-def _fault(schema: type[BaseModel], fault: Mapping[str, Any], at: str, extra: Iterable[str]) -> str:
-    location = [str(part) for part in fault["loc"]]
-    table = ".".join([at, *location[:-1]]).strip(".")
-    prefix = f"[{table}] " if table else ""
-    key = location[-1] if location else ""
-    if fault["type"] == "extra_forbidden":
-        known = [*fields_at(schema, location[:-1]), *(extra if len(location) == 1 else ())]
-        return f"{prefix}unknown key {key!r}{near_miss(key, known)}"
-    if fault["type"] == "missing":
-        return f"{prefix}key {key!r} is missing"
-    return f"{prefix}{key}: {fault['msg']}, got {fault['input']!r}"

@@ -25,6 +25,12 @@ SHOWN = {
     "error": ("error_barrier", "Error on the way between the parents, %", "the share of wrong answers rises"),
 }
 """First part of a curve's name -> the metric, the title, and what rises."""
+CAPTION = (
+    "Means over seeds. λ = 0 is the first parent, λ = 1 the other one as the row's method has aligned it to the first, "
+    "λ = 0.5 their average. The {barrier} is the most that {rises} above the straight line between its values at the "
+    "two ends (the maximum over λ for each seed, then the mean); dots mark where the curves drawn are farthest above. "
+    "No method saw these curves."
+)
 
 
 @dataclass(frozen=True)
@@ -147,12 +153,7 @@ def _figure(what: str, rows: Mapping[str, Row]) -> Figure:
     )
     return Figure(
         title=title,
-        caption=(
-            "Means over seeds. λ = 0 is the first parent, λ = 1 the other one as the row's method has aligned it to "
-            f"the first, λ = 0.5 their average. The {measures.title(metric)} is the most that {rises} above the "
-            "straight line between its values at the two ends (the maximum over λ for each seed, then the mean); dots "
-            "mark where the curves drawn are farthest above. No method saw these curves."
-        ),
+        caption=CAPTION.format(barrier=measures.title(metric), rises=rises),
         barrier=measures.title(metric) + measures.unit(metric),
         width=max(edges.values()) + 10,
         height=height,

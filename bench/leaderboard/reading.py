@@ -85,8 +85,8 @@ READ_FLOOR = (
     (
         "of the gap is that of a model retrained with another seed from the other retrained ones: a row whose gap is "
         "not above it is as good as retrained as far as can be told. Such rows are ties for the first rank. Behind a "
-        "stroke stands what retrained models themselves show of the number before it: what counts is the difference, "
-        "and in neither direction is it a merit."
+        "stroke stands the floor of the number before it: what retrained models show, or of piggyback learning those "
+        "that never saw the source. What counts is the difference; of an attack it is a merit in neither direction."
     ),
 )
 READ_ATTACKS = (

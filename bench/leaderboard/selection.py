@@ -14,7 +14,8 @@ from itertools import compress
 from typing import Any
 
 from bench.records import Record
-from bench.suite import Row, Suite, SuiteScenario
+from bench.suite import Suite, SuiteScenario
+from bench.suite_rows import Row
 from bench.tuning import Range
 
 OF_THE_ROW = frozenset({"label", "method", "params", "access", "method_source", "search", "trials", "tuning_source"})

@@ -14,8 +14,8 @@ from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.costing import costs_of
 from bench.leaderboard.selection import Selection
 from bench.records import Record
-from bench.suite import Row as SuiteRow
 from bench.suite import Suite, SuiteScenario
+from bench.suite_rows import Row as SuiteRow
 
 STALE = "its records are of an earlier state of code, settings or standard models: run the suite again"
 NOT_RUN = "not run"

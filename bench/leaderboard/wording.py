@@ -42,12 +42,12 @@ def more_metrics(section: Section) -> list[str]:
 
 def more_heading(section: Section, metric: str) -> str:
     """The heading of such a metric; of one that has a floor it says so."""
-    floor = " / retrained" if any(f"floor_{metric}" in row.metrics for row in section.rows) else ""
+    floor = " / floor" if any(f"floor_{metric}" in row.metrics for row in section.rows) else ""
     return measures.title(metric) + measures.unit(metric) + floor
 
 
 def more_value(row: Row, metric: str) -> str:
-    """Its value, and behind a stroke what retrained models show, where it has such a floor."""
+    """Its value, and behind a stroke its floor, where it has one."""
     value, floor = row.metrics.get(metric), row.metrics.get(f"floor_{metric}")
     shown = measures.number(metric, value)
     return shown if value is None or floor is None else f"{shown} / {measures.number(metric, floor)}"

@@ -37,6 +37,7 @@ def examples_first(shadows: ArrayLike, seen: ArrayLike, targets: int) -> tuple[A
 
 
 def require(count: NDArray[np.int64], least: int, did: str) -> None:
+    """Raises ValueError where fewer than `least` models `did` ("saw", "did not see") an example; `count` is [n]."""
     if (few := np.flatnonzero(count < least)).size:
         raise ValueError(
             f"{count[few[0]]} models {did} example {few[0]}; {least} are needed ({few.size} examples have too few)"

@@ -14,7 +14,8 @@ from bench.data.spec import DataSpec
 from bench.recipe import Recipe
 from bench.records import Record, pack
 from bench.registry import Method, Scenario
-from bench.suite import Claim, Row, Suite, SuiteScenario
+from bench.suite import Claim, Suite, SuiteScenario
+from bench.suite_rows import Row
 
 
 class Join:
