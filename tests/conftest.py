@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,6 +69,31 @@ def write_suite(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+class Clock:
+    """Time that passes only when a test says so. Told in binary fractions, differences are exact."""
+
+    def __init__(self) -> None:
+        self.wall, self.processor = 1024.0, 16.0
+
+    def passes(self, seconds: float) -> None:
+        """The process works."""
+        self.wall += seconds
+        self.processor += seconds
+
+    def waits(self, seconds: float) -> None:
+        """The process waits: none of its own time goes by."""
+        self.wall += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What `time.perf_counter` and `time.process_time` go by: `clock.passes(0.5)`."""
+    hands = Clock()
+    monkeypatch.setattr(time, "perf_counter", lambda: hands.wall)
+    monkeypatch.setattr(time, "process_time", lambda: hands.processor)
+    return hands
 
 
 @pytest.fixture
