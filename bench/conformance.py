@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import registry
+from bench import onednn, registry
 from bench.cell import seed_everything
 from bench.data.spec import Dataset, DataSpec, Split
 from bench.device import Device
@@ -81,6 +81,7 @@ def check_method(name: str, only: str | None = None) -> Iterator[Result]:
     Raises:
         BenchError: no method is named so, or a kind has no `tiny` settings.
     """
+    onednn.go_round()
     registry.discover()
     method = METHODS.get(name)
     for kind_name in method.scenarios:

@@ -74,9 +74,10 @@ def _start_worker(threads: int, plugins: tuple[Path, ...], progress_folder: Path
     import bench.data.loading
     import bench.meter
     import bench.models.zoo  # noqa: F401 - imported here, so that no cell's clock runs while modules load
-    from bench import registry
+    from bench import onednn, registry
 
     torch.set_num_threads(threads)
+    onednn.go_round()
     registry.discover()
     for plugin in plugins:
         registry.load_plugin(plugin)
