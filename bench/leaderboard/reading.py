@@ -48,8 +48,9 @@ HOW_TO_READ = (
         "Costs",
         (
             "are means over seeds of what the method itself did: wall-clock seconds, growth of memory at its "
-            "peak, operations of convolutions and linear layers (forward and backward), images through the "
-            "given models."
+            "peak (left out where less than 1 MB was seen in any seed, which is what a process shows that had the "
+            "memory already), operations of convolutions and linear layers (forward and backward), images through "
+            "the given models."
         ),
     ),
 )
@@ -68,7 +69,9 @@ READ_TUNED = (
         "give each row with a search the same number of trials: settings that Optuna's TPE sampler proposes, the row's "
         "own values first, each scored on the validation split. The best of them is what the row then is, for each "
         "seed by itself; test examples take no part. The chart shows the best score so far over the trials, mean over "
-        "seeds. Seconds do not contain those of tuning, which stand beside them."
+        "seeds. Untuned is the same row on the board of defaults that this one extends, where it stands there with the "
+        "same other parameters; what tuning gains is the difference. Seconds do not contain those of tuning, which "
+        "stand beside them."
     ),
 )
 READ_BARRIER = (
@@ -96,7 +99,8 @@ READ_ATTACKS = (
         "guessing. The weak one looks at the loss alone. Strong is that of LiRA, RMIA and U-LiRA, which have shadow "
         "models, whose AUC departs most from its floor. Strong minus weak is how much farther it departs than the "
         "loss on the same rows does. Where that lies above its floor with 95 % over seeds, the row is marked: it looks "
-        "forgotten to the weak attack and not to the strong one."
+        "forgotten to the weak attack and not to the strong one. U-LiRA's mean over models is that of the method's "
+        "runs on all shadows, each in turn attacked with the others as shadows; over-forgetting lifts it above 0.5 too."
     ),
 )
 READ_RELEARN = (

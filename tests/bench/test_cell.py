@@ -1,12 +1,14 @@
-"""What a scenario's monitor saw comes into the record."""
+"""What a scenario's monitor saw comes into the record, and a method starts in a process that holds nothing spare."""
 
 import base64
+import platform
 
+import psutil
 import pytest
 import torch
 
 from bench import png
-from bench.cell import observed
+from bench.cell import give_back_freed_memory, observed
 
 SPENT = {"seconds": 5.0, "peak_memory_mb": 1.0, "flops": 2.0, "samples": {}}
 
@@ -50,3 +52,14 @@ def test_nothing_told_is_nothing_kept():
 @pytest.mark.parametrize("seconds", [2.0, 1.9])
 def test_synthesis_never_takes_less_than_no_time(seconds):
     assert observed(Seen(), SPENT | {"seconds": seconds})["costs"]["synthesis_seconds"] == 0.0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc can be told to")
+def test_memory_that_earlier_cells_freed_is_not_held_when_a_method_starts():
+    process = psutil.Process()
+    blocks = [bytes(2**14) for _ in range(2**13)]  # 128 MiB, each block too small for a mapping of its own
+    held, last = process.memory_info().rss, blocks.pop()  # what was allocated last keeps the heap from shrinking
+    blocks.clear()
+    give_back_freed_memory()
+    assert held - process.memory_info().rss > 2**26
+    assert len(last) == 2**14

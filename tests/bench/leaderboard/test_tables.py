@@ -166,6 +166,12 @@ def test_costs_are_means_of_the_seeds_that_count(suite, record):
     assert costs.samples_of == {"parents[0]": 100.0}
 
 
+def test_memory_that_some_seed_did_not_show_is_left_out(suite, record):
+    records = [record("gram", seed, 50, costs={"peak_memory_mb": mb}) for seed, mb in enumerate((80.0, 0.0, 82.0))]
+    assert skewed(suite, records).rows[0].costs.peak_memory_mb is None
+    assert skewed(suite, records[::2]).rows[0].costs.peak_memory_mb == 81.0
+
+
 def test_a_suite_that_was_never_run_has_a_board(suite):
     board = build(suite, [])
     assert [row.status for row in board.sections[0].rows] == ["missing"] * 6
