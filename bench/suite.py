@@ -70,6 +70,8 @@ class SuiteScenario:
     """One of the suite's `[datasets.NAME]`; `[data]` where it is None."""
     trials: int = 0
     """Validation trials that each row with a search has; 0 on a board whose rows are as they are given."""
+    extends: str | None = None
+    """The scenario whose keys it started from."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Suite:
 
 
 TABLES = ("data", "datasets", "recipe", "models", "scenarios", "claims", "profiles")
-SCENARIO_KEYS = ("kind", "title", "data", "methods", "lower", "upper", "max_seconds", "trials")
+SCENARIO_KEYS = ("kind", "title", "data", "methods", "lower", "upper", "max_seconds", "trials", "extends")
 
 
 def find(name: str | Path) -> Path:
@@ -233,7 +235,10 @@ def _refuse_cycles(parent: Mapping[str, str | None], where: str, table: str, key
 
 
 def _extended(tables: dict[str, dict[str, Any]], where: str) -> dict[str, dict[str, Any]]:
-    """Each scenario with the keys of the one that it `extends` beneath its own: two boards on one set of models."""
+    """Each scenario with the keys of the one that it `extends` beneath its own: two boards on one set of models.
+
+    `extends` itself is nobody's but its own.
+    """
     parents = {name: table.get("extends") for name, table in tables.items()}
     _refuse_cycles(parents, where, "scenarios", "extends")
 
@@ -242,7 +247,7 @@ def _extended(tables: dict[str, dict[str, Any]], where: str) -> dict[str, dict[s
         above = parents[name]
         return own if above is None else {**whole(above), **own}
 
-    return {name: whole(name) for name in tables}
+    return {name: whole(name) | ({"extends": above} if above else {}) for name, above in parents.items()}
 
 
 def _tables(content: Mapping[str, Any], key: str, where: str) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -290,6 +295,7 @@ def _scenario(
         max_seconds=float(max_seconds),
         data=data,
         trials=trials,
+        extends=table.get("extends"),
     )
 
 

@@ -111,6 +111,10 @@ class Row:
     """Parameter that was chosen on validation data -> where it was looked for; {} for a row as it is given."""
     chosen: dict[int, dict[str, Any]]
     """Seed -> value of each of those parameters."""
+    default: Estimate | None = None
+    """The headline of the same row without its search, on the board that this one extends."""
+    gained: Difference | None = None
+    """How much better the row is than that one."""
     marks: tuple[str, ...] = ()
     """What has to be known to read its numbers."""
 

@@ -61,6 +61,7 @@ def _section(section: Section, data: str | None) -> str:
         "rank",
         "method",
         f"{measures.title(section.headline)}{measures.unit(section.headline)} (95 %)",
+        *(tuned.HEADINGS if tuned.beside_default(section) else ()),
         "gap closed",
         *(wording.more_heading(section, name) for name in wording.more_metrics(section)),
         "vs the row above (95 %)",
@@ -96,6 +97,11 @@ def _row(section: Section, row: Row) -> list[str]:
         wording.rank(row),
         _name(row),
         wording.score(section, row),
+        *(
+            (tuned.default(section, row), wording.against(section.headline, row.gained))
+            if tuned.beside_default(section)
+            else ()
+        ),
         measures.percent(row.gap_closed),
         *(wording.more_value(row, name) for name in wording.more_metrics(section)),
         wording.against(section.headline, row.above),

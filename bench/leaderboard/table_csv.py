@@ -18,8 +18,8 @@ COLUMNS = (
     *("seconds", "peak_memory_mb", "gflops", "samples"),
 )
 LAST = ("params", "reasons")
-TUNED = ("trials", "chosen")
-"""Only where a scenario is tuned: trials a row, and seed -> parameter -> value as JSON."""
+TUNED = ("trials", "chosen", "untuned", "gained", "gained_low", "gained_high")
+"""Only where a scenario is tuned: trials a row, seed -> parameter -> value as JSON, the mean without the search."""
 
 
 def render(board: Board) -> str:
@@ -65,6 +65,9 @@ def _line(board: Board, section: Section, row: Row) -> dict[str, Any]:
         line |= {"difference_low": row.above.low, "difference_high": row.above.high}
     if row.search:
         line |= {"trials": section.trials, "chosen": json.dumps(row.chosen, sort_keys=True)}
+    if row.default and row.gained:
+        line |= {"untuned": row.default.mean, "gained": row.gained.mean}
+        line |= {"gained_low": row.gained.low, "gained_high": row.gained.high}
     if row.costs:
         line |= {key: getattr(row.costs, key) for key in ("seconds", "peak_memory_mb", "gflops", "samples")}
         line |= {key: getattr(row.costs, key) for key, _, _ in more_costs(section)}

@@ -23,14 +23,23 @@ NOT_RUN = "not run"
 
 def sections(suite: Suite, selection: Selection) -> tuple[Section, ...]:
     """One table a scenario, in the suite's order."""
-    return tuple(section(scenario, selection) for scenario in suite.scenarios.values())
+    return tuple(
+        section(scenario, selection, tuned.given_board(scenario, suite.scenarios))
+        for scenario in suite.scenarios.values()
+    )
 
 
-def section(scenario: SuiteScenario, selection: Selection) -> Section:
-    """Rows by the headline, best first; rows without a result last, in the suite's order, with the reason."""
+def section(scenario: SuiteScenario, selection: Selection, given: SuiteScenario | None = None) -> Section:
+    """Rows by the headline, best first; rows without a result last, in the suite's order, with the reason.
+
+    Rows of a tuned board are held against those of the board `given`, where they stand without a search.
+    """
     kind = registry.SCENARIOS.get(scenario.kind)
     source = _Source(scenario, selection, kind.headline, kind.higher_is_better, _references(kind.references))
     rows = [source.row(row) for row in scenario.rows]
+    if given is not None:
+        before = replace(source, scenario=given)
+        rows = [source.beside_default(*pair, before) for pair in zip(rows, scenario.rows, strict=True)]
     scored = [row for row in rows if row.headline is not None]
     scored.sort(key=lambda row: (-source.sign * row.headline.mean, row.label))  # type: ignore[union-attr]
     ranked, notes = source.with_ranks(scored)
@@ -106,6 +115,14 @@ class _Source:
             chosen={seed: {name: r.params[name] for name in row.search} for seed, r in ok.items() if row.search},
             marks=floors.marks(ok, self.headline, self.higher_is_better),
         )
+
+    def beside_default(self, row: Row, own: SuiteRow, before: _Source) -> Row:
+        """A row with what it shows without its search in the scenario `before`, if it stands there."""
+        found = before.ok(row.label) if tuned.same_but_for_search(own, before.scenario.rows) else {}
+        gained = comparing.difference(self.ok(row.label), found, self.headline, self.higher_is_better)
+        if gained is None:
+            return row
+        return replace(row, default=comparing.estimate(found, self.headline), gained=gained)
 
     def role(self, label: str, family: str | None) -> Role | None:
         """References are those of the kind, and rows whose method is one (`family = "reference"`)."""

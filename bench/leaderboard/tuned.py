@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.leaderboard import measures
-from bench.leaderboard.board import Section
+from bench.leaderboard.board import Row, Section
+from bench.suite import SuiteScenario
+from bench.suite_rows import Row as SuiteRow
 from bench.tuning import Choices, Range
 
+HEADINGS = ("untuned", "tuning gains (95 %)")
+"""Of the columns that hold a row against itself without its search."""
 TITLE = "Parameters chosen on validation data"
 
 
@@ -17,6 +22,38 @@ def place(where: Range | Choices) -> str:
     if isinstance(where, Range):
         return f"{where.low:g} to {where.high:g}{', by its logarithm' if where.log else ''}"
     return ", ".join(json.dumps(choice) for choice in where)
+
+
+def given_board(scenario: SuiteScenario, scenarios: Mapping[str, SuiteScenario]) -> SuiteScenario | None:
+    """The nearest board among those that a tuned one extends whose rows are as they are given."""
+    if not scenario.trials:
+        return None
+    above = scenarios.get(scenario.extends or "")
+    while above is not None and above.trials:
+        above = scenarios.get(above.extends or "")
+    return above
+
+
+def same_but_for_search(row: SuiteRow, others: Sequence[SuiteRow]) -> bool:
+    """Whether a row with a search has its like, by label, method and all other parameters, among rows without one."""
+
+    def fixed(other: SuiteRow) -> dict[str, Any]:
+        return {name: value for name, value in other.params.items() if name not in row.search}
+
+    return bool(row.search) and any(
+        (other.label, other.method, fixed(other)) == (row.label, row.method, fixed(row)) and not other.search
+        for other in others
+    )
+
+
+def beside_default(section: Section) -> bool:
+    """Whether any row of a section is known without its search as well."""
+    return any(row.default for row in section.rows)
+
+
+def default(section: Section, row: Row) -> str:
+    """The headline without the search."""
+    return measures.number(section.headline, row.default.mean) if row.default else "–"
 
 
 def caption(section: Section) -> str:

@@ -97,6 +97,52 @@ def test_each_form_of_a_board_says_what_was_chosen(tuned_suite, chosen, record, 
     assert lines["skewed", "transport"]["chosen"] == ""
 
 
+def held_against(tuned_suite, *given):
+    """The suite with `skewed` as a board of defaults that has these rows, and the tuned one as `skewed-tuned`."""
+    tuned_board = tuned_suite.scenarios["skewed"]
+    rows = tuple(row for row in tuned_board.rows if row.label != "gram") + given
+    scenarios = {
+        "skewed": dataclasses.replace(tuned_board, rows=rows, trials=0),
+        "skewed-tuned": dataclasses.replace(tuned_board, name="skewed-tuned", extends="skewed"),
+        "again": dataclasses.replace(tuned_board, name="again", extends="skewed-tuned", trials=3),
+    }
+    return dataclasses.replace(tuned_suite, scenarios=scenarios, claims=())
+
+
+def test_a_tuned_row_stands_beside_itself_without_its_search(tuned_suite, chosen, record, tmp_path):
+    (gram,) = (row for row in tuned_suite.scenarios["skewed"].rows if row.label == "gram")
+    as_given = dataclasses.replace(gram, search={})
+    suite = held_against(tuned_suite, as_given)
+    assert tuned.given_board(suite.scenarios["again"], suite.scenarios) is suite.scenarios["skewed"]
+    assert tuned.given_board(suite.scenarios["skewed"], suite.scenarios) is None
+    before = [record("gram", seed, 50 + seed, params=as_given.params) for seed in (0, 1)]
+    after = [chosen(seed, scenario="skewed-tuned") for seed in (0, 1)]
+    board = build(suite, [*before, *after, record("transport", 0, 50, scenario="skewed-tuned")])
+    section = board.sections[1]
+    rows = {row.label: row for row in section.rows}
+    assert rows["gram"].default.mean == pytest.approx(0.505)
+    assert rows["gram"].gained.mean == pytest.approx(0.095)
+    assert rows["gram"].gained.seeds == 2
+    assert rows["transport"].default is None
+    assert not tuned.beside_default(board.sections[0])
+    files = {path.suffix: path.read_text(encoding="utf-8") for path in write(board, tmp_path)}
+    assert files[".md"].count("tuning gains (95 %)") == files[".html"].count("tuning gains (95 %)") == 1
+    assert "| 50.5 | +9.5" in " ".join(files[".md"].split())
+    assert "<td>50.5</td>" in files[".html"]
+    lines = {(line["scenario"], line["label"]): line for line in csv.DictReader(files[".csv"].splitlines())}
+    assert lines["skewed-tuned", "gram"]["gained"] == "0.095000"
+    assert lines["skewed-tuned", "transport"]["gained"] == ""
+
+
+@pytest.mark.parametrize("change", [{"label": "other"}, {"method": "fisher"}, {"params": {"share": 0.9, "steps": 6}}])
+def test_another_row_is_not_taken_for_the_default(tuned_suite, change):
+    (gram,) = (row for row in tuned_suite.scenarios["skewed"].rows if row.label == "gram")
+    like = dataclasses.replace(gram, search={}, params={"share": 0.1, "mode": "b", "steps": 5})
+    assert tuned.same_but_for_search(gram, [like])
+    assert not tuned.same_but_for_search(gram, [dataclasses.replace(like, **change)])
+    assert not tuned.same_but_for_search(like, [gram])
+
+
 def test_validation_scores_have_a_chart_in_the_headlines_unit(tuned_suite, chosen):
     (drawn,) = chart.charts(build(tuned_suite, [chosen(0), chosen(1)]).sections[0])
     assert (drawn.title, drawn.metric) == ("best accuracy so far on validation examples", "accuracy")
