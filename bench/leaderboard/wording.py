@@ -21,7 +21,6 @@ MORE_METRICS = (
     "floor_gap",
     "mia_auc",
     "strong_auc",
-    "ulira_mean_auc",
     "strong_minus_weak",
     "relearn_steps",
     "accuracy_change",

@@ -83,6 +83,25 @@ def score(phi: ArrayLike, shadows: ArrayLike, seen: ArrayLike) -> Array:
     return np.asarray(in_ - out)
 
 
+def offline_score(phi: ArrayLike, shadows: ArrayLike, seen: ArrayLike) -> Array:
+    """(phi - median) / width [n] under OUT alone: higher is likelier a member, for who has no IN models.
+
+    The one-sided attack of the paper, which ranks by Pr[N <= phi]: the normal distribution function of this number,
+    which rounds to 1 where this number does not. (The released code ranks by -log N(phi), two-sided.) Arguments as
+    `score`.
+    """
+    values, known, pooled = examples_first(shadows, seen, targets=1)
+    target = _target(phi, values)
+    require((~known).sum(1), 1 if pooled else 2, "did not see")
+    median, squares, count = moments(values, known)
+    return np.asarray((target - median[OUT]) / width(squares[OUT], count[OUT], pooled))
+
+
+def posterior(scores: ArrayLike) -> Array:
+    """p_IN / (p_IN + p_OUT) [n] of log-likelihood ratios: what U-LiRA calls a member from 0.5 on."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -numbers(scores, "scores"))))
+
+
 def over_targets(phi: ArrayLike, seen: ArrayLike) -> Array:
     """AUC [m] of `score` where each model in turn is attacked, with the others as its shadows.
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bench.models.train import Loss, fit
 from bench.recipe import Recipe
-from bench.scenarios.unlearn.task import UnlearnTask
+from bench.scenarios.unlearn import UnlearnTask
 
 
 def train_on_both(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.models.layers import Classifier
 from bench.models.train import fit
 from bench.recipe import Recipe
-from bench.scenarios.dispose.task import DisposeTask
+from bench.scenarios.dispose import DisposeTask
 from methods.distillation.losses import distillation_kl
 from methods.unlearning.batches import endless
 

@@ -14,7 +14,7 @@ from torch import nn
 from bench import method
 from bench.models.train import Loss, fit
 from bench.recipe import Recipe
-from bench.scenarios.unlearn.task import UnlearnTask
+from bench.scenarios.unlearn import UnlearnTask
 from bench.types import Count, Rate
 
 

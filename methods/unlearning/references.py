@@ -1,19 +1,14 @@
-"""Reference rows of unlearning: doing nothing, training anew at length or in haste, and the cheat to be exposed.
-
-Where only a part of a poison is known, who removes what is named and trains anew keeps the rest, and the trigger with
-it ("Corrective Machine Unlearning", Goel, Prabhu, Torr, Kumaraguru and Sanyal 2024, arXiv:2402.14015): a board of that
-says `upper = "retrain-clean"`.
-"""
+"""Reference rows of unlearning: doing nothing, training anew at length or in haste, and the cheat to be exposed."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench import Skip, method
 from bench.models.train import fit
 from bench.recipe import Recipe
-from bench.scenarios.unlearn.task import UnlearnTask
+from bench.scenarios.unlearn import UnlearnTask
 from bench.types import Count
 
 MASKED = -1e4
@@ -29,13 +24,7 @@ def original(task: UnlearnTask) -> nn.Module:
 @method(family="reference", scenario="unlearn", access={"init", "retain_labels"})
 def retrain(task: UnlearnTask) -> nn.Module:
     """Exact unlearning: the original's recipe on the retained rows, with a fresh initialisation and seed."""
-    return retrained(task, task.retain_images, task.retain_labels, task.recipe)
-
-
-@method(family="reference", scenario="unlearn", access={"init", "clean"})
-def retrain_clean(task: UnlearnTask) -> nn.Module:
-    """The original's recipe on the rows that nothing is wrong with, named or not, as the judges are trained."""
-    return retrained(task, task.clean_images, task.clean_labels, task.recipe)
+    return retrained(task, task.recipe)
 
 
 @method(family="reference", scenario="unlearn", access={"init", "retain_labels"})
@@ -49,7 +38,7 @@ def scratch_fast(task: UnlearnTask, *, epochs: Count = 5) -> nn.Module:
         epochs: passes over the retained rows; as many as the recipe's, or more, is `retrain`, to the last bit.
     """
     recipe = task.recipe.model_copy(update={"epochs": min(epochs, task.recipe.epochs)})
-    return retrained(task, task.retain_images, task.retain_labels, recipe)
+    return retrained(task, recipe)
 
 
 @method(family="reference", scenario="unlearn", access={"weights", "forget_class"}, in_place=True)
@@ -69,12 +58,12 @@ def mask_class(task: UnlearnTask) -> nn.Module:
     return task.model
 
 
-def retrained(task: UnlearnTask, images: Tensor, labels: Tensor, recipe: Recipe) -> nn.Module:
-    """The untrained network, trained on these rows."""
+def retrained(task: UnlearnTask, recipe: Recipe) -> nn.Module:
+    """The untrained network, trained on the retained rows."""
     fit(
         task.student,
-        images,
-        labels,
+        task.retain_images,
+        task.retain_labels,
         recipe,
         generator=task.generator,
         device=task.compute,

@@ -51,6 +51,20 @@ def test_sides_may_be_ragged():
     np.testing.assert_allclose(lira.score(target, others, seen), expected, rtol=1e-9, atol=1e-9)
 
 
+def test_offline_ranks_by_the_distribution_function_of_those_that_did_not_see():
+    target, others, seen = without(*shadows(12, examples=50, gap=1.0), 0)
+    score = lira.offline_score(target, others, seen)
+    numbers = [others[~seen[:, i], i] for i in range(50)]
+    width = math.sqrt(sum(((x - x.mean()) ** 2).sum() for x in numbers) / sum(len(x) - 1 for x in numbers))
+    expected = [NormalDist(np.median(x), width).cdf(t) for x, t in zip(numbers, target, strict=True)]
+    np.testing.assert_allclose([NormalDist().cdf(s) for s in score], expected, rtol=1e-9)
+
+
+def test_offline_needs_nobody_that_saw_the_examples():
+    phi, seen = shadows(6, examples=20)
+    assert np.isfinite(lira.offline_score(phi[0], phi[1:], np.zeros_like(seen[1:]))).all()
+
+
 @pytest.mark.parametrize("models", [8, 33, 66])
 def test_every_target_is_attacked_by_all_others(models):
     phi, seen = shadows(models, examples=80, gap=0.7)
@@ -105,6 +119,11 @@ def test_models_that_all_say_the_same_leave_nothing_to_tell(models):
     assert np.array_equal(lira.over_targets(phi, seen), np.full(models, 0.5))
 
 
+def test_posterior_is_the_share_of_the_members_density():
+    np.testing.assert_allclose(lira.posterior(np.log([1.0, 3.0, 1 / 4])), [0.5, 0.75, 0.2])
+    assert np.array_equal(lira.posterior([-1e9, 1e9]), [0.0, 1.0])
+
+
 def test_log_odds_of_a_softmax():
     z, y = np.random.default_rng(0).normal(size=(30, 5)) * 3, np.arange(30) % 5
     p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
@@ -153,7 +172,7 @@ def test_bad_input_is_told():
     with pytest.raises(ValueError, match=r"0 models saw example 4; 1 are needed \(1 examples have too few\)"):
         lira.score(target, others, none)
     with pytest.raises(ValueError, match=r"0 models did not see example 0"):
-        lira.score(target, others, np.ones_like(seen))
+        lira.offline_score(target, others, np.ones_like(seen))
     with pytest.raises(ValueError, match=r"no example has two models on one side"):
         lira.score(target, others[:2], np.array([[True] * 10, [False] * 10]))
     with pytest.raises(ValueError, match=r"model 1 saw 10 of 10 examples"):

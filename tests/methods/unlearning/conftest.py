@@ -18,7 +18,7 @@ from bench.device import Device
 from bench.models import build
 from bench.models.train import fit
 from bench.recipe import Recipe
-from bench.scenarios.unlearn.task import UnlearnTask
+from bench.scenarios.unlearn import UnlearnTask
 from bench.task import Task, grant
 
 for _module in pkgutil.iter_modules(methods.unlearning.__path__, "methods.unlearning."):

@@ -17,8 +17,7 @@ from bench.lab import Bench, Lab
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
-from bench.scenarios.dispose.scenario import Dispose
-from bench.scenarios.dispose.task import DisposeTask
+from bench.scenarios.dispose import Dispose, DisposeTask
 from bench.task import grant
 from methods.unlearning.disposal import UnderSourceHead
 from methods.unlearning.disposal_baselines import (

@@ -14,7 +14,7 @@ from bench.lab import Bench, Lab
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
-from bench.scenarios.unlearn.scenario import Unlearn
+from bench.scenarios.unlearn import Unlearn
 from bench.task import grant
 
 DATA = DataSpec(name="grammar6", train=300, validation=60, test=180)

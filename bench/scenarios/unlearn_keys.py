@@ -12,10 +12,10 @@ from torch import Tensor
 from bench.data import select
 from bench.errors import BenchError, SuiteError
 from bench.lab import Bench
-from bench.scenarios.unlearn.requests import Request
+from bench.scenarios.unlearn_requests import Request
 
 if TYPE_CHECKING:
-    from bench.scenarios.unlearn.scenario import Unlearn
+    from bench.scenarios.unlearn import Unlearn
 
 
 @dataclass(frozen=True)

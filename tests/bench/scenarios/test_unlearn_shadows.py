@@ -18,10 +18,9 @@ from bench.models import make
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
-from bench.scenarios.unlearn import attacks, shadows
-from bench.scenarios.unlearn.scenario import Unlearn
-from bench.scenarios.unlearn.shadows import Pool
-from bench.scenarios.unlearn.task import UnlearnTask
+from bench.scenarios import unlearn_attacks, unlearn_shadows
+from bench.scenarios.unlearn import Unlearn, UnlearnTask
+from bench.scenarios.unlearn_shadows import Pool
 from bench.task import grant
 
 DATA = DataSpec(name="digits", train=400, validation=100)
@@ -83,7 +82,6 @@ def named(rows, lab):
         ({"shadows": 5}, "shadows = 5: an even number from 4 on"),
         ({"shadows": -4}, "greater than or equal to 0"),
         ({"shadows": 4, "ulira": True}, "with ulira at least 6"),
-        ({"shadows": 4, "share": 0.5}, r"share = 0\.5: with shadows as many rows are held back"),
         ({"shadows": 4, "share": 0.6}, r"share = 0\.6: with shadows as many rows are held back"),
     ],
 )
@@ -145,7 +143,7 @@ def test_no_retrained_model_and_no_shadow_has_a_row_that_it_must_not_have(settin
     for number in range(2):
         assert not (forgotten | held) & trained[f"judge-{number}"]
     for k in range(6):
-        out = shadows.left_out(request.pool, k, lab.bench.seed)
+        out = unlearn_shadows.left_out(request.pool, k, lab.bench.seed)
         assert not prints(train.images[select(out, train.labels)]) & trained[f"shadow-{k}"]
 
 
@@ -232,13 +230,11 @@ def test_attacks_find_what_was_memorised_and_nothing_in_a_retrained_model(noise)
     assert original["mia_auc"] > 0.9
     assert original["mia_classwise_confidence"] > 0.8
     assert original["strong_auc"] > 0.9
-    assert original["strong_gap"] > 0.4
     for judge in situation.judge["judges"]:
         retrained = scored(noise, judge)
         for name in (*ATTACKS, "strong"):
             assert retrained[f"{name}_auc"] == pytest.approx(0.5, abs=0.12)  # 3 deviations of 120 against 120
         assert retrained["lira_tpr_at_1pct_fpr"] < 0.1
-        assert retrained["strong_gap"] < 0.17  # of two such
         for name in ATTACKS:  # with two judges the floor is the mean of what they show
             assert original[f"floor_{name}_auc"] == retrained[f"floor_{name}_auc"]
             assert retrained[f"floor_{name}_auc"] == pytest.approx(0.5, abs=0.12)
@@ -250,7 +246,6 @@ def test_a_method_that_does_nothing_is_attacked_by_u_lira_as_the_original_by_lir
     found = scored(noise, tasks[0].model, [task.model for task in tasks[1:]])
     assert found["ulira_auc"] == found["lira_auc"]
     assert found["floor_ulira_auc"] == found["floor_lira_auc"]
-    assert found["ulira_mean_auc"] > 0.9
     assert found["forgetting_quality"] < 0.1  # every row is told apart, and at three a side that gives no point
 
 
@@ -266,7 +261,7 @@ def test_without_repeats_u_lira_is_left_out(noise):
     """Trials of a search run no repeats."""
     found = scored(noise, NOISY.prepare(noise).judge["judges"][0])
     assert "lira_auc" in found
-    assert not {"ulira_auc", "floor_ulira_auc", "ulira_mean_auc", "forgetting_quality"} & set(found)
+    assert not {"ulira_auc", "floor_ulira_auc", "forgetting_quality"} & set(found)
 
 
 def test_few_non_members_have_no_rate_at_one_percent(lab):
@@ -294,4 +289,4 @@ def test_shadows_are_asked_once_for_all_cells_of_a_seed(noise, monkeypatch):
 
 def test_probabilities_out_of_log_odds():
     phi = np.array([-1000.0, 0.0, np.log(3), 1000.0])
-    assert attacks._probability(phi) == pytest.approx([0, 0.5, 0.75, 1])
+    assert unlearn_attacks._probability(phi) == pytest.approx([0, 0.5, 0.75, 1])

@@ -6,7 +6,7 @@
                 retraining then shows on that class is what it makes of the siblings, and not 0 (the setting of Bad
                 Teaching, Chundawat et al. 2023, arXiv:2205.08096, section 5, there CIFAR-20)
     poison      the rows that carry a trigger and the label of a target class, or a share of them (corrective
-                unlearning, Goel et al. 2024, arXiv:2402.14015; see `bench.scenarios.unlearn.triggered`)
+                unlearning, Goel et al. 2024, arXiv:2402.14015; see `bench.scenarios.unlearn_triggered`)
 
 A request is plain data, a pure function of settings and seed, so that a suite's plan can name the standard models.
 """
@@ -22,13 +22,13 @@ import torch
 from bench.data.spec import Rows, Split
 from bench.lab import Bench, seed_of
 from bench.models.spec import ModelSpec
-from bench.scenarios.unlearn.judging import JudgedRows
-from bench.scenarios.unlearn.poison import Poison
-from bench.scenarios.unlearn.shadows import asked_rows, held_rows
-from bench.scenarios.unlearn.triggered import triggered_rows
+from bench.scenarios.unlearn_judging import JudgedRows
+from bench.scenarios.unlearn_poison import Poison
+from bench.scenarios.unlearn_shadows import asked_rows, held_rows
+from bench.scenarios.unlearn_triggered import triggered_rows
 
 if TYPE_CHECKING:
-    from bench.scenarios.unlearn.scenario import Unlearn
+    from bench.scenarios.unlearn import Unlearn
 
 T = TypeVar("T")
 

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from bench.data.spec import Split
-from bench.scenarios.unlearn.judging import JudgedRows
-from bench.scenarios.unlearn.poison import Poison
+from bench.scenarios.unlearn_judging import JudgedRows
+from bench.scenarios.unlearn_poison import Poison
 
 
 def triggered_rows(rows: JudgedRows, poison: Poison, forget: Split) -> JudgedRows:

@@ -16,9 +16,8 @@ from bench.lab import Bench, Lab
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
-from bench.scenarios.unlearn.judging import Shown, part_rows
-from bench.scenarios.unlearn.scenario import Unlearn
-from bench.scenarios.unlearn.task import UnlearnTask
+from bench.scenarios.unlearn import Unlearn, UnlearnTask
+from bench.scenarios.unlearn_judging import Shown, part_rows
 from bench.task import grant
 
 RECIPE = Recipe(epochs=3, batch_size=64, peak_lr=0.1, augment="none")

@@ -15,7 +15,7 @@ from bench.lab import seed_of
 from bench.metrics.classwise_attacks import entropy, entropy_attack
 from bench.metrics.membership import efficacy, population_loss_attack
 from bench.scenarios.judging import logits
-from bench.scenarios.unlearn.remembering import digest
+from bench.scenarios.remembering import digest
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import torch
 
-from bench.scenarios.unlearn import remembering
-from bench.scenarios.unlearn.remembering import digest, remembered
+from bench.scenarios import remembering
+from bench.scenarios.remembering import digest, remembered
 
 
 def test_it_is_made_once_for_a_key():

@@ -15,11 +15,11 @@ from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
 from bench.scenarios import backdoor
-from bench.scenarios.unlearn.judging import Shown
-from bench.scenarios.unlearn.scenario import Unlearn
-from bench.scenarios.unlearn.task import UnlearnTask
+from bench.scenarios.unlearn import Unlearn, UnlearnTask
+from bench.scenarios.unlearn_judging import Shown
 from bench.task import grant
-from methods.unlearning.references import mask_class, retrain, retrain_clean
+from methods.unlearning.references import mask_class, retrain
+from methods.unlearning.retrain_clean import retrain_clean
 
 DATA = DataSpec(name="digits", train=600, validation=100)
 RECIPE = Recipe(epochs=12, batch_size=32, peak_lr=0.1, augment="none")

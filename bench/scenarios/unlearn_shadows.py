@@ -22,7 +22,7 @@ from bench.data.spec import Dataset, Rows, Split
 from bench.errors import BenchError
 from bench.lab import Bench, seed_of
 from bench.models.spec import ModelSpec
-from bench.scenarios.unlearn.remembering import digest
+from bench.scenarios.remembering import digest
 
 LEAST = 4
 """Members and non-members at the least. That an attack is *decided* takes hundreds."""
@@ -40,8 +40,8 @@ def check_number(shadows: int, ulira: bool, share: float | None) -> None:
         )
     if shadows and (shadows < 4 or shadows % 2):
         raise ValueError(f"shadows = {shadows}: an even number from 4 on is needed (they go in pairs), or 0 for none")
-    if shadows and share is not None and share >= 0.5:
-        raise ValueError(f"share = {share}: with shadows as many rows are held back, so it must be below 0.5")
+    if shadows and share is not None and share > 0.5:
+        raise ValueError(f"share = {share}: with shadows as many rows are held back, so it is at most 0.5")
 
 
 def held_rows(pool: Rows, seed: int) -> Rows:
@@ -59,7 +59,7 @@ def left_out(pool: Rows, number: int, seed: int) -> Rows:
     return _half(pool, "shadow", number // 2, seed, number % 2)
 
 
-def shadow_specs(bench: Bench, model: str, known: Rows, pool: Rows, shadows: int) -> dict[str, ModelSpec]:
+def specs(bench: Bench, model: str, known: Rows, pool: Rows, shadows: int) -> dict[str, ModelSpec]:
     """The shadows by role, `shadow-0` ...: trained on all rows but those that each leaves out."""
     return {
         f"shadow-{k}": bench.spec(

@@ -17,8 +17,8 @@ from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
 from bench.scenarios import backdoor
-from bench.scenarios.unlearn.keys import check_shares
-from bench.scenarios.unlearn.scenario import Unlearn
+from bench.scenarios.unlearn import Unlearn
+from bench.scenarios.unlearn_keys import check_shares
 
 DATA = DataSpec(name="digits", train=400, validation=100)
 PAIRS = [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]

@@ -10,13 +10,10 @@ is it a merit: who looks *less* trained on than a retrained model betrays the re
   the strong attacks, and these: `lira_...`, `rmia_...`, and where the method was run on the shadows `ulira_...`. All
   are AUCs and true-positive rates, but for `mia_accuracy` and `mia_classwise_...` (balanced accuracies), `mia_efficacy`
   and `mia_entropy` (shares of the forgotten rows).
-- `strong_auc`: of that strong attack which departs most from its floor; `strong_gap`: by how much, to either side;
-  `strong_minus_weak`: how much farther than the loss alone does. A method that looks forgotten to the weak attack only
-  has a high one.
-- `ulira_mean_auc`: the mean over the runs on the shadows, each in turn attacked with the others as shadows: of N models
-  instead of one. Who over-forgets is told apart just as well, so that it is 0.5 for retraining alone.
+- `strong_auc`: of that strong attack which departs most from its floor. `strong_minus_weak`: how much farther than the
+  loss alone does. A method that looks forgotten to the weak attack only has a high one.
 - `forgetting_quality`: the NeurIPS 2023 challenge's score over the runs on the shadows.
-- `relearn_steps`, `anamnesis`: see `bench.scenarios.unlearn.relearning`.
+- `relearn_steps`, `anamnesis`: see `bench.scenarios.relearning`.
 """
 
 from __future__ import annotations
@@ -39,14 +36,13 @@ from bench.metrics.forgetting import (
     zero_retrain_forgetting,
 )
 from bench.metrics.forgetting_quality import challenge, log10_ks_p
-from bench.metrics.lira import over_targets
 from bench.scenarios import Score
 from bench.scenarios.judging import judge_classifier, logits
-from bench.scenarios.unlearn.attacks import Attacker, Signals, of_repeats, of_shadows, strongest
-from bench.scenarios.unlearn.judging import JudgedRows, Shown, mean_over
-from bench.scenarios.unlearn.relearning import Lesson, anamnesis, relearn_steps, trainable
-from bench.scenarios.unlearn.remembering import remembered
-from bench.scenarios.unlearn.shadows import Pool
+from bench.scenarios.relearning import Lesson, anamnesis, relearn_steps, trainable
+from bench.scenarios.remembering import remembered
+from bench.scenarios.unlearn_attacks import Attacker, Signals, of_repeats, of_shadows, strongest
+from bench.scenarios.unlearn_judging import JudgedRows, Shown, mean_over
+from bench.scenarios.unlearn_shadows import Pool
 
 
 def measured(judge: Mapping[str, Any], result: object, lab: Lab) -> Score:
@@ -77,7 +73,6 @@ def measured(judge: Mapping[str, Any], result: object, lab: Lab) -> Score:
         attacker = _attacker(judge, lab)
         metrics |= _strong(judge, attacker, result, lab)
         if attacker.repeated is not None:
-            metrics["ulira_mean_auc"] = float(over_targets(attacker.repeated.pool, attacker.pool.seen).mean())
             metrics["forgetting_quality"] = _quality(attacker.pool, attacker.repeated, shown, judges)
     metrics |= _relearned(judge, result, lab)
     told = [part for part in ("retain", "forget", "stamped") if part in rows.parts]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from bench.errors import BadResult
@@ -16,8 +17,8 @@ from bench.metrics.membership import ENOUGH_AT_1_PERCENT
 from bench.metrics.ranks import auc, tpr_at_fpr
 from bench.models.spec import ModelSpec
 from bench.scenarios.judging import logits
-from bench.scenarios.unlearn.remembering import remembered
-from bench.scenarios.unlearn.shadows import Pool
+from bench.scenarios.remembering import remembered
+from bench.scenarios.unlearn_shadows import Pool
 
 STRONG = ("lira", "rmia", "ulira")
 
@@ -34,20 +35,17 @@ class Signals:
     @classmethod
     def of(cls, model: object, pool: Pool, num_classes: int) -> Signals:
         """Ask a model or predictor. Raises BadResult where it gives no logits."""
-        alone = cls.of_all(iter([model]), pool, num_classes)
-        return cls(alone.pool[0], alone.population[0], alone.features)
+        parts = (pool.rows, pool.population)
+        z = [logits(model, part.images, num_classes).double().numpy() for part in parts]  # type: ignore[arg-type]
+        phi = [lira.log_odds(found, part.labels.cpu().numpy()) for found, part in zip(z, parts, strict=True)]
+        p = torch.from_numpy(z[0]).softmax(1).numpy()
+        return cls(phi[0], phi[1], features(p, pool.rows.labels.cpu().numpy()))
 
     @classmethod
     def of_all(cls, models: Iterator[object], pool: Pool, num_classes: int) -> Signals:
         """Ask several, one after the other."""
-        phi: list[list[NDArray[np.float64]]] = [[], []]
-        first: Mapping[str, NDArray[np.float64]] = {}
-        for model in models:
-            for found, part in zip(phi, (pool.rows, pool.population), strict=True):
-                z, y = logits(model, part.images, num_classes).double(), part.labels.cpu().numpy()  # type: ignore[arg-type]
-                found.append(lira.log_odds(z.numpy(), y))
-                first = first or features(z.softmax(1).numpy(), y)
-        return cls(np.stack(phi[0]), np.stack(phi[1]), first)
+        found = [cls.of(model, pool, num_classes) for model in models]
+        return cls(np.stack([f.pool for f in found]), np.stack([f.population for f in found]), found[0].features)
 
 
 def of_shadows(lab: Lab, shadows: Sequence[ModelSpec], pool: Pool) -> Signals:
@@ -129,11 +127,11 @@ def _found(name: str, scores: NDArray[np.float64], member: NDArray[np.bool_]) ->
 
 
 def strongest(own: Mapping[str, float], floors: Mapping[str, float]) -> dict[str, float]:
-    """`strong_auc`, `strong_gap` and `strong_minus_weak` out of NAME_auc of a model and of what retrained models show.
+    """`strong_auc` and `strong_minus_weak` out of NAME_auc of a model and of what retrained models show.
 
     Both directions count alike: an attacker who knows the method turns an AUC of 0.2 round.
     """
     leaks = {name: abs(own[f"{name}_auc"] - floors[f"{name}_auc"]) for name in STRONG if f"{name}_auc" in own}
     best = max(leaks, key=lambda name: leaks[name])
     weak = abs(own["loss_auc"] - floors["loss_auc"])
-    return {"strong_auc": own[f"{best}_auc"], "strong_gap": leaks[best], "strong_minus_weak": leaks[best] - weak}
+    return {"strong_auc": own[f"{best}_auc"], "strong_minus_weak": leaks[best] - weak}

@@ -22,16 +22,18 @@ from bench.errors import SuiteError
 from bench.lab import Bench, Lab
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
-from bench.scenarios import Score, Situation
+from bench.scenarios import Score, Situation, unlearn_shadows
 from bench.scenarios.backdoor import Trigger
-from bench.scenarios.unlearn.judging import part_rows
-from bench.scenarios.unlearn.keys import OWN, check_coarse, check_keys, check_request, check_shares
-from bench.scenarios.unlearn.measures import measured
-from bench.scenarios.unlearn.requests import Request, request_of
-from bench.scenarios.unlearn.shadows import Pool, check_number, shadow_specs
-from bench.scenarios.unlearn.task import UnlearnTask
+from bench.scenarios.unlearn_judging import part_rows
+from bench.scenarios.unlearn_keys import OWN, check_coarse, check_keys, check_request, check_shares
+from bench.scenarios.unlearn_measures import measured
+from bench.scenarios.unlearn_requests import Request, request_of
+from bench.scenarios.unlearn_shadows import Pool
+from bench.scenarios.unlearn_task import UnlearnTask
 from bench.settings import Settings
 from bench.types import Share
+
+__all__ = ["Unlearn", "UnlearnTask"]
 
 
 @scenario(
@@ -91,7 +93,7 @@ class Unlearn(Settings):
             raise ValueError(
                 "request 'poison' takes no shadows: it has no rows that could have been poisoned and were not"
             )
-        check_number(self.shadows, self.ulira, self.share)
+        unlearn_shadows.check_number(self.shadows, self.ulira, self.share)
         return self
 
     def asked(self, bench: Bench) -> Request:
@@ -114,7 +116,7 @@ class Unlearn(Settings):
         judges = [bench.spec(self.model, f"judge-{i}", rows=request.clean) for i in range(self.judges)]
         found = {"original": original} | {spec.role: spec for spec in judges}
         if self.shadows:
-            found |= shadow_specs(bench, self.model, request.known, request.pool, self.shadows)
+            found |= unlearn_shadows.specs(bench, self.model, request.known, request.pool, self.shadows)
         return {role: request.spec(spec, bench) for role, spec in found.items()}
 
     def training_data(self, spec: ModelSpec, dataset: Dataset) -> Dataset:
@@ -188,7 +190,7 @@ class Unlearn(Settings):
         `average_gap` is the mean absolute difference, as a fraction of 1, from the judges' mean in retain, forget and
         test accuracy and in `mia_auc` (of a poison: `attack_success`); `floor_gap` is that of a judge from the others:
         what is less is noise. `mia_auc` stands where SalUn has MIA-efficacy, because it looks inside the forgotten
-        classes: an efficacy of 1 is free for who masks the class. `unlearn.measures` says what the others are.
+        classes: an efficacy of 1 is free for who masks the class. `unlearn_measures` says what the others are.
 
         Raises:
             BadResult: the result cannot be judged.

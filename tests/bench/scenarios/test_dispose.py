@@ -20,8 +20,7 @@ from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
 from bench.registry import METHODS, SCENARIOS, discover
-from bench.scenarios.dispose.scenario import Dispose
-from bench.scenarios.dispose.task import DisposeTask
+from bench.scenarios.dispose import Dispose, DisposeTask
 from bench.task import grant
 
 RECIPE = Recipe(epochs=6, batch_size=32, peak_lr=0.1, augment="none")
