@@ -10,9 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 TOY = Path(__file__).parent / "toy.py"
 ROOT = TOY.parent.parent
+
+settings.register_profile("untimed", deadline=None)  # on a busy machine hypothesis' deadline fails what is right
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

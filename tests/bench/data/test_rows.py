@@ -70,7 +70,7 @@ def test_disjoint_with_a_seed_is_another_partition_by_classes():
     assert owners[0] != {0, 1, 2, 3}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     parts=st.integers(1, 8),
     alpha=st.sampled_from([0.01, 0.1, 1.0, 100.0]),

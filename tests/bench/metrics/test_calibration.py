@@ -18,7 +18,7 @@ def textbook(confidence, correct, bins):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_equals_the_textbook_on_edges_too(data):
     bins = data.draw(st.integers(1, 20))
     edges = st.integers(0, bins).map(lambda b: b / bins)

@@ -67,7 +67,7 @@ def textbook_threshold(scores, member):
     return max(((scores[member] >= t).mean() + (scores[~member] < t).mean()) / 2 for t in [*scores, scores.max() + 1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=25))
 def test_threshold_equals_the_textbook(pairs):
     scores = np.array([score for score, _ in pairs], dtype=np.float64)

@@ -11,7 +11,7 @@ dtypes = st.sampled_from([np.int64, np.int32, np.uint8])
 
 
 @given(st.tuples(shapes, dtypes).flatmap(lambda s: hnp.arrays(s[1], s[0], elements=st.integers(0, 4))))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_equals_the_loop_over_pairs(p):
     expected = [[np.mean(a == b) for b in p] for a in p]
     assert agreement_matrix(p) == pytest.approx(np.array(expected), abs=1e-15)

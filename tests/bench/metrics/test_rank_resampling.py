@@ -45,7 +45,7 @@ def test_equals_the_textbook_within_its_own_noise(seeds):
 
 
 @given(shapes.flatmap(lambda s: hnp.arrays(bool, s)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_shares_add_up_and_do_not_depend_on_the_order_of_rows(x):
     found = resampled_ranks(x, seed=5, draws=200)
     assert found.first.sum() == pytest.approx(1)

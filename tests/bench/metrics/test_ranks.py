@@ -22,7 +22,7 @@ def scored(draw):
 
 
 @given(values)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_ranks_count_what_is_below_and_half_of_what_is_equal(v):
     v = np.array(v)
     expected = [(v < x).sum() + ((v == x).sum() + 1) / 2 for x in v]
@@ -35,7 +35,7 @@ def test_ranks_of_many_values_that_need_every_pass():
 
 
 @given(scored())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_auc_equals_the_count_over_pairs(case):
     s, p = case
     wins = sum(Fraction(int(x > y)) + Fraction(int(x == y), 2) for x in s[p] for y in s[~p])
@@ -43,7 +43,7 @@ def test_auc_equals_the_count_over_pairs(case):
 
 
 @given(scored(), st.one_of(st.floats(0, 1), st.integers(0, 20).map(lambda k: k / 20)))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_tpr_equals_the_best_over_all_thresholds(case, fpr):
     s, p = case
     best = 0.0
@@ -70,7 +70,7 @@ def test_a_rate_that_rounding_makes_slightly_too_small_or_large_still_counts():
 
 
 @given(st.lists(st.tuples(few, few), min_size=2, max_size=50))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_tau_equals_the_count_over_pairs(points):
     a, b = np.array(points).T
     if len(set(a)) == 1 or len(set(b)) == 1:

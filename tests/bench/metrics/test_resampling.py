@@ -94,7 +94,7 @@ def test_without_examples_that_differ_it_is_the_t_interval_over_seeds():
 
 
 @given(pairs)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_analysis_of_variance_equals_the_textbook(pair):
     x = pair[0].astype(np.int8) - pair[1].astype(np.int8)
     seeds, examples = x.shape
@@ -107,7 +107,7 @@ def test_analysis_of_variance_equals_the_textbook(pair):
 
 
 @given(pairs)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_interval_p_value_and_direction_agree(pair):
     a, b = pair
     found, mirrored = bootstrap_difference(a, b, seed=3), bootstrap_difference(b, a, seed=3)

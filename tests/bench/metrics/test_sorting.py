@@ -11,7 +11,7 @@ def keys_of(values):
 
 
 @given(st.lists(st.floats(allow_nan=False), min_size=2, max_size=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_keys_have_the_order_of_the_numbers(values):
     keys = keys_of(values)
     for x, a in zip(values, keys, strict=True):

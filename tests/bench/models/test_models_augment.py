@@ -61,7 +61,7 @@ def test_a_crop_reflects_at_the_border():
     width=st.integers(2, 12),
     kind=st.sampled_from(["none", "shift", "crop-flip"]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_shape_type_and_values_are_kept(n, channels, height, width, kind):
     images = torch.randint(1, 256, (n, channels, height, width), dtype=torch.uint8)
     moved = augment(images, kind, draw())

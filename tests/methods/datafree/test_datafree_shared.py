@@ -134,7 +134,7 @@ def test_outputs_are_of_the_latest_pass_and_their_hooks_go():
 
 
 @given(st.integers(1, 3), st.integers(5, 13), st.integers(5, 13), st.integers(1, 6), st.integers(1, 5))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_generators_make_images_of_any_shape(channels, height, width, nz, ngf):
     images = Generator(nz, ngf, (channels, height, width), nn.Sigmoid()).sample(4, rng())
     assert images.shape == (4, channels, height, width)
@@ -178,7 +178,7 @@ def test_the_noise_comes_from_the_generator_it_is_given():
 
 
 @given(st.integers(2, 12))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_class_balance_is_lowest_where_all_classes_occur_equally(classes):
     balanced = 50 * torch.eye(classes)
     collapsed = balanced[:1].repeat(classes, 1)
@@ -219,7 +219,7 @@ def test_total_variation_is_the_four_differences():
 
 
 @given(st.integers(0, 100), st.floats(0.5, 5))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_jensen_shannon_is_its_formula_symmetric_and_bounded(seed, temperature):
     s, t = 4 * torch.randn(2, 6, 5, generator=rng(seed)).double()
     got = jensen_shannon(s, t, temperature)

@@ -28,14 +28,14 @@ def textbook(student: torch.Tensor, teacher: torch.Tensor, t: float) -> float:
     return t**2 * total / len(student)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.floats(0.5, 20))
 def test_it_is_the_textbook_sum(seed, t):
     student, teacher = logits(seed), logits(seed + 1)
     assert float(distillation_kl(student, teacher, t)) == pytest.approx(textbook(student, teacher, t), rel=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.floats(0.5, 20))
 def test_the_gradient_is_t_times_the_difference_of_probabilities_over_the_batch(seed, t):
     student, teacher = logits(seed).requires_grad_(), logits(seed + 1)

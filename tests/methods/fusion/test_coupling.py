@@ -18,7 +18,7 @@ def random_cost(n: int, m: int, seed: int) -> torch.Tensor:
 
 
 @given(st.integers(1, 6), st.integers(0, 20))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_between_equal_numbers_it_is_the_cheapest_permutation(n, seed):
     cost = random_cost(n, n, seed)
     plan = coupling(cost)

@@ -40,7 +40,7 @@ def test_trimming_ranks_the_whole_vector_not_each_weight():
 
 
 @given(keep=st.floats(0, 1), length=st.integers(1, 300), seed=st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_exactly_the_largest_entries_stay(keep: float, length: int, seed: int):
     vector = torch.randn(length, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     trimmed = trim(vector, keep)
@@ -56,7 +56,7 @@ def test_entries_that_tie_at_the_threshold_all_stay():
 
 
 @given(arrays("float64", (3, 12), elements=st.integers(-3, 3)), st.permutations(range(3)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_order_of_tasks_does_not_matter(values, order):
     vectors = [{"w": torch.from_numpy(row)} for row in values]
     shuffled = merge([vectors[i] for i in order], keep=0.5)["w"]
