@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.leaderboard.board import Board, DataUse, Provenance
 from bench.leaderboard.claims import verdicts
+from bench.leaderboard.floors import with_gaps
 from bench.leaderboard.selection import Selection, select
 from bench.leaderboard.tables import sections
 from bench.records import Record
@@ -19,7 +20,7 @@ def build(suite: Suite, records: Iterable[Record]) -> Board:
         suite: what rows and claims there are (`bench.suite.load`).
         records: of this suite and profile, in any order; what does not count is set aside and told in `notes`.
     """
-    selection = select(suite, records)
+    selection = select(suite, map(with_gaps, records))
     return Board(
         suite=suite.name,
         title=suite.title,

@@ -1,8 +1,8 @@
-"""What lies within the floor, the noise of the upper reference itself, and what only strong attacks see."""
+"""What lies within the floor, the noise of the upper reference itself, how far from it attacks see, and which do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bench.leaderboard import comparing
@@ -10,9 +10,33 @@ from bench.leaderboard.board import Row
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.measures import FLOORS
 from bench.metrics.resampling import t_difference
+from bench.records import Record
 
 WITHIN = "within the floor"
 STRONG_ONLY = "the strong attack sees more"
+STRONG = ("lira", "rmia", "ulira")
+
+
+def with_gaps(record: Record) -> Record:
+    """A record of unlearning with how far strong attacks' AUCs lie from what retrained models show, to either side.
+
+    `ulira_gap` is that of U-LiRA, `strong_gap` the largest of all. Who looks *less* seen than a row that was never seen
+    gives the request away as well, so that an AUC below its floor is no merit.
+    """
+    gaps = _gaps(record.metrics)
+    if not gaps:
+        return record
+    told = {name: gaps[name] for name in ("ulira_gap",) if name in gaps} | {"strong_gap": max(gaps.values())}
+    return record.model_copy(update={"metrics": record.metrics | told})
+
+
+def _gaps(metrics: Mapping[str, float]) -> dict[str, float]:
+    names = [f"{attack}_auc" for attack in STRONG]
+    return {
+        name.replace("auc", "gap"): abs(metrics[name] - metrics[f"floor_{name}"])
+        for name in names
+        if name in metrics and f"floor_{name}" in metrics
+    }
 
 
 def marks(row: Seeds, headline: str, higher_is_better: bool) -> tuple[str, ...]:

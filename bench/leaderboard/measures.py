@@ -31,6 +31,8 @@ KNOWN = {
     "floor_gap": Known(False, "%", "floor of the gap"),
     "mia_auc": Known(False, "", "weak attack AUC"),
     "strong_auc": Known(False, "", "strong attack AUC"),
+    "strong_gap": Known(False, "", "strong attack AUC, distance from retraining"),
+    "ulira_gap": Known(False, "", "U-LiRA AUC, distance from retraining"),
     "strong_minus_weak": Known(False, ""),
     "relearn_steps": Known(True, ""),
     "pl_full": Known(False, "%", "piggyback accuracy"),

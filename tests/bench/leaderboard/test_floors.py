@@ -132,3 +132,23 @@ def test_how_numbers_of_unlearning_are_written(metric, higher, unit, text):
     assert measures.higher_is_better(metric) is higher
     assert measures.unit(metric) == unit
     assert measures.number(metric, 0.5) == text
+
+
+@pytest.mark.parametrize(
+    ("metrics", "gaps"),
+    [
+        ({"lira_auc": 0.6, "floor_lira_auc": 0.5, "rmia_auc": 0.8, "floor_rmia_auc": 0.52}, {"strong_gap": 0.28}),
+        ({"lira_auc": 0.1, "floor_lira_auc": 0.5, "rmia_auc": 0.8, "floor_rmia_auc": 0.5}, {"strong_gap": 0.4}),
+        ({"ulira_auc": 0.4, "floor_ulira_auc": 0.5}, {"ulira_gap": 0.1, "strong_gap": 0.1}),
+        ({"lira_auc": 0.6, "mia_auc": 0.9, "floor_mia_auc": 0.5}, {}),
+    ],
+)
+def test_a_board_knows_how_far_strong_attacks_depart_to_either_side(suite, record, metrics, gaps):
+    records = [record("scrub", seed, scenario="class", metrics={"average_gap": 0.1} | metrics) for seed in range(2)]
+    found = rows(suite, records)["scrub"].metrics
+    assert {name: found[name] for name in found if name.endswith("_gap") and name != "average_gap"} == pytest.approx(
+        gaps
+    )
+    assert all(
+        record.metrics.keys() == {"average_gap"} | metrics.keys() for record in records
+    )  # which stay as they are
