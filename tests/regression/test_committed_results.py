@@ -20,6 +20,9 @@ ELSEWHERE = 0.12
 """How far an accuracy may lie from the committed one on another machine or version: smoke networks are trained for
 seconds, and a last digit that differs early is another network later."""
 
+SOMETIMES = {"anamnesis", "floor_anamnesis"}
+"""Told only where no retrained network relearns at once, which may hang on a last digit as well."""
+
 
 @pytest.mark.parametrize("path", BOARDS, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_a_committed_leaderboard_regenerates_to_the_same_bytes(path: Path, tmp_path: Path) -> None:
@@ -97,7 +100,7 @@ def test_a_smoke_suite_gives_its_committed_numbers_again(name: str, only: str | 
     for cell, new in again.items():
         old = committed[cell]
         assert new.status == old.status, (cell, new.reason)
-        assert new.metrics.keys() == old.metrics.keys(), cell
+        assert new.metrics.keys() ^ old.metrics.keys() <= SOMETIMES, cell
         same_place = all(old.provenance[k] == here[k] for k in ("machine", "versions"))
         if same_place:
             assert new.metrics == old.metrics, cell
