@@ -21,7 +21,7 @@ ELSEWHERE = 0.12
 seconds, and a last digit that differs early is another network later."""
 
 SOMETIMES = {"anamnesis", "floor_anamnesis"}
-"""Told only where no retrained network relearns at once, which may hang on a last digit as well."""
+"""Left out where all retrained networks relearn at once, which may hang on a last digit as well."""
 
 
 @pytest.mark.parametrize("path", BOARDS, ids=lambda p: f"{p.parent.name}-{p.stem}")
