@@ -144,7 +144,7 @@ def test_two_processes_train_a_model_once(zoo, digits, make_spec, monkeypatch, p
     monkeypatch.setattr(make, "train", train)
     other = context.Process(target=_load, args=(zoo.root, make_spec(), digits, ready, queue))
     model = zoo.load(make_spec(), digits)
-    assert (queue.get(timeout=60) == model.head.weight.detach().numpy()).all()
+    assert (queue.get(timeout=240) == model.head.weight.detach().numpy()).all()
     other.join(60)
     assert other.exitcode == 0
 
