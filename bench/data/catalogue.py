@@ -13,6 +13,8 @@ __all__ = ["SOURCES", "Remote", "Source", "folder_of", "places", "remedy", "sour
 
 _DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_SHAPES = ("disc", "square", "triangle", "cross", "ring", "bar", "dome", "tee", "ell", "cup")
+_TEXTURES = ("striped", "checked", "dotted", "plain")
 
 
 def _idx_remotes(hosts: tuple[str, ...], hashes: tuple[str, ...]) -> tuple[Remote, ...]:
@@ -118,18 +120,15 @@ _IMAGES = (
         description="procedural shapes and textures under nuisances: 14,000 images of 10 classes, 32x32 RGB; "
         "needs no download",
         reader="shapes",
-        classes=(
-            "striped disc",
-            "checked disc",
-            "striped square",
-            "checked square",
-            "striped triangle",
-            "checked triangle",
-            "striped cross",
-            "checked cross",
-            "striped ring",
-            "checked ring",
-        ),
+        classes=tuple(f"{texture} {shape}" for shape in _SHAPES[:5] for texture in _TEXTURES[:2]),
+        shape=(3, 32, 32),
+    ),
+    Source(
+        name="shapes40",
+        description="procedural shapes and textures under nuisances: 24,000 images of 40 classes, ten of each texture, "
+        "32x32 RGB; needs no download",
+        reader="shapes",
+        classes=tuple(f"{texture} {shape}" for texture in _TEXTURES for shape in _SHAPES),
         shape=(3, 32, 32),
     ),
 )

@@ -1,8 +1,9 @@
-"""Drawing shapes32: five shapes, striped or checked, under nuisances that leave no single pixel to tell a class.
+"""Drawing shapes32 and shapes40: textured shapes under nuisances that leave no single pixel to tell a class.
 
-A class is a shape and a texture. Place, size, rotation, stretch, all colours, the texture's direction, width and
-phase, a background with a faint texture of its own, clutter behind and before the object, how faint it is, lighting
-and noise differ from image to image.
+A class is a shape and a texture: five shapes, striped or checked, in shapes32; ten shapes in each of four textures in
+shapes40, so that its classes are groups of ten as in `pictures`, whose stand-in it is. Place, size, rotation, stretch,
+all colours, the texture's direction, width and phase, a background with a faint texture of its own, clutter behind and
+before the object, how faint it is, lighting and noise differ from image to image.
 
 All is float64 and drawn from uniform doubles, so that every machine makes the same bytes.
 """
@@ -27,10 +28,12 @@ Uniform = Callable[..., np.ndarray]
 """`uniform(low, high, *shape)` -> [CHUNK, *shape]."""
 
 
-def draw(part: str, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first `n` images (uint8 [n, 3, 32, 32]) and labels (int64 [n], classes in turn) of a part."""
-    labels = np.arange(n) % (len(_SHAPES) * len(_TEXTURES))
-    chunks = [_chunk(part, start, labels[start : start + CHUNK]) for start in range(0, n, CHUNK)]
+def draw(name: str, part: str, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first `n` images (uint8 [n, 3, 32, 32]) and labels (int64 [n], classes in turn) of a part of a set."""
+    classes = CLASSES[name]
+    labels = np.arange(n) % len(classes)
+    kinds = np.array(classes)[labels]
+    chunks = [_chunk(generator(name, part, start), kinds[start : start + CHUNK]) for start in range(0, n, CHUNK)]
     return np.concatenate(chunks), labels
 
 
@@ -69,6 +72,31 @@ def _ring(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return 0.26 - abs(np.hypot(u, v) - 0.74)
 
 
+def _bar(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return _box(u, v, (-0.95, 0.95), (-0.4, 0.4))
+
+
+def _dome(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return np.minimum(0.95 - np.hypot(u, v - 0.45), 0.45 - v)
+
+
+def _tee(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return np.maximum(_box(u, v, (-0.75, 0.75), (-0.9, -0.35)), _box(u, v, (-0.28, 0.28), (-0.9, 0.9)))
+
+
+def _ell(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return np.maximum(_box(u, v, (-0.75, -0.2), (-0.9, 0.9)), _box(u, v, (-0.75, 0.75), (0.35, 0.9)))
+
+
+def _cup(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return np.maximum(_ell(u, v), _box(u, v, (0.3, 0.75), (-0.9, 0.9)))
+
+
+def _box(u: np.ndarray, v: np.ndarray, across: tuple[float, float], down: tuple[float, float]) -> np.ndarray:
+    left, right, top, bottom = u - across[0], across[1] - u, v - down[0], down[1] - v
+    return np.minimum(np.minimum(left, right), np.minimum(top, bottom))
+
+
 def _stripes(u: np.ndarray, _v: np.ndarray) -> np.ndarray:
     return np.sin(u)
 
@@ -77,18 +105,31 @@ def _checks(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.sin(u) * np.sin(v)
 
 
-_SHAPES = (_disc, _square, _triangle, _cross, _ring)
-_TEXTURES = (_stripes, _checks)
+def _dots(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return np.sin(u) + np.sin(v) - 0.6
 
 
-def _chunk(part: str, start: int, labels: np.ndarray) -> np.ndarray:
-    """Images [len(labels), 3, 32, 32]. Draws are made for a whole chunk, so that a cut one begins alike."""
-    rng = generator("shapes32", part, start)
+def _plain(u: np.ndarray, _v: np.ndarray) -> np.ndarray:
+    return np.ones_like(u)
+
+
+_SHAPES = (_disc, _square, _triangle, _cross, _ring, _bar, _dome, _tee, _ell, _cup)
+_TEXTURES = (_stripes, _checks, _dots, _plain)
+
+CLASSES = {
+    "shapes32": tuple((shape, texture) for shape in range(5) for texture in range(2)),
+    "shapes40": tuple((shape, texture) for texture in range(4) for shape in range(10)),
+}
+"""Set -> of each class its shape and its texture, as indices."""
+
+
+def _chunk(rng: np.random.Generator, kinds: np.ndarray) -> np.ndarray:
+    """Images [N, 3, 32, 32] of `kinds` [N, 2]. Draws are made for a whole chunk, so that a cut one begins alike."""
 
     def uniform(low: float, high: float, *shape: int) -> np.ndarray:
         return low + (high - low) * rng.random((CHUNK, *shape))
 
-    kinds = np.resize(labels, CHUNK)
+    shapes, textures = np.resize(kinds, (CHUNK, 2)).T[:, :, None, None]
     ground = uniform(0, 1, 3, 1, 1)
     # Going round at 1, each of the three colours differs from the others in every channel.
     first = (ground + uniform(0.25, 0.4, 3, 1, 1)) % 1
@@ -97,13 +138,13 @@ def _chunk(part: str, start: int, labels: np.ndarray) -> np.ndarray:
     for _ in range(2):
         picture = _blot(picture, uniform(0, 1, 3, 1, 1), uniform)
     pose = _pose(uniform, radius=(0.5, 0.9), place=0.3, turn=0.45)
-    shape = np.choose(kinds[:, None, None] // 2, [edge(pose.u, pose.v) for edge in _SHAPES])
-    weave = _texture(kinds[:, None, None] % 2, uniform)[:, None]
+    shape = np.choose(shapes, [edge(pose.u, pose.v) for edge in _SHAPES])
+    weave = _texture(textures, uniform)[:, None]
     # Some objects are faint: without them a ResNet-8 would make hardly a mistake, and methods would not differ.
     picture = _over(picture, first + (second - first) * weave, pose.coverage(shape) * uniform(0.45, 1, 1, 1))
     for _ in range(2):
         picture = _blot(picture, uniform(0, 1, 3, 1, 1), uniform)
-    return _exposed(picture, uniform)[: len(labels)]
+    return _exposed(picture, uniform)[: len(kinds)]
 
 
 def _pose(uniform: Uniform, radius: tuple[float, float], place: float, turn: float) -> _Pose:
@@ -115,7 +156,7 @@ def _pose(uniform: Uniform, radius: tuple[float, float], place: float, turn: flo
 
 
 def _texture(kind: np.ndarray, uniform: Uniform) -> np.ndarray:
-    """Stripes (kind 0) or checks (1) as values in [0, 1]: [B, 32, 32], with periods of 5 to 8 pixels."""
+    """Textures of these kinds as values in [0, 1]: [B, 32, 32], with periods of 5 to 8 pixels."""
     angle, period = uniform(0, 2 * np.pi, 1, 1), uniform(5, 8, 1, 1) * _PIXEL
     c, s = np.cos(angle) * 2 * np.pi / period, np.sin(angle) * 2 * np.pi / period
     u = c * _X + s * _Y + uniform(0, 2 * np.pi, 1, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 KNOWN = {
     "d2669b77502bcc54": "shapes32",
+    "78e4e03e0d7f789e": "shapes40",
     "277b22fca7dadaa6": "digits",
     "fd767616bf0636e6": "cifar10-jpeg",
     "cd0c75399159c245": "pictures-jpeg",

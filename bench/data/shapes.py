@@ -1,4 +1,4 @@
-"""shapes32, the procedural set: drawn on first use (see `bench.data.drawing`) and kept in the cache folder."""
+"""shapes32 and shapes40, the procedural sets: drawn on first use (`bench.data.drawing`), kept in the cache folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from bench.data.parts import Parts
 from bench.errors import DataError
 from bench.paths import cache_root
 
-TRAIN, TEST = 12_000, 2_000
+ROWS = {"shapes32": (12_000, 2_000), "shapes40": (20_000, 4_000)}
+"""Set -> its training and test images."""
 
 
 def files(source: Source) -> tuple[Path, ...]:
@@ -25,14 +26,14 @@ def files(source: Source) -> tuple[Path, ...]:
     return (path,) if path.is_file() else ()
 
 
-def read(_source: Source, paths: tuple[Path, ...]) -> Parts:
+def read(source: Source, paths: tuple[Path, ...]) -> Parts:
     """The images; a file that is not as it was written is recognised, and drawn again.
 
     Raises:
         DataError: it cannot be written again.
     """
     (path,) = paths
-    return _stored(path) or _drawn(path)
+    return _stored(path) or _drawn(source.name, path)
 
 
 def fetch(source: Source, _patience: float) -> None:
@@ -41,7 +42,7 @@ def fetch(source: Source, _patience: float) -> None:
     Raises:
         DataError: the cache folder cannot be written.
     """
-    _drawn(_home(source))
+    _drawn(source.name, _home(source))
 
 
 def _home(source: Source) -> Path:
@@ -50,18 +51,19 @@ def _home(source: Source) -> Path:
     return cache_root() / f"{source.name}-{hashlib.sha256(code).hexdigest()[:8]}.npz"
 
 
-def _drawn(path: Path) -> Parts:
+def _drawn(name: str, path: Path) -> Parts:
     """Draw into the file, unless another process just did."""
+    train, test = ROWS[name]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             parts = _stored(path)
             if parts is None:
-                parts = Parts(*drawing.draw("train", TRAIN), *drawing.draw("test", TEST))
+                parts = Parts(*drawing.draw(name, "train", train), *drawing.draw(name, "test", test))
                 _store(path, parts)
             return parts
     except OSError as error:
-        raise DataError(f"shapes32 is drawn into {path.parent}, which cannot be written: {error}") from error
+        raise DataError(f"{name} is drawn into {path.parent}, which cannot be written: {error}") from error
 
 
 def _stored(path: Path) -> Parts | None:

@@ -16,7 +16,7 @@ class DataSpec(Settings):
     """Which data set, how much of it, and at which size."""
 
     name: str
-    """A data set of `bench list`: cifar10, fashion_mnist, mnist, digits, shapes32."""
+    """A data set of `python -m bench data list`."""
     train: Count | None = None
     """Training images (class-balanced, seeded by nothing: the same for all seeds); all that is left, if unset."""
     validation: Count | None = None

@@ -7,10 +7,11 @@ outside of the others; both kinds are orthonormalised (polar factor) and share o
 is no matrix is averaged.
 
 Differs from the paper: convolution kernels count as matrices [out, in * k * k] (the paper's networks are transformers,
-and its code leaves everything that is not 2-D to the mean). Directions of singular value zero are left out, of the mean
-as well as of the merge: the paper's flat spectrum would raise arbitrary vectors of a null space to full strength. At
-full rank this changes nothing. The paper searches `scaling` on validation data; here it is a number of the suite, 1
-unless said (fusion_bench takes 1.5 for eight tasks).
+and its code leaves everything that is not 2-D to the mean). Embeddings count as they are stored, [tokens, width], as
+in that code: what Iso-CTS takes to be outside of the common part is a matter of tokens there. Directions of singular
+value zero are left out, of the mean as well as of the merge: the paper's flat spectrum would raise arbitrary vectors
+of a null space to full strength. At full rank this changes nothing. The paper searches `scaling` on validation data;
+here it is a number of the suite, 1 unless said (fusion_bench takes 1.5 for eight tasks).
 """
 
 from __future__ import annotations

@@ -5,10 +5,11 @@ The task matrices of a weight, side by side, have one SVD: [D_1 | ... | D_T] = U
 which they share, task t is S V_t^T. There the tasks are merged, by TIES, by DARE and TIES, or by the mean, and U takes
 the result back. The mean is what it is without the basis: it is the control.
 
-Differs from the paper, which merges LoRA updates: whole task vectors are merged, so that the basis spans nearly all
-of a layer's outputs. Convolution kernels count as matrices [out, in * k * k]. What is no matrix (biases, scales of
-norms) is merged as it is, by the same rule, in one vector with the rest. Singular values count as zero below 1e-6 of
-the matrix's norm (the authors: below 1e-5). DARE replaces the trimming of TIES, as in the authors' configurations, with
+Differs from the paper, which merges LoRA updates: whole task vectors are merged, so that the basis spans nearly all of
+a layer's outputs. Convolution kernels count as matrices [out, in * k * k], embeddings as they are stored, [tokens,
+width]: their basis is one of tokens (the authors merge no embeddings). What is no matrix (biases, scales of norms) is
+merged as it is, by the same rule, in one vector with the rest. Singular values count as zero below 1e-6 of the
+matrix's norm (the authors: below 1e-5). DARE replaces the trimming of TIES, as in the authors' configurations, with
 their p of 0.1. The scaling is not searched for (theirs: 0.6 for TIES, 0.7 with DARE, on eight tasks of a ViT-B/32).
 """
 

@@ -25,7 +25,8 @@ def test_the_catalogue_is_read_without_numpy_or_torch():
     code = "import sys, bench.data as d; print(*d.DATASETS); sys.exit(not {'torch', 'numpy'}.isdisjoint(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == list(DATASETS)
-    assert list(DATASETS)[:7] == ["cifar10", "fashion_mnist", "mnist", "digits", "shapes32", "pictures", "sst2"]
+    images = ["cifar10", "fashion_mnist", "mnist", "digits", "shapes32", "shapes40", "pictures"]
+    assert list(DATASETS)[:8] == [*images, "sst2"]
 
 
 def test_an_unknown_name_suggests_the_near_miss():
@@ -130,9 +131,9 @@ def test_a_stand_in_keeps_the_sizes_that_it_can_give():
 
 
 def test_a_stand_in_must_not_need_a_download(cifar: Path):
-    with pytest.raises(DataError, match="offline = 'mnist' would need a download itself; digits, shapes32, grammar"):
+    with pytest.raises(DataError, match="'mnist' would need a download itself; digits, shapes32, shapes40, grammar"):
         identify(DataSpec(name="cifar10", offline="mnist"))
-    with pytest.raises(DataError, match="unknown data set 'shapes'; did you mean 'shapes32'"):
+    with pytest.raises(DataError, match="unknown data set 'shapes'; did you mean 'shapes40'"):
         identify(DataSpec(name="cifar10", offline="shapes"))
 
 

@@ -41,8 +41,7 @@ def corpora(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def images(home: Path, mnist: Path, cifar: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(mnist, home / "fashion-mnist")
     monkeypatch.setitem(mixture.LIMITS, "pictures", Limits(50, 20))
-    monkeypatch.setattr(shapes_reader, "TRAIN", 60)
-    monkeypatch.setattr(shapes_reader, "TEST", 20)
+    monkeypatch.setitem(shapes_reader.ROWS, "shapes32", (60, 20))
     return home
 
 
@@ -53,6 +52,8 @@ def test_classes_are_those_of_the_members_in_order():
     assert len(texts.classes) == len(set(texts.classes)) == 30
     assert len(SOURCES["pictures"].classes) == 40
     assert not texts.bundled
+    assert len(SOURCES["shapes40"].classes) == 40  # its stand-in
+    assert SOURCES["shapes40"].bundled
     assert {"texts": Limits(4000, 800), "pictures": Limits(6000, 1000)} == mixture.LIMITS
 
 
@@ -129,7 +130,7 @@ def test_pictures_are_the_members_images_at_one_shape():
 def test_missing_pictures_are_named(images: Path):
     shutil.rmtree(images / "fashion-mnist")
     assert describe("pictures")["problem"].startswith("pictures lacks fashion_mnist: fashion_mnist is not")
-    with pytest.raises(DataError, match="would need a download itself; digits, shapes32, grammar"):
+    with pytest.raises(DataError, match="would need a download itself; digits, shapes32, shapes40, grammar"):
         identify(DataSpec(name="mnist", offline="pictures"))
 
 

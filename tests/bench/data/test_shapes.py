@@ -11,13 +11,13 @@ from bench.data.spec import DataSpec
 from bench.errors import DataError
 
 SPEC = DataSpec(name="shapes32")
+LOOKS = {"striped": "_stripes", "checked": "_checks", "dotted": "_dots", "plain": "_plain"}
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """A set small enough to draw in no time."""
-    monkeypatch.setattr(shapes, "TRAIN", 300)
-    monkeypatch.setattr(shapes, "TEST", 50)
+    monkeypatch.setitem(shapes.ROWS, "shapes32", (300, 50))
     monkeypatch.setattr(drawing, "CHUNK", 50)
 
 
@@ -26,27 +26,36 @@ def the_file(tmp_path: Path) -> Path:
     return path
 
 
-def test_images_are_bytes_of_every_class_in_turn_and_always_the_same():
-    images, labels = drawing.draw("train", 40)
+@pytest.mark.parametrize(("name", "classes"), [("shapes32", 10), ("shapes40", 40)])
+def test_images_are_bytes_of_every_class_in_turn_and_always_the_same(name: str, classes: int):
+    images, labels = drawing.draw(name, "train", 40)
     assert images.shape == (40, 3, 32, 32)
     assert images.dtype == np.uint8
-    assert labels.tolist() == [i % 10 for i in range(40)]
-    assert len(SOURCES["shapes32"].classes) == 10
-    assert np.array_equal(images, drawing.draw("train", 40)[0])
+    assert labels.tolist() == [i % classes for i in range(40)]
+    assert len(SOURCES[name].classes) == classes
+    assert np.array_equal(images, drawing.draw(name, "train", 40)[0])
     assert len({image.tobytes() for image in images}) == 40
 
 
 def test_a_longer_part_begins_with_a_shorter_one_and_parts_differ():
-    long, short = drawing.draw("train", 260)[0], drawing.draw("train", 30)[0]
+    long, short = drawing.draw("shapes32", "train", 260)[0], drawing.draw("shapes32", "train", 30)[0]
     assert np.array_equal(long[:30], short)
     assert not np.array_equal(long[250:260], short[:10])
-    assert not np.array_equal(drawing.draw("test", 30)[0], short)
+    assert not np.array_equal(drawing.draw("shapes32", "test", 30)[0], short)
 
 
-@pytest.mark.parametrize(("label", "name"), list(enumerate(SOURCES["shapes32"].classes)))
-def test_names_say_what_is_drawn(label: int, name: str):
-    assert drawing._TEXTURES[label % 2].__name__.strip("_").rstrip("s") in name.replace("striped", "stripe")
-    assert drawing._SHAPES[label // 2].__name__.strip("_") in name
+@pytest.mark.parametrize("name", ["shapes32", "shapes40"])
+def test_names_say_what_is_drawn(name: str):
+    for said, (shape, texture) in zip(SOURCES[name].classes, drawing.CLASSES[name], strict=True):
+        look, thing = said.split()
+        assert drawing._TEXTURES[texture].__name__ == LOOKS[look]
+        assert drawing._SHAPES[shape].__name__ == f"_{thing}"
+
+
+def test_classes_of_the_stand_in_for_pictures_are_groups_of_ten():
+    textures = [texture for _, texture in drawing.CLASSES["shapes40"]]
+    assert textures == [k // 10 for k in range(40)]
+    assert len(set(drawing.CLASSES["shapes40"])) == 40
 
 
 @pytest.mark.parametrize("edge", drawing._SHAPES, ids=lambda f: f.__name__)
