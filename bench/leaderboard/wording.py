@@ -59,7 +59,10 @@ def data_line(board: Board) -> str:
         return "no records yet"
     if len(board.data) == 1:
         return _identity(board.data[0])
-    return "; ".join(f"{_identity(use)} ({', '.join(use.scenarios)})" for use in board.data)
+    scenarios: dict[str, list[str]] = {}
+    for use in board.data:
+        scenarios.setdefault(_identity(use), []).extend(use.scenarios)
+    return "; ".join(f"{identity} ({', '.join(names)})" for identity, names in scenarios.items())
 
 
 def data_names(board: Board) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from bench.data.spec import DataSpec
 from bench.leaderboard import as_data, build, claim_lines, write
+from bench.leaderboard.wording import data_line
 from bench.records import Store
 
 HERE = Path(__file__).parent
@@ -187,6 +188,14 @@ def test_each_scenario_says_its_data_where_there_are_several(mixed, board, tmp_p
     lines = {(line["scenario"], line["data"], line["fingerprint"]) for line in csv.DictReader(io.StringIO(table))}
     assert lines == {("skewed", "digits", "f00d"), ("class", "cifar10-jpeg", "c1fa")}
     assert [use["scenarios"] for use in json.loads(verdicts)["datasets"]] == [["skewed"], ["class"]]
+
+
+def test_one_content_under_two_settings_is_told_once(suite_of, claims, records):
+    """A suite may take more rows of a set for one scenario: the fingerprint is of the whole set."""
+    suite = suite_of(claims)
+    scenarios = suite.scenarios | {"class": replace(suite.scenarios["class"], data="more")}
+    more = replace(suite, scenarios=scenarios, datasets={"more": DataSpec(name="digits", train=100)})
+    assert data_line(build(more, records)) == "digits, fingerprint f00d (skewed, class)"
 
 
 def test_a_stand_in_of_one_scenario_is_told_of_that_scenario(mixed, tmp_path):
