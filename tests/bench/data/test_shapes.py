@@ -107,6 +107,12 @@ def test_a_cache_folder_that_cannot_be_written_is_told(tmp_path: Path):
 
 
 @pytest.mark.slow
+def test_the_stand_in_for_pictures_has_the_bytes_it_is_known_by():
+    """Those of shapes32 are looked at below."""
+    assert fetch("shapes40").variant == "shapes40"
+
+
+@pytest.mark.slow
 def test_a_linear_model_fails_where_a_small_network_does_not():
     """A small form: with 10,000 images the linear model stays far below 45 % and a ResNet-8 passes 75 %."""
     import torch
