@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench import png, registry, tuning
+from bench import environment, png, registry, tuning
 from bench.device import Device
 from bench.errors import BadResult, BenchError, DataError, Skip
 from bench.lab import seed_of
@@ -86,6 +86,8 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
             "device": job.device.name,
             "precision": job.device.precision,
             "threads": job.device.threads,
+            "environment": environment.kind(job.device.name),
+            "canary": environment.canary(),
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),
         },
@@ -135,7 +137,8 @@ def _compute(job: Job, progress: Callable[[int, int], None]) -> tuple[Score, dic
     if told:
         seen["costs"] |= told["costs"]
         seen["curves"] = seen.get("curves", {}) | told["curves"]
-    return score, seen | {"params": params}
+    weights = {role: lab.zoo.sha256(spec) for role, spec in sorted(cell.specs.items())}
+    return score, seen | {"params": params, "weights": weights}
 
 
 def _with_repeats(

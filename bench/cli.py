@@ -121,7 +121,7 @@ def run(
     from bench.executors import default_jobs
     from bench.progress import Terminal
 
-    planned = _plan(suite, profile, seeds, only)
+    planned = _plan(suite, profile, seeds, only, device)
     jobs = jobs or default_jobs(planned.suite.threads)
     if dry_run:
         for line in dry_run_lines(planned, results, jobs, force):
@@ -346,11 +346,13 @@ def data_verify(name: str) -> None:
     click.echo(str(verify(name)))
 
 
-def _plan(suite: str, profile: str | None, seeds: tuple[int, ...] | None, only: str | None) -> Plan:
+def _plan(
+    suite: str, profile: str | None, seeds: tuple[int, ...] | None, only: str | None, device: str = "auto"
+) -> Plan:
     from bench import suite as suites
     from bench.plan import plan
 
-    return plan(suites.load(suite, profile), seeds, only)
+    return plan(suites.load(suite, profile), seeds, only, device)
 
 
 def _console() -> Console:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bench import environment
+
 
 def data_root() -> Path:
     """Folder of the data sets: `BENCH_DATA`, else the user's cache folder."""
@@ -20,3 +22,8 @@ def cache_root() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("ktbench")
+
+
+def zoo_root(device: str) -> Path:
+    """Folder of the standard models that are trained in the environment of this device ("cpu", "cuda:0")."""
+    return cache_root() / "zoo" / environment.kind(device)

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench import registry, source, tuning
+from bench import environment, registry, source, tuning
 from bench.data import Identity, identify
+from bench.device import resolve
 from bench.errors import DataError, SuiteError
 from bench.lab import Bench, seed_of
 from bench.models.spec import ModelSpec, as_data
@@ -104,22 +105,24 @@ def model_key(spec: ModelSpec) -> str:
     """The zoo's key of a standard model, wherever the zoo lies."""
     from bench.device import Device
     from bench.models.zoo import Zoo
-    from bench.paths import cache_root
+    from bench.paths import zoo_root
 
-    return Zoo(cache_root() / "zoo", Device()).key(spec)
+    return Zoo(zoo_root("cpu"), Device()).key(spec)
 
 
-def plan(suite: Suite, seeds: tuple[int, ...] | None = None, only: str | None = None) -> Plan:
+def plan(suite: Suite, seeds: tuple[int, ...] | None = None, only: str | None = None, device: str = "auto") -> Plan:
     """Name every cell.
 
     Args:
         seeds: in place of the suite's.
         only: a shell pattern, or a part, of `scenario/label/seed`.
+        device: where the cells are to be computed; it decides the kind of environment in their keys.
 
     Raises:
         SuiteError: `only` matches no cell, or a scenario names a model that the suite does not have.
         DataError: a data set of these cells is neither here nor to be had, and no stand-in is named.
     """
+    kind = environment.kind(resolve(device, suite.precision, suite.threads).name)
     identities: dict[str | None, Identity] = {}
     cells: list[Cell] = []
     names: list[str] = []
@@ -132,7 +135,7 @@ def plan(suite: Suite, seeds: tuple[int, ...] | None = None, only: str | None = 
                 continue  # nor is its data set looked for
             if scenario.data not in identities:
                 identities[scenario.data] = _identify(suite, scenario)
-            cells += _cells(suite, scenario, rows, identities[scenario.data], seed)
+            cells += _cells(suite, scenario, rows, identities[scenario.data], seed, kind)
     if not cells:
         raise SuiteError(f"--only {only!r} matches no cell{near_miss(str(only), names)}")
     return Plan(suite, tuple(cells))
@@ -151,7 +154,9 @@ def _identify(suite: Suite, scenario: SuiteScenario) -> Identity:
         raise DataError(f"[datasets.{scenario.data}] {error}") from error
 
 
-def _cells(suite: Suite, scenario: SuiteScenario, rows: Sequence[Row], data: Identity, seed: int) -> Iterator[Cell]:
+def _cells(
+    suite: Suite, scenario: SuiteScenario, rows: Sequence[Row], data: Identity, seed: int, numeric: str
+) -> Iterator[Cell]:
     bench = Bench(data.spec, data.fingerprint, len(data.classes), suite.models, suite.recipe, seed)
     try:
         specs = scenario.settings.zoo(bench)
@@ -171,6 +176,8 @@ def _cells(suite: Suite, scenario: SuiteScenario, rows: Sequence[Row], data: Ide
         "recipe": suite.recipe.model_dump(mode="json"),
         "models": {name: as_data(suite.models[name]) for name in named},
         "precision": suite.precision,
+        "threads": suite.threads,
+        "environment": numeric,
         "zoo": {role: model_key(spec) for role, spec in sorted(specs.items())},
         "scenario_source": source.digest_of(kind.settings, Bench),
     }

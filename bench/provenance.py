@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from bench.environment import processor_name
 
 PACKAGES = ("ktbench", "torch", "numpy", "scipy", "numba", "pot", "scikit-learn")
 
@@ -19,7 +22,7 @@ def provenance() -> dict[str, Any]:
         "commit": _git("rev-parse", "--short=12", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--", "bench", "methods", "suites")),
         "versions": {"python": platform.python_version()} | {p: v for p in PACKAGES if (v := _version(p))},
-        "machine": f"{platform.system()} {platform.machine()}, {_cpu()}",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} x {processor_name()}",
     }
 
 
@@ -39,12 +42,3 @@ def _git(*words: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "unknown processor"
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else platform.processor() or "unknown processor"

@@ -10,10 +10,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench import environment
 from bench.cell import ZooJob
 from bench.device import Device
 from bench.executors import Workers, default_jobs, read_progress, unpack_failure
-from bench.paths import cache_root
+from bench.paths import zoo_root
 from bench.plan import Cell, Plan, StandardModel, model_key
 from bench.progress import Report
 
@@ -43,6 +44,11 @@ class Queue(Protocol):
 
 def work(queues: Sequence[Queue], jobs: int | None, device: Device, plugins: Sequence[Path], report: Report) -> None:
     """Keep the workers busy until nothing is left; earlier queues come first."""
+    with environment.pinned(device.name):  # also for those that replace a worker that died
+        _work(queues, jobs, device, plugins, report)
+
+
+def _work(queues: Sequence[Queue], jobs: int | None, device: Device, plugins: Sequence[Path], report: Report) -> None:
     folder = Path(tempfile.mkdtemp(prefix="ktbench-"))
     wanted = jobs or default_jobs(device.threads)
     workers = Workers(min(wanted, sum(map(len, queues))), device.threads, plugins, folder)
@@ -72,7 +78,7 @@ class ModelQueue:
         from bench.models.zoo import Zoo
 
         self.device, self.report = device, report
-        self.zoo_root = cache_root() / "zoo"
+        self.zoo_root = zoo_root(device.name)
         zoo = Zoo(self.zoo_root, device)
         self.waiting = {k: m for k, m in planned.models(cells).items() if not zoo.has(m.spec)}
         self.broken: dict[str, str] = {}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SCHEMA: Literal[1] = 1
 
 
-OPTIONAL = ("curves", "pictures")
+OPTIONAL = ("weights", "curves", "pictures")
 """Fields that most records lack."""
 
 
@@ -63,6 +63,8 @@ class Record(BaseModel):
     provenance: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
     """Everything that the key was made of, so that a reader can tell why it was run again."""
+    weights: dict[str, str] = {}
+    """Role -> sha256 of the file of weights of each standard model that it stands on."""
     curves: dict[str, list[tuple[float, float]]] = {}
     """Metric -> (share of the budget spent, value) in the order of time."""
     pictures: dict[str, Annotated[str, AfterValidator(_checked_png)]] = {}

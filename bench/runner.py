@@ -71,7 +71,7 @@ def run(
     loaded = [Path(p) for p in plugins]
     for path in loaded:
         registry.load_plugin(path)
-    planned = plan(suites.load(suite, profile), tuple(seeds) if seeds else None, only)
+    planned = plan(suites.load(suite, profile), tuple(seeds) if seeds else None, only, device)
     outcome = execute(planned, results=Path(results), jobs=jobs, device=device, force=force, plugins=loaded)
     return as_frame(outcome.records.values())
 

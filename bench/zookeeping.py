@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.device import Device
 from bench.errors import ZooError
-from bench.paths import cache_root
+from bench.paths import zoo_root
 from bench.plan import Plan, plan
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def the_zoo() -> Zoo:
     """The zoo of this machine."""
     from bench.models.zoo import Zoo
 
-    return Zoo(cache_root() / "zoo", Device())
+    return Zoo(zoo_root("cpu"), Device())
 
 
 def train(planned: Plan, jobs: int | None, device: str, plugins: Sequence[Path], console: Console) -> None:

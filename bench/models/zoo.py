@@ -28,6 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors
 from torch import Tensor, nn
 
+from bench import environment
 from bench.data import loading
 from bench.data.spec import Dataset, Split
 from bench.device import Device, as_input
@@ -98,6 +99,19 @@ class Zoo:
         if spec.weights is not None:
             return Path(spec.weights).is_file()
         return self._file(spec).is_file() and self._file(spec).with_suffix(".json").is_file()
+
+    def sha256(self, spec: ModelSpec) -> str:
+        """The hash of the file of weights that `load` reads.
+
+        Raises:
+            ZooError: it is not there.
+        """
+        if spec.weights is not None:
+            return _user_sha256(spec)
+        about = _read_about(self._file(spec).with_suffix(".json"))
+        if about is None:
+            raise ZooError(f"{spec.describe()}: {self._file(spec)} is gone")
+        return str(about["sha256"])
 
     def seconds(self, spec: ModelSpec) -> float | None:
         """How long training this model took, where it is recorded."""
@@ -185,6 +199,8 @@ class Zoo:
             "sha256": sha256(content),
             "data": dataset.identity(),
             "device": self.device.name,
+            "environment": environment.kind(self.device.name),
+            "canary": environment.canary(),
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
         }
         write_atomically(path, content)
