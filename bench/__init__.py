@@ -5,7 +5,14 @@ pandas frames. Names are imported when first used, so that `import bench` costs 
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.errors import AccessDenied, BenchError, Skip
+    from bench.records import load_results
+    from bench.registry import method, scenario
+    from bench.runner import run
+    from bench.task import Access, Task
 
 _PUBLIC = {
     "method": "bench.registry",
@@ -18,7 +25,7 @@ _PUBLIC = {
     "run": "bench.runner",
     "load_results": "bench.records",
 }
-__all__ = list(_PUBLIC)
+__all__ = ["Access", "AccessDenied", "BenchError", "Skip", "Task", "load_results", "method", "run", "scenario"]
 __version__ = "0.1.0"
 
 

@@ -58,8 +58,11 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
     seen: dict[str, Any] = {"costs": Costs().as_data(), "params": job.cell.row.params}
     score, status, reason = Score({}), "ok", None
     try:
-        score, found = _compute(job, progress)
+        params, told = tune(job, progress) if job.cell.row.search else (job.cell.row.params, {})
+        score, found = compute(job, params, progress)
         seen |= found
+        for field, more in told.items():
+            seen[field] = seen.get(field, {}) | more
     except Skip as skip:
         status, reason = "skipped", str(skip)
     except BenchError as error:
@@ -91,7 +94,8 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),
         },
-        recipe=cell.recipe,
+        asked=cell.asked,
+        digests={part: found.value for part, found in cell.digests.items()},
         **seen,
     )
 
@@ -108,19 +112,25 @@ def train_standard_model(job: ZooJob, progress: Callable[[int, int], None]) -> N
     Zoo(job.zoo_root, job.device, progress=lambda _, done, total: progress(done, total)).load(spec, dataset)
 
 
-def _compute(job: Job, progress: Callable[[int, int], None]) -> tuple[Score, dict[str, Any]]:
-    """The score, and the record's fields of what else was seen: costs, chosen parameters, curves, pictures."""
+def _lab(job: Job) -> Lab:
     from bench.data import load
     from bench.lab import Lab
     from bench.models.zoo import Zoo
 
-    cell = job.cell
-    dataset = load(cell.bench.data)
-    if dataset.fingerprint != cell.bench.fingerprint:
+    dataset = load(job.cell.bench.data)
+    if dataset.fingerprint != job.cell.bench.fingerprint:
         raise DataError(f"{dataset.name} changed on disk since the run began; start the run again")
-    lab = Lab(cell.bench, dataset, Zoo(job.zoo_root, job.device), job.device)
+    return Lab(job.cell.bench, dataset, Zoo(job.zoo_root, job.device), job.device)
+
+
+def compute(job: Job, params: dict[str, Any], progress: Callable[[int, int], None]) -> tuple[Score, dict[str, Any]]:
+    """The score of the cell's method with these parameters, and further fields of its record.
+
+    Returns:
+        The score, and `costs`, `params`, `weights` and, where a monitor saw them, `curves` and `pictures`.
+    """
+    cell, lab = job.cell, _lab(job)
     settings = cell.scenario.settings
-    params, told = _tuned(job, lab, progress) if cell.row.search else (cell.row.params, {})
     situation = settings.prepare(lab)
     repeats = situation.judge.get("repeats", ())
     result, spent = _run_method(job, lab, situation, params, part_of(progress, 0, 1 + len(repeats)))
@@ -134,9 +144,6 @@ def _compute(job: Job, progress: Callable[[int, int], None]) -> tuple[Score, dic
         raise BadResult(f"metrics {', '.join(broken)} are not finite")
     monitor = situation.judge.get("monitor")
     seen = {"costs": spent} if monitor is None else observed(monitor, spent)
-    if told:
-        seen["costs"] |= told["costs"]
-        seen["curves"] = seen.get("curves", {}) | told["curves"]
     weights = {role: lab.zoo.sha256(spec) for role, spec in sorted(cell.specs.items())}
     return score, seen | {"params": params, "weights": weights}
 
@@ -209,9 +216,9 @@ def _run_method(
     return result, costs.as_data()  # before scoring sends test images through a returned model
 
 
-def _tuned(job: Job, lab: Lab, progress: Callable[[int, int], None]) -> tuple[dict[str, Any], dict[str, Any]]:
+def tune(job: Job, progress: Callable[[int, int], None]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The row's parameters, those of its search chosen on the validation split, and what the record keeps of that."""
-    cell = job.cell
+    cell, lab = job.cell, _lab(job)
     kind = registry.SCENARIOS.get(cell.scenario.kind)
     settings = cell.scenario.settings
     held_out = replace(lab, dataset=replace(lab.dataset, test=lab.dataset.validation))

@@ -5,18 +5,30 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench import cli_records
+from bench.cli_options import (
+    console,
+    device_option,
+    jobs_option,
+    json_option,
+    only_option,
+    plan_of,
+    plugin_option,
+    profile_option,
+    results_option,
+    seeds_option,
+    suite_argument,
+    worker_plugin_option,
+)
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from bench.plan import Plan
 
 FAILED_CELLS = 1
 BAD_INPUT = 2
@@ -39,50 +51,6 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-def _plugins(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    from bench import registry
-
-    for path in paths:
-        registry.load_plugin(path)
-    return paths
-
-
-def _plugin_option(*, passed_on: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(
-        "--plugin",
-        "plugins",
-        multiple=True,
-        type=click.Path(path_type=Path),
-        callback=_plugins,
-        expose_value=passed_on,
-        metavar="FILE.py",
-        help="A file with methods or scenarios of your own.",
-    )
-
-
-plugin_option = _plugin_option(passed_on=False)
-worker_plugin_option = _plugin_option(passed_on=True)
-profile_option = click.option("--profile", help="smoke, cpu or gpu; by default what suits this machine.")
-results_option = click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder of records."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
-suite_argument = click.argument("suite", metavar="SUITE")
-only_option = click.option("--only", metavar="PATTERN", help="Part or shell pattern of scenario/row/seed.")
-
-
-def _seeds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not a list of numbers like 0,1,2") from None
-
-
-seeds_option = click.option("--seeds", callback=_seeds, metavar="0,1,2", help="In place of the suite's.")
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ktbench", prog_name="bench")
 def cli() -> None:
@@ -97,9 +65,10 @@ def cli() -> None:
 @profile_option
 @seeds_option
 @only_option
-@click.option("--jobs", type=click.IntRange(min=1), help="Cells at once; by default as many as the cores allow.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
+@jobs_option
+@device_option
 @click.option("--force", is_flag=True, help="Run cells again that are on record.")
+@click.option("--keep-unvouched", is_flag=True, help="Keep records whose code moved; boards mark them.")
 @click.option("--dry-run", is_flag=True, help="Show the cells, which are on record, and the expected time.")
 @results_option
 @worker_plugin_option
@@ -111,6 +80,7 @@ def run(
     jobs: int | None,
     device: str,
     force: bool,
+    keep_unvouched: bool,
     dry_run: bool,
     results: Path,
     plugins: tuple[Path, ...],
@@ -121,25 +91,30 @@ def run(
     from bench.executors import default_jobs
     from bench.progress import Terminal
 
-    planned = _plan(suite, profile, seeds, only, device)
+    planned = plan_of(suite, profile, seeds, only, device)
     jobs = jobs or default_jobs(planned.suite.threads)
     if dry_run:
         for line in dry_run_lines(planned, results, jobs, force):
             click.echo(line)
         return
-    console = _console()
+    terminal = console()
     outcome = runner.execute(
         planned,
         results=results,
         jobs=jobs,
         device=device,
         force=force,
+        keep_unvouched=keep_unvouched,
         plugins=plugins,
-        report=Terminal(console, jobs),
+        report=Terminal(terminal, jobs),
     )
-    _write_board(planned.suite, outcome.store.path, console)
+    _write_board(planned.suite, outcome.store.path, terminal)
     if outcome.failed:
         sys.exit(FAILED_CELLS)
+
+
+for command in cli_records.COMMANDS:
+    cli.add_command(command)
 
 
 @cli.command()
@@ -159,7 +134,7 @@ def leaderboard(suite: str, profile: str | None, results: Path, as_json: bool) -
         click.echo(json.dumps({str(path): as_data(board) for path, board in boards.items()}, indent=1))
         return
     for path in boards:
-        _write_board(loaded, path, _console())
+        _write_board(loaded, path, console())
 
 
 @cli.command()
@@ -179,7 +154,7 @@ def claims(suite: str, profile: str | None, results: Path, as_json: bool) -> Non
         click.echo(json.dumps({str(path): as_data(board)["claims"] for path, board in boards.items()}, indent=1))
         return
     for board in boards.values():
-        _print_claims(board, _console())
+        _print_claims(board, console())
 
 
 @cli.command("list")
@@ -193,7 +168,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(catalogue, indent=1))
     else:
-        describe.print_catalogue(catalogue, _console())
+        describe.print_catalogue(catalogue, console())
 
 
 @cli.command()
@@ -209,7 +184,7 @@ def show(name: str, profile: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(shown, indent=1))
     else:
-        describe.print_description(shown, _console())
+        describe.print_description(shown, console())
 
 
 @cli.command()
@@ -238,23 +213,6 @@ def check(suite: str | None, schema: bool, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("row")
-@click.option("--suite", "suite", required=True, metavar="SUITE")
-@profile_option
-@results_option
-@plugin_option
-def explain(row: str, suite: str, profile: str | None, results: Path) -> None:
-    """A record's full recipe, how to rerun it, and why it would be reused or run again.
-
-    ROW is scenario/label/seed, or part of it, or a key.
-    """
-    from bench import explaining
-
-    for text in explaining.explain(_plan(suite, profile, None, None), row, results):
-        click.echo(text)
-
-
-@cli.command()
 @click.argument("method")
 @plugin_option
 def test(method: str) -> None:
@@ -274,8 +232,8 @@ def test(method: str) -> None:
 @suite_argument
 @profile_option
 @seeds_option
-@click.option("--jobs", type=click.IntRange(min=1))
-@click.option("--device", default="auto", show_default=True)
+@jobs_option
+@device_option
 @click.option("--list", "listing", is_flag=True, help="Show the suite's standard models; train nothing.")
 @click.option("--prune", is_flag=True, help="Remove what no profile of this suite needs.")
 @json_option
@@ -294,13 +252,13 @@ def zoo(
     """Train a suite's standard models ahead; list or prune them."""
     from bench import zookeeping
 
-    planned = _plan(suite, profile, seeds, None)
+    planned = plan_of(suite, profile, seeds, None)
     if prune:
         for path in zookeeping.prune(suite):
             click.echo(f"removed {path}")
         return
     if not listing:
-        zookeeping.train(planned, jobs, device, plugins, _console())
+        zookeeping.train(planned, jobs, device, plugins, console())
     rows = zookeeping.entries(planned)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
@@ -346,24 +304,6 @@ def data_verify(name: str) -> None:
     click.echo(str(verify(name)))
 
 
-def _plan(
-    suite: str, profile: str | None, seeds: tuple[int, ...] | None, only: str | None, device: str = "auto"
-) -> Plan:
-    from bench import suite as suites
-    from bench.plan import plan
-
-    return plan(suites.load(suite, profile), seeds, only, device)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200  # a pipe has no width; do not wrap lines for it
-    return console
-
-
 def _result_files(suite: Any, results: Path) -> list[Path]:
     folders = [results / suite.name, *sorted(results.glob(f"{suite.name}@*"))]
     files = [folder / f"{suite.profile}.jsonl" for folder in folders]
@@ -375,9 +315,10 @@ def _result_files(suite: Any, results: Path) -> list[Path]:
 
 def _board(suite: Any, path: Path) -> Any:
     from bench.leaderboard import build
-    from bench.records import Store
+    from bench.store import Store
 
-    return build(suite, Store(path).read())
+    content = Store(path).content()
+    return build(suite, content.records, content.faults)
 
 
 def _write_board(suite: Any, path: Path, console: Console) -> None:

@@ -7,19 +7,21 @@ from pathlib import Path
 
 from bench.plan import Plan
 from bench.progress import expected_seconds, span, stand_in_lines
-from bench.runner import on_record, store_of
+from bench.runner import OnRecord, on_record, stale_lines, store_of
 
 
 def dry_run_lines(planned: Plan, results: Path, jobs: int, force: bool) -> Iterator[str]:
     """Stand-ins, cells, the sum; times are those of earlier records, training of standard models not counted."""
-    store = store_of(planned, results)
-    there = {} if force else on_record(planned, store)
+    records = store_of(planned, results).read()
+    found = OnRecord() if force else on_record(planned, records)
+    there = found.records
     todo = [cell for cell in planned.cells if cell.key not in there]
-    expected = expected_seconds(todo, store.read())
+    expected = expected_seconds(todo, records)
     yield from stand_in_lines(planned)
     for cell in planned.cells:
         state = "on record" if cell.key in there else f"to run, {_seconds(expected.get(cell.key))}"
         yield f"  {cell.name:<60} {state}"
+    yield from stale_lines(found.stale)
     if not todo:
         yield f"{len(there)} on record, nothing to run"
         return

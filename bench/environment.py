@@ -1,8 +1,8 @@
 """The numeric environment: under which instructions a worker computes, and how to tell two environments apart.
 
-The same sum has other last digits under AVX-512 than under AVX2, and training makes of a last digit another network. So
-workers on x86-64 compute under AVX2, which every such machine of the last ten years has. What the libraries read of this
-they read when they are imported: `pinned` sets it for processes that start, and changes nothing in this one.
+The same sum has other last digits under AVX-512 than under AVX2, and training makes of a last digit another network.
+So workers on x86-64 compute under AVX2, which every such machine of the last ten years has. The libraries read this
+when they are imported: `pinned` sets it for processes that start, and changes nothing in this one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 PINNED = "x86-64-avx2"
 """The kind of environment that the committed records are of."""
 NATIVE = "BENCH_NATIVE"
-"""Environment variable: where it is set, workers compute under whatever the processor offers, as a kind of their own."""
+"""Environment variable: where it is set, workers use all that the processor offers, as a kind of their own."""
 VARIABLES = {
     "ATEN_CPU_CAPABILITY": "avx2",  # torch's own kernels
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # convolutions
@@ -36,9 +36,7 @@ def kind(device: str) -> str:
     """The kind of environment in which a worker on `device` ("cpu", "cuda:0") computes; records of two are no pair."""
     if device != "cpu":
         return device.partition(":")[0]
-    if variables():
-        return PINNED
-    return f"{platform.machine()}-native"
+    return PINNED if variables() else f"{platform.machine()}-native-{instructions()}"
 
 
 @cache
@@ -53,7 +51,7 @@ def _above_avx2() -> list[str]:
     """The names by which NumPy knows its kernels for instructions beyond AVX2; they changed with version 2.4."""
     import numpy as np
 
-    simd = np.show_config(mode="dicts")["SIMD Extensions"]  # type: ignore[call-arg,index]
+    simd = np.show_config(mode="dicts")["SIMD Extensions"]
     return sorted(name for name in {*simd["found"], *simd["not found"]} if name.startswith(("AVX512", "X86_V4")))
 
 
@@ -89,25 +87,33 @@ def processor() -> dict[str, str]:
     return told
 
 
+def instructions() -> str:
+    """The widest vector instructions that the processor has and libraries are known to use."""
+    flags = processor()["flags"].split()
+    return next((name for name in ("avx512f", "avx2", "avx", "asimd") if name in flags), "baseline")
+
+
 def processor_name() -> str:
     """A processor in one line, told apart from others that are sold under its name."""
     told = processor()
-    wide = "AVX-512" if "avx512f" in told["flags"] else "AVX2" if "avx2" in told["flags"].split() else "no AVX2"
     numbers = f"family {told['cpu family']} model {told['model']} stepping {told['stepping']}"
-    return f"{told['model name']}, {numbers}, {wide}" if told["flags"] else told["model name"] or "unknown processor"
+    return (
+        f"{told['model name']}, {numbers}, {instructions()}"
+        if told["flags"]
+        else told["model name"] or "unknown processor"
+    )
 
 
 @cache
 def canary() -> str:
     """12 hex digits of a tiny training in this process: equal where two processes compute alike to the last digit.
 
-    Convolutions of several widths, norms, a softmax, matrix products and their second derivatives, attention, a singular
-    value decomposition, and NumPy's linear algebra and exponentials take part. It takes about a tenth of a second.
+    Convolutions of several widths, norms, a softmax, matrix products and their second derivatives, attention, a
+    singular value decomposition, and NumPy's linear algebra and exponentials take part. It takes a tenth of a second.
     """
     import numpy as np
     import torch
     from torch import nn
-    from torch.nn import functional as F
 
     generator = torch.Generator().manual_seed(6 * 16 + 4)
     images = torch.rand(32, 3, 16, 16, generator=generator).contiguous(memory_format=torch.channels_last)
@@ -127,11 +133,11 @@ def canary() -> str:
             nn.Softmax(dim=2),
             nn.Flatten(),
             nn.Linear(48 * 64, 10),
-        ).to(memory_format=torch.channels_last)
+        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         weights = list(model.parameters())
         optimizer = torch.optim.AdamW(weights, lr=1e-3)
         for _ in range(4):
-            loss = F.cross_entropy(model(images), labels)
+            loss = nn.functional.cross_entropy(model(images), labels)
             slopes = torch.autograd.grad(loss, weights, create_graph=True)
             optimizer.zero_grad()
             (loss + 1e-3 * sum(slope.square().sum() for slope in slopes)).backward()
@@ -141,7 +147,7 @@ def canary() -> str:
     doubles = table.numpy().astype(np.float64)
     found = (
         flat.numpy(),
-        F.scaled_dot_product_attention(*flat[:6144].reshape(3, 1, 4, 16, 32)).numpy(),
+        nn.functional.scaled_dot_product_attention(*flat[:6144].reshape(3, 1, 4, 16, 32)).numpy(),
         torch.linalg.svd(table)[1].numpy(),
         torch.linalg.eigh(table @ table.T)[0].numpy(),
         np.linalg.svd(doubles)[1],

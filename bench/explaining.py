@@ -1,4 +1,4 @@
-"""`explain`: the full recipe behind a record, how to rerun it, and why it would be reused or run again."""
+"""`explain`: what a record was asked and stands on, how to rerun it, and why it would be reused or run again."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.digests import moved, values
 from bench.errors import BenchError
 from bench.plan import Cell, Plan
 from bench.records import Record
 from bench.registry import near_miss
 from bench.runner import store_of
+from bench.vouches import Vouches
 
 
 def explain(planned: Plan, row: str, results: Path) -> Iterator[str]:
@@ -38,25 +40,44 @@ def _cell(planned: Plan, cell: Cell, records: list[Record]) -> Iterator[str]:
     same_place = [
         r for r in records if (r.scenario, r.label, r.seed) == (cell.scenario.name, cell.row.label, cell.seed)
     ]
-    same_key = [r for r in same_place if r.key == cell.key]
+    same_key = [r for r in records if r.key == cell.key]
     yield f"{cell.name}  key {cell.key}"
     yield f"rerun: python -m bench run {suite.path} --profile {suite.profile} --only '{cell.name}' --force"
     yield verdict(cell, same_place, same_key)
     if same_key:
+        yield from _stands_on(same_key[-1])
         yield f"record: {json.dumps(_shown(same_key[-1]), indent=1)}"
-    yield f"recipe: {json.dumps(cell.recipe, indent=1, sort_keys=True)}"
+    yield f"asked: {json.dumps(cell.asked, indent=1, sort_keys=True)}"
+    yield f"code: {json.dumps(values(cell.digests), indent=1)}"
 
 
 def verdict(cell: Cell, same_place: list[Record], same_key: list[Record]) -> str:
     """Why the next run reuses the cell's record, or runs it (again)."""
-    if same_key and same_key[-1].status != "failed":
-        return f"on record since {same_key[-1].provenance.get('started')}: the next run reuses it"
-    if same_key:
-        return f"it failed ({same_key[-1].reason}): the next run tries it again"
-    if not same_place:
+    if not same_place and not same_key:
         return "never run: no record of this row and seed"
-    changes = ", ".join(_differences(same_place[-1].recipe, cell.recipe)) or "the way keys are made"
-    return f"the next run runs it again; since the last record these changed: {changes}"
+    if not same_key:
+        changes = ", ".join(_differences(same_place[-1].asked, cell.asked))
+        return f"the next run runs it again; since the last record these changed: {changes}"
+    record = same_key[-1]
+    if record.status == "failed":
+        return f"it failed ({record.reason}): the next run tries it again"
+    chain = Vouches.shipped().chain(record, values(cell.digests))
+    since = f"on record since {record.provenance.get('started')}, computed by commit {record.provenance.get('commit')}"
+    if chain is None:
+        parts = "; ".join(moved(record.digests, cell.digests))
+        return f"{since}; the next run runs it again, since its code moved: {parts}"
+    for line in chain:
+        since += f"; vouched for by commit {line.commit} on {line.day}, which reran {len(line.cells)} of its kind"
+    return f"{since}: the next run reuses it"
+
+
+def _stands_on(record: Record) -> Iterator[str]:
+    """What a record stands on, apart from what was asked."""
+    canary = record.provenance.get("canary")
+    yield f"environment: {record.environment}{f', canary {canary}' if canary else ''}"
+    yield f"machine: {record.provenance.get('machine')}"
+    for role, sha256 in sorted(record.weights.items()):
+        yield f"weights of {role}: sha256 {sha256[:16]}..."
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
@@ -68,4 +89,4 @@ def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
 
 
 def _shown(record: Record) -> dict[str, Any]:
-    return record.model_dump(mode="json", exclude={"recipe", "examples", "schema_"})
+    return record.model_dump(mode="json", exclude={"asked", "examples", "pictures", "schema_"})

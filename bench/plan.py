@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
-import inspect
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from bench import environment, registry, source, tuning
+from bench import environment, registry, tuning
+from bench.code_digest import Digest
 from bench.data import Identity, identify
+from bench.data.catalogue import SOURCES
+from bench.data.spec import DataSpec
 from bench.device import resolve
+from bench.digests import digests
 from bench.errors import DataError, SuiteError
 from bench.lab import Bench, seed_of
+from bench.models.keys import asked, place
 from bench.models.spec import ModelSpec, as_data
-from bench.records import SCHEMA
+from bench.records import Record, key_of
 from bench.registry import near_miss
 from bench.suite import Suite, SuiteScenario
 from bench.suite_rows import Row
@@ -34,13 +37,13 @@ class Cell:
     """The data set that is really used."""
     specs: dict[str, ModelSpec]
     """Standard models by role, trained before the cell runs."""
-    recipe: dict[str, Any]
-    """Everything that can change a number, by name; `key` is its digest."""
+    asked: dict[str, Any]
+    """Everything that is asked of the cell, by name: settings, parameters, draws, data, models, environment."""
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """20 hex digits over `recipe`."""
-        return hashlib.sha256(json.dumps(self.recipe, sort_keys=True).encode()).hexdigest()[:20]
+        """20 hex digits over `asked`."""
+        return key_of(self.asked)
 
     @property
     def name(self) -> str:
@@ -56,6 +59,13 @@ class Cell:
     def data_identity(self) -> dict[str, Any]:
         """What the record keeps of the data set that is really used: name, variant, fingerprint."""
         return {"name": self.data.spec.name, "variant": self.data.variant, "fingerprint": self.data.fingerprint}
+
+    @property
+    def digests(self) -> dict[str, Digest]:
+        """The code that it stands on, as its files are now."""
+        kind, method = registry.SCENARIOS.get(self.scenario.kind), registry.METHODS.get(self.row.method)
+        archs = [model["arch"] for model in self.asked["models"].values()]
+        return digests(kind, method, self.specs.values(), archs, bool(self.row.search))
 
 
 @dataclass(frozen=True)
@@ -86,12 +96,13 @@ class Plan:
     def models(self, cells: Sequence[Cell] | None = None) -> dict[str, StandardModel]:
         """Zoo key -> every standard model of these cells, what others start from first."""
         ordered: dict[str, StandardModel] = {}
-        for cell in self.cells if cells is None else cells:
+        of_seeds = {id(cell.specs): cell for cell in (self.cells if cells is None else cells)}
+        for cell in of_seeds.values():  # the rows of a scenario and seed share one table of specs
             for spec in cell.specs.values():
                 for one in _chain(spec):
                     own = one.fingerprint != cell.data.fingerprint and hasattr(cell.scenario.settings, "training_data")
                     model = StandardModel(one, cell.scenario.settings if own else None)
-                    ordered.setdefault(model_key(one), model)
+                    ordered.setdefault(place(one), model)
         return ordered
 
 
@@ -99,15 +110,6 @@ def _chain(spec: ModelSpec) -> Iterator[ModelSpec]:
     if spec.init is not None:
         yield from _chain(spec.init)
     yield spec
-
-
-def model_key(spec: ModelSpec) -> str:
-    """The zoo's key of a standard model, wherever the zoo lies."""
-    from bench.device import Device
-    from bench.models.zoo import Zoo
-    from bench.paths import zoo_root
-
-    return Zoo(zoo_root("cpu"), Device()).key(spec)
 
 
 def plan(suite: Suite, seeds: tuple[int, ...] | None = None, only: str | None = None, device: str = "auto") -> Plan:
@@ -162,11 +164,8 @@ def _cells(
         specs = scenario.settings.zoo(bench)
     except SuiteError as error:
         raise SuiteError(f"{suite.path} (profile {suite.profile}): [scenarios.{scenario.name}] {error}") from None
-    kind = registry.SCENARIOS.get(scenario.kind)
     named = sorted(set(_strings(scenario.settings.model_dump(mode="json"))) & set(suite.models))
     shared = {
-        "schema": SCHEMA,
-        "profile": suite.profile,
         "scenario": scenario.name,
         "kind": scenario.kind,
         "settings": scenario.settings.model_dump(mode="json"),
@@ -175,29 +174,56 @@ def _cells(
         "fingerprint": bench.fingerprint,
         "recipe": suite.recipe.model_dump(mode="json"),
         "models": {name: as_data(suite.models[name]) for name in named},
+        "zoo": {role: asked(spec) for role, spec in sorted(specs.items())},
         "precision": suite.precision,
         "threads": suite.threads,
         "environment": numeric,
-        "zoo": {role: model_key(spec) for role, spec in sorted(specs.items())},
-        "scenario_source": source.digest_of(kind.settings, Bench),
     }
     for row in rows:
-        method = registry.METHODS.get(row.method)
-        module = inspect.getmodule(method.function)
-        own: dict[str, Any] = {
-            "label": row.label,
-            "method": row.method,
-            "params": row.params,
-            "access": sorted(method.access),
-            "method_source": source.digest_of(module, leave_out="bench.scenarios"),
-        }
+        own: dict[str, Any] = {"method": row.method, "params": row.params}
         if row.search:
-            own |= {
-                "search": {name: _as_told(place) for name, place in row.search.items()},
-                "trials": scenario.trials,
-                "tuning_source": source.digest_of(tuning),
-            }
+            searched = {name: _as_told(where) for name, where in row.search.items()}
+            own |= {"search": searched, "trials": scenario.trials}
         yield Cell(scenario, row, seed, bench, data, specs, shared | own)
+
+
+def asked_of(suite: Suite, records: Iterable[Record]) -> dict[tuple[str, str, int], list[Cell]]:
+    """(scenario, label, seed) -> the cells that the suite asks for there, on data and environments that records are of.
+
+    Neither data nor network is looked for: what a data set is stands in the records.
+    """
+    read = list(records)
+    numerics = sorted({record.environment for record in read})
+    found: dict[tuple[str, str, int], list[Cell]] = {}
+    for scenario in suite.scenarios.values():
+        own = [record for record in read if record.scenario == scenario.name]
+        for data in _identities(suite.data_of(scenario), own):
+            for seed in sorted({*suite.seeds, *(record.seed for record in own)}):
+                for numeric in numerics:
+                    try:
+                        cells = list(_cells(suite, scenario, scenario.rows, data, seed, numeric))
+                    except SuiteError:
+                        continue  # of these data it cannot be asked
+                    for cell in cells:
+                        found.setdefault((scenario.name, cell.row.label, seed), []).append(cell)
+    return found
+
+
+def _identities(spec: DataSpec, records: Iterable[Record]) -> list[Identity]:
+    """What the records say of the data set that a scenario asks for, and of the one that it lets stand in."""
+    found: dict[str, Identity] = {}
+    for record in records:
+        told, name = record.asked["data"], record.data.get("name")
+        if name not in (spec.name, spec.offline) or name not in SOURCES:
+            continue
+        used = DataSpec.model_validate(told)
+        if name == spec.name and used != spec.model_copy(update={"offline": None}):
+            continue  # other sizes than the suite asks for
+        source, missing = SOURCES[name], spec.name if name != spec.name else None
+        fingerprint, variant = record.asked["fingerprint"], str(record.data.get("variant"))
+        identity = Identity(used, variant, fingerprint, source.classes, source.shape, missing)
+        found.setdefault(f"{fingerprint} {used.model_dump_json()}", identity)
+    return list(found.values())
 
 
 def _as_told(place: tuning.Range | tuning.Choices) -> Any:

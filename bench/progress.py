@@ -12,7 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bench.records import Record, Store
+from bench.records import Record
+from bench.store import Store
 
 if TYPE_CHECKING:
     from bench.models.spec import ModelSpec

@@ -14,8 +14,9 @@ from bench import environment
 from bench.cell import ZooJob
 from bench.device import Device
 from bench.executors import Workers, default_jobs, read_progress, unpack_failure
+from bench.models.keys import place
 from bench.paths import zoo_root
-from bench.plan import Cell, Plan, StandardModel, model_key
+from bench.plan import Cell, Plan, StandardModel
 from bench.progress import Report
 
 TICK_SECONDS = 0.25
@@ -84,6 +85,14 @@ class ModelQueue:
         self.broken: dict[str, str] = {}
         """Zoo key -> why the model could not be trained."""
         self._flight: dict[Future[Any], tuple[str, StandardModel]] = {}
+        self._places: dict[int, tuple[str, ...]] = {}
+
+    def places(self, cell: Cell) -> tuple[str, ...]:
+        """The names in the zoo of the standard models of a cell."""
+        found = self._places.get(id(cell.specs))  # the rows of a scenario and seed share one table of specs
+        if found is None:
+            found = self._places[id(cell.specs)] = tuple(sorted(map(place, cell.specs.values())))
+        return found
 
     def __len__(self) -> int:
         return len(self.waiting)
@@ -96,7 +105,7 @@ class ModelQueue:
         """Start one whose own start is there, or give up one whose start could not be trained."""
         missing = self.missing()
         for key, model in self.waiting.items():
-            start = None if model.spec.init is None else model_key(model.spec.init)
+            start = None if model.spec.init is None else place(model.spec.init)
             if start in missing:
                 continue
             del self.waiting[key]

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from bench import registry
+from bench import environment, registry
 from bench import suite as suites
 from bench.cell import Job
+from bench.counting import latest
 from bench.device import Device, resolve
+from bench.digests import moved, remember, values
 from bench.executors import Workers, unpack_failure
 from bench.paths import cache_root
 from bench.plan import Cell, Plan, plan
 from bench.progress import Report, Silent
 from bench.provenance import provenance
 from bench.queues import ModelQueue, work
-from bench.records import Record, Store, as_frame
+from bench.records import Record, as_frame, conflicts
+from bench.store import Store
+from bench.vouches import Vouches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +58,7 @@ def run(
     jobs: int | None = None,
     device: str = "auto",
     force: bool = False,
+    keep_unvouched: bool = False,
     results: str | Path = "results",
     plugins: Sequence[str | Path] = (),
 ) -> pd.DataFrame:
@@ -65,6 +71,7 @@ def run(
         only: run the cells whose `scenario/label/seed` matches this pattern.
         jobs: cells at once; by default as many as the cores allow.
         force: run cells again that are on record.
+        keep_unvouched: take records whose code has moved and is not vouched for; boards mark them.
         results: folder that gets `<suite>/<profile>.jsonl`.
         plugins: files with methods or scenarios of your own.
     """
@@ -72,7 +79,15 @@ def run(
     for path in loaded:
         registry.load_plugin(path)
     planned = plan(suites.load(suite, profile), tuple(seeds) if seeds else None, only, device)
-    outcome = execute(planned, results=Path(results), jobs=jobs, device=device, force=force, plugins=loaded)
+    outcome = execute(
+        planned,
+        results=Path(results),
+        jobs=jobs,
+        device=device,
+        force=force,
+        keep_unvouched=keep_unvouched,
+        plugins=loaded,
+    )
     return as_frame(outcome.records.values())
 
 
@@ -83,10 +98,40 @@ def store_of(planned: Plan, results: Path) -> Store:
     return Store(results / name / f"{planned.suite.profile}.jsonl")
 
 
-def on_record(planned: Plan, store: Store) -> dict[str, Record]:
-    """Key -> record of the cells that need not run: same key, and not failed."""
-    keys = {cell.key for cell in planned.cells}
-    return {r.key: r for r in store.read() if r.key in keys and r.status != "failed"}
+@dataclass(frozen=True)
+class OnRecord:
+    """What a results file holds of a plan."""
+
+    records: dict[str, Record] = field(default_factory=dict)
+    """Key -> record of the cells that need not run: the last with this key did not fail, and its code is today's or
+    vouched for."""
+    stale: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Key -> what moved, of the cells that run again since nobody vouches for their code."""
+
+
+def on_record(planned: Plan, records: Iterable[Record], keep_unvouched: bool = False) -> OnRecord:
+    """Which cells of a plan need not run; with `keep_unvouched` also those whose code has moved since."""
+    found, vouches = OnRecord(), Vouches.shipped()
+    last = latest(records)
+    for cell in planned.cells:
+        record = last.get(cell.key)
+        if record is None or record.status == "failed" or cell.key in found.records or cell.key in found.stale:
+            continue
+        if keep_unvouched or vouches.stand(record, values(cell.digests)):
+            found.records[cell.key] = record
+        else:
+            found.stale[cell.key] = tuple(moved(record.digests, cell.digests))
+    return found
+
+
+def stale_lines(stale: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """How many cells run again since their code moved, and what did."""
+    count = Counter("; ".join(parts) for parts in stale.values())
+    return [
+        f"{number} cell{'s' * (number > 1)} on record stand on other code, and nobody vouches for it; moved: {what} "
+        "(`bench vouch` reruns a sample, `--keep-unvouched` keeps them)"
+        for what, number in count.most_common()
+    ]
 
 
 def execute(
@@ -96,6 +141,7 @@ def execute(
     jobs: int | None = None,
     device: str = "auto",
     force: bool = False,
+    keep_unvouched: bool = False,
     plugins: Sequence[Path] = (),
     report: Report | None = None,
 ) -> Outcome:
@@ -107,19 +153,26 @@ def execute(
     report = report or Silent()
     store = store_of(planned, results)
     outcome = Outcome(planned, store)
-    if message := store.torn():
+    content = store.content()
+    for message in [*filter(None, [store.torn()]), *content.faults, *conflicts(content.records)]:
         report.warn(message)
     if not force:
-        outcome.records = on_record(planned, store)
+        found = on_record(planned, content.records, keep_unvouched)
+        outcome.records = found.records
         outcome.reused = len(outcome.records)
-    todo = [cell for cell in planned.cells if cell.key not in outcome.records]
+        for message in stale_lines(found.stale):
+            report.warn(message)
+    # Rows of other names that ask the same are one cell.
+    todo = list({cell.key: cell for cell in planned.cells if cell.key not in outcome.records}.values())
+    for cell in todo:
+        remember(cell.digests)
     suite = planned.suite
     try:
         report.begin(planned, todo, outcome.reused, store)
         if todo:
             where = resolve(device, suite.precision, suite.threads)
             models = ModelQueue(planned, todo, where, report)
-            cells = _CellQueue(outcome, todo, models, where, force, report)
+            cells = _CellQueue(outcome, todo, models, where, force or keep_unvouched, report)
             try:
                 work([models, cells], jobs, where, plugins, report)
             finally:
@@ -164,7 +217,7 @@ class _CellQueue:
         missing, broken = self.models.missing(), self.models.broken
         suite = self.outcome.plan.suite
         for cell in self.waiting:
-            keys = sorted(cell.recipe["zoo"].values())
+            keys = self.models.places(cell)
             if not missing.isdisjoint(keys):
                 continue
             if why := next((broken[k] for k in keys if k in broken), None):
@@ -219,7 +272,8 @@ class _CellQueue:
         """Another run may have finished the cell since this one began."""
         if self.force:
             return False
-        found = on_record(self.outcome.plan, self.outcome.store).get(cell.key)
+        alone = replace(self.outcome.plan, cells=(cell,))
+        found = on_record(alone, self.outcome.store.read()).records.get(cell.key)
         if found is None:
             return False
         self.outcome.records[cell.key] = found
@@ -262,8 +316,10 @@ class _CellQueue:
                 "device": self.device.name,
                 "precision": self.device.precision,
                 "threads": self.device.threads,
+                "environment": environment.kind(self.device.name),
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": None,
             },
-            recipe=cell.recipe,
+            asked=cell.asked,
+            digests=values(cell.digests),
         )

@@ -74,5 +74,5 @@ def prune(suite: str) -> list[Path]:
     """Remove what no profile of the suite needs; the weight files removed."""
     from bench import suite as suites
 
-    keep = {key for profile in suites.profiles(suite) for key in plan(suites.load(suite, profile)).models()}
+    keep = {place for profile in suites.profiles(suite) for place in plan(suites.load(suite, profile)).models()}
     return the_zoo().prune(keep)

@@ -32,8 +32,11 @@ class Difference:
     p: float | None
     """Two-sided, of no difference."""
     seeds: int
+    """Those on which the two are a pair."""
     examples: bool
     """Whether the interval covers the choice of test examples as well as that of seeds."""
+    unpaired: str = ""
+    """On which seeds the two are no pair, and why; "" where they are on all."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,8 @@ class Provenance:
     dirty: bool
     """Some of them were computed by code that was not committed."""
     versions: dict[str, tuple[str, ...]]
+    environments: tuple[str, ...]
+    """Kinds of numeric environment (`bench.environment`)."""
     machines: tuple[str, ...]
     devices: tuple[str, ...]
     first: str

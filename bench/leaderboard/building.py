@@ -9,25 +9,28 @@ from bench.leaderboard.claims import verdicts
 from bench.leaderboard.floors import with_gaps
 from bench.leaderboard.selection import Selection, select
 from bench.leaderboard.tables import sections
-from bench.records import Record
+from bench.plan import asked_of
+from bench.records import Record, conflicts
 from bench.suite import Suite, SuiteScenario
 
 
-def build(suite: Suite, records: Iterable[Record]) -> Board:
+def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = ()) -> Board:
     """The board of a suite at its profile; rows of the suite without a record are there too, and say so.
 
     Args:
         suite: what rows and claims there are (`bench.suite.load`).
-        records: of this suite and profile, in any order; what does not count is set aside and told in `notes`.
+        records: of this suite and profile, in file order; what does not count is set aside and told.
+        faults: messages of damaged lines, to be told as well.
     """
-    selection = select(suite, map(with_gaps, records))
+    read = list(map(with_gaps, records))
+    selection = select(suite, read, asked_of(suite, read))
     return Board(
         suite=suite.name,
         title=suite.title,
         profile=suite.profile,
         data=_data(suite, selection),
         records=len(selection.records),
-        set_aside=selection.set_aside,
+        set_aside=(*selection.set_aside, *conflicts(read), *faults),
         provenance=_provenance(selection.records),
         claims=verdicts(suite, selection),
         sections=sections(suite, selection),
@@ -57,6 +60,7 @@ def _provenance(records: Sequence[Record]) -> Provenance:
         commits=_all(t.get("commit") for t in tables),
         dirty=any(t.get("dirty") for t in tables),
         versions={package: tuple(sorted(found)) for package, found in sorted(versions.items())},
+        environments=_all(r.environment for r in records),
         machines=_all(t.get("machine") for t in tables),
         devices=_all(
             ", ".join(filter(None, (t["device"], t.get("precision"), f"threads {t.get('threads', 1)}")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench import registry
-from bench.leaderboard import comparing
+from bench.leaderboard import comparing, pairing
 from bench.leaderboard.board import Answer, Difference, Verdict
 from bench.leaderboard.measures import higher_is_better
 from bench.leaderboard.selection import Selection
@@ -34,6 +34,7 @@ def verdict(suite: Suite, claim: Claim, selection: Selection) -> Verdict:
         reason = _why_missing(claim, metric, selection)
     else:
         answer, reason = _judge(found, claim.margin)
+        reason = "; ".join(filter(None, (reason, found.unpaired)))
     return Verdict(
         id=claim.id,
         paper=claim.paper,
@@ -66,12 +67,15 @@ def _why_missing(claim: Claim, metric: str, selection: Selection) -> str:
         place = (claim.scenario, label)
         records = list(selection.cells.get(place, {}).values())
         ok = [r for r in records if r.status == "ok"]
-        if not records and place in selection.stale:
-            return f"{label}: its records are of an earlier state of the code"
+        if not records and place in selection.earlier:
+            return f"{label}: its records are of other settings than the suite asks for now"
         if not records:
             return f"{label}: not run"
         if not ok:
             return f"{label}: {records[-1].status}: {records[-1].reason}"
         if not any(comparing.value(r, metric) is not None for r in ok):
             return f"{label} has no metric {metric!r}; it has {', '.join(sorted(ok[0].metrics))}"
+    rows = [selection.cells.get((claim.scenario, label), {}) for label in (claim.better, claim.worse)]
+    if apart := pairing.unpaired(*rows):
+        return pairing.told(claim.better, claim.worse, apart)
     return f"{claim.better} and {claim.worse} have no seed in common"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.lab import seed_of
 from bench.leaderboard.board import Curve, Difference, Estimate, Picture
 from bench.leaderboard.measures import example_set
+from bench.leaderboard.pairing import told, unpaired
 from bench.metrics.rank_resampling import RankShares, resampled_ranks
 from bench.metrics.resampling import bootstrap_difference, bootstrap_score, t_difference, t_score
 from bench.records import Record
@@ -85,24 +86,28 @@ def difference(
 ) -> Difference | None:
     """How much better one row is than `times` another on the seeds that both have; None where there are none.
 
+    Seeds on which they were computed in two environments or on two sets of standard models are left out, and told.
     The paired bootstrap over seeds and examples where correctness was kept, else the paired t interval over seeds;
     of a single seed without examples there is no interval.
     """
-    seeds = [s for s in better if s in worse and all(value(r[s], metric) is not None for r in (better, worse))]
+    both = [s for s in better if s in worse and all(value(r[s], metric) is not None for r in (better, worse))]
+    apart = unpaired(*({s: row[s] for s in both} for row in (better, worse)))
+    seeds = [s for s in both if s not in apart]
     if not seeds:
         return None
-    other = next(iter(worse.values())).label
+    label, other = (next(iter(row.values())).label for row in (better, worse))
+    left_out = told(label, other, apart) if apart else ""
     sign = 1 if higher_is_better else -1
     a, b = sign * _values(better, seeds, metric), sign * times * _values(worse, seeds, metric)
     x, y = _correct(better, seeds, metric), _correct(worse, seeds, metric)
     if times == 1.0 and x is not None and y is not None and x.shape == y.shape:
         first, second = (x, y) if higher_is_better else (y, x)
         found = bootstrap_difference(first, second, seed=_draws(better, metric, other))
-        return Difference(other, found.mean, found.low, found.high, found.p, len(seeds), examples=True)
+        return Difference(other, found.mean, found.low, found.high, found.p, len(seeds), True, left_out)
     if len(seeds) > 1:
         found = t_difference(a, b)
-        return Difference(other, found.mean, found.low, found.high, found.p, len(seeds), examples=False)
-    return Difference(other, float((a - b).mean()), None, None, None, 1, examples=False)
+        return Difference(other, found.mean, found.low, found.high, found.p, len(seeds), False, left_out)
+    return Difference(other, float((a - b).mean()), None, None, None, 1, False, left_out)
 
 
 def gap_closed(
@@ -113,7 +118,8 @@ def gap_closed(
     None where they have none in common, or where upper is not better than lower by at least `least`.
     """
     rows = (row, lower, upper)
-    seeds = [s for s in row if all(s in r and metric in r[s].metrics for r in rows)]
+    apart = {*unpaired(row, lower), *unpaired(row, upper)}
+    seeds = [s for s in row if s not in apart and all(s in r and metric in r[s].metrics for r in rows)]
     if not seeds:
         return None
     score, low, high = (float(_values(r, seeds, metric).mean()) for r in rows)

@@ -1,26 +1,39 @@
-"""Which records count. What does not is set aside, counted, and said; nothing of two kinds is averaged.
+"""The records that count for a suite's board. What does not is set aside, counted, and said.
 
-Of each cell the newest record counts. All records that count stand on the data set that the suite names for their
-scenario, or all on the one that it lets stand in for it; within a scenario on the same settings, standard models and
-judging code; within a row on the same method code and parameters.
+Which record counts is decided by key and place in the file (`bench.counting`). Here the suite's rows are looked up by
+their keys: the row's present label is shown, whatever it was called when it was computed. All records of a scenario's
+data set stand on one content of it, that of the last record in the file.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from itertools import compress
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from bench.code_digest import Digest
+from bench.counting import counting
+from bench.digests import values
+from bench.environment import PINNED
 from bench.records import Record
-from bench.suite import Suite, SuiteScenario
-from bench.suite_rows import Row
-from bench.tuning import Range
+from bench.suite import Suite
+from bench.vouches import Vouches
 
-OF_THE_ROW = frozenset({"label", "method", "params", "access", "method_source", "search", "trials", "tuning_source"})
-"""Keys of a record's recipe in which the rows of a scenario differ; all others they share."""
-OF_THE_SEED = frozenset({"seed", "zoo"})
+Place = tuple[str, str, int]
+"""(scenario, label, seed)."""
+
+
+class Asked(Protocol):
+    """A cell that a suite asks for (`bench.plan.Cell`)."""
+
+    @property
+    def key(self) -> str:
+        """Of what is asked."""
+
+    @property
+    def digests(self) -> Mapping[str, Digest]:
+        """Today's code."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +45,10 @@ class Selection:
     data: dict[str | None, dict[str, Any]]
     """Name in the suite's `[datasets]`, or None for `[data]` -> identity of what the records that count stand on."""
     set_aside: tuple[str, ...]
-    stale: dict[tuple[str, str], int]
-    """(scenario, label) -> how many of its records are of an earlier state of code, settings or standard models."""
+    earlier: dict[tuple[str, str], int]
+    """(scenario, label) -> how many of its records answer what the suite asked earlier."""
+    unvouched: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
+    """(scenario, label) -> seeds whose records stand on code that moved, and that nobody vouches for."""
 
     @property
     def records(self) -> list[Record]:
@@ -41,80 +56,57 @@ class Selection:
         return [record for seeds in self.cells.values() for record in seeds.values()]
 
 
-def select(suite: Suite, records: Iterable[Record]) -> Selection:
-    """Choose the records that count for a suite's board."""
-    ordered = [r for _, r in sorted(enumerate(records), key=lambda pair: (_started(pair[1]), pair[0]))]
-    rows = {(s.name, row.label): (s, row) for s in suite.scenarios.values() for row in s.rows}
-    named = [r for r in ordered if (r.scenario, r.label) in rows and r.profile == suite.profile]
-    told = _note(len(ordered) - len(named), "of rows that the suite does not name (any more)")
-    data = {suite.scenarios[r.scenario].data: r.data for r in named if _allowed(suite, r)}  # the newest is the last
-    right = [r.data == data.get(suite.scenarios[r.scenario].data) for r in named]
-    here = list(compress(named, right))
-    other = Counter(
-        f"{r.data.get('variant')} ({r.data.get('fingerprint')})" for r, ok in zip(named, right, strict=True) if not ok
-    )
-    told += [note for what, count in sorted(other.items()) for note in _note(count, f"computed on {what}")]
-    newest = {(r.scenario, r.label, r.seed): r for r in here}
-    told += _note(len(here) - len(newest), "replaced by a newer record of the same cell")
-    kept = _current({k: r for k, r in newest.items() if _as_asked(r, *rows[k[:2]])})
-    stale = Counter(key[:2] for key in newest if key not in kept)
-    told += _note(stale.total(), "of an earlier state of code, settings or standard models: run the suite again")
-    cells: dict[tuple[str, str], dict[int, Record]] = {}
-    for (scenario, label, seed), record in sorted(kept.items()):
-        cells.setdefault((scenario, label), {})[seed] = record
-    return Selection(cells, data, tuple(told), dict(stale))
+def select(suite: Suite, records: Iterable[Record], asked: Mapping[Place, Sequence[Asked]]) -> Selection:
+    """Choose the records that count for a suite's board.
 
-
-def _allowed(suite: Suite, record: Record) -> bool:
-    """Whether a record is of the data set of its scenario, or of the stand-in for it."""
-    spec = suite.data_of(suite.scenarios[record.scenario])
-    return record.data.get("name") in (spec.name, spec.offline)
-
-
-def _as_asked(record: Record, scenario: SuiteScenario, row: Row) -> bool:
-    """Whether a record has the parameters that the suite gives, and chose the others as the suite says."""
-    given = [{k: v for k, v in params.items() if k not in row.search} for params in (record.params, row.params)]
-    search = {k: p.model_dump() if isinstance(p, Range) else list(p) for k, p in row.search.items()}
-    trials = scenario.trials if row.search else 0
-    return given[0] == given[1] and (record.recipe.get("search", {}), record.recipe.get("trials", 0)) == (
-        search,
-        trials,
+    Args:
+        suite: its scenarios and data sets.
+        records: in file order.
+        asked: the cells that it asks for at each place (`bench.plan.asked_of`).
+    """
+    read = list(records)
+    keys = {cell.key for cells in asked.values() for cell in cells}
+    kept = counting(read, keys)
+    answers = {record.key: (number, record) for number, record in enumerate(kept) if record.key in keys}
+    data = {suite.scenarios[r.scenario].data: r.data for _, r in answers.values()}  # the last is the one that counts
+    chosen: dict[tuple[str, str], dict[int, Record]] = {}
+    unvouched: dict[tuple[str, str], list[int]] = {}
+    vouches = Vouches.shipped()
+    for (scenario, label, seed), cells in sorted(asked.items()):
+        found = [(answers[c.key], c) for c in cells if c.key in answers]
+        found = [pair for pair in found if pair[0][1].data == data[suite.scenarios[scenario].data]]
+        if not found:
+            continue
+        (_, record), cell = max(found, key=lambda pair: (pair[0][1].environment == PINNED, pair[0][0]))
+        chosen.setdefault((scenario, label), {})[seed] = record.model_copy(update={"label": label})
+        if not vouches.stand(record, values(cell.digests)):
+            unvouched.setdefault((scenario, label), []).append(seed)
+    used = {record.key for seeds in chosen.values() for record in seeds.values()}
+    rows = {(s.name, row.label) for s in suite.scenarios.values() for row in s.rows}
+    earlier = Counter(place for r in kept if r.key not in keys and (place := (r.scenario, r.label)) in rows)
+    return Selection(
+        chosen,
+        data,
+        tuple(_set_aside(read, kept, keys, used, rows)),
+        dict(earlier),
+        {place: tuple(seeds) for place, seeds in unvouched.items()},
     )
 
 
-def _current(newest: Mapping[tuple[str, str, int], Record]) -> dict[tuple[str, str, int], Record]:
-    """Those that agree with the newest record of their scenario, of its seed, and of their row."""
-    latest = sorted(newest.values(), key=_started)
-    scenario = {r.scenario: _without(r, OF_THE_ROW | OF_THE_SEED) for r in latest}
-    seed = {(r.scenario, r.seed): r.recipe.get("zoo") for r in latest if _agrees(r, scenario)}
-    row = {(r.scenario, r.label): _own(r) for r in latest if _agrees(r, scenario)}
-    return {
-        key: r
-        for key, r in newest.items()
-        if _agrees(r, scenario)
-        and seed[r.scenario, r.seed] == r.recipe.get("zoo")
-        and row[r.scenario, r.label] == _own(r)
-    }
-
-
-def _agrees(record: Record, scenario: Mapping[str, Any]) -> bool:
-    return scenario[record.scenario] == _without(record, OF_THE_ROW | OF_THE_SEED)
-
-
-def _own(record: Record) -> dict[str, Any]:
-    return {key: value for key, value in record.recipe.items() if key in OF_THE_ROW}
-
-
-def _without(record: Record, keys: frozenset[str]) -> dict[str, Any]:
-    return {key: value for key, value in record.recipe.items() if key not in keys}
-
-
-def _started(record: Record) -> str:
-    """ISO 8601 in UTC: the order of the strings is that of time."""
-    return str(record.provenance.get("started", ""))
+def _set_aside(
+    read: Sequence[Record], kept: Sequence[Record], keys: set[str], used: set[str], rows: set[tuple[str, str]]
+) -> Iterable[str]:
+    """What does not count, by reason."""
+    strange = [r for r in kept if r.key not in keys]
+    named = sum((r.scenario, r.label) in rows for r in strange)
+    yield from _note(len(strange) - named, "of rows that the suite does not name (any more)")
+    yield from _note(named, "of other settings or standard models than the suite asks for now: run it again")
+    yield from _note(len(read) - len(kept), "replaced by a later record of the same cell")
+    left = [r for r in kept if r.key in keys and r.key not in used]
+    other = Counter(f"{r.data.get('variant')} ({r.data.get('fingerprint')}), {r.environment}" for r in left)
+    for what, count in sorted(other.items()):
+        yield from _note(count, f"computed on {what}, beside those that count")
 
 
 def _note(count: int, what: str) -> list[str]:
-    if not count:
-        return []
-    return [f"{count} record{'s' if count > 1 else ''} {what}"]
+    return [f"{count} record{'s' if count > 1 else ''} {what}"] if count else []

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from bench import registry
-from bench.leaderboard import comparing, floors, tuned
+from bench.leaderboard import comparing, floors, pairing, tuned
 from bench.leaderboard.board import Role, Row, Section, Status
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.costing import costs_of
@@ -17,7 +18,7 @@ from bench.records import Record
 from bench.suite import Suite, SuiteScenario
 from bench.suite_rows import Row as SuiteRow
 
-STALE = "its records are of an earlier state of code, settings or standard models: run the suite again"
+EARLIER = "its records are of other settings or standard models than the suite asks for now: run the suite again"
 NOT_RUN = "not run"
 
 
@@ -45,6 +46,7 @@ def section(scenario: SuiteScenario, selection: Selection, given: SuiteScenario 
     ranked, notes = source.with_ranks(scored)
     pairs = zip([None, *ranked], ranked, strict=False)
     compared = [row if above is None else replace(row, above=source.against(row, above)) for above, row in pairs]
+    notes += [row.above.unpaired for row in compared if row.above is not None and row.above.unpaired]
     return Section(
         name=scenario.name,
         kind=scenario.kind,
@@ -113,8 +115,20 @@ class _Source:
             pictures=comparing.pictures(ok),
             search={name: tuned.place(place) for name, place in row.search.items()},
             chosen={seed: {name: r.params[name] for name in row.search} for seed, r in ok.items() if row.search},
-            marks=floors.marks(ok, self.headline, self.higher_is_better),
+            marks=(*floors.marks(ok, self.headline, self.higher_is_better), *self.marks(row.label)),
         )
+
+    def marks(self, label: str) -> tuple[str, ...]:
+        """That its records were computed in another environment than most of the board, or by code that moved."""
+        other = any(r.environment != self.environment for r in self.records(label).values())
+        moved = (self.scenario.name, label) in self.selection.unvouched
+        return (pairing.OTHER_ENVIRONMENT,) * other + (pairing.UNVOUCHED,) * moved
+
+    @cached_property
+    def environment(self) -> str:
+        """The numeric environment of most of the scenario's records."""
+        labels = [row.label for row in self.scenario.rows]
+        return pairing.main_environment(r for label in labels for r in self.records(label).values())
 
     def beside_default(self, row: Row, own: SuiteRow, before: _Source) -> Row:
         """A row with what it shows without its search in the scenario `before`, if it stands there."""
@@ -136,7 +150,7 @@ class _Source:
         """Status of a row over its seeds, and the reasons of what is not ok, each with its seeds."""
         records = self.records(label)
         if not records:
-            return "missing", (STALE if (self.scenario.name, label) in self.selection.stale else NOT_RUN,)
+            return "missing", (EARLIER if (self.scenario.name, label) in self.selection.earlier else NOT_RUN,)
         ok = self.ok(label)
         reasons: dict[str, list[int]] = {}
         for seed, r in records.items():
@@ -159,7 +173,7 @@ class _Source:
         """Ranks by the mean for all but references; how sure they are, for rows that have the usual seeds."""
         places = {row.label: i for i, row in enumerate((r for r in scored if r.role is None), 1)}
         usual = _usual_seeds([self.ok(label) for label in places])
-        complete = [label for label in places if all(s in self.ok(label) for s in usual)]
+        complete = [label for label in places if all(s in self.ok(label) for s in usual) and self.pairs(label, usual)]
         shares = None
         if len(complete) > 1 and usual:
             shares = comparing.rank_shares(
@@ -176,8 +190,12 @@ class _Source:
             out.append(row)
         out = floors.with_ties(out)
         left_out = [label for label in places if label not in complete]
-        notes = [f"without all of the seeds {_listed(usual)}, so not in the resampled ranks: {', '.join(left_out)}"]
-        return out, notes if left_out else []
+        note = f"without all of the seeds {_listed(usual)}, so not in the resampled ranks: {', '.join(left_out)}"
+        return out, [note] if left_out else []
+
+    def pairs(self, label: str, seeds: Sequence[int]) -> bool:
+        """Whether a row was computed where most of the board was."""
+        return all(self.ok(label)[seed].environment == self.environment for seed in seeds)
 
 
 def _usual_seeds(rows: Sequence[Seeds]) -> list[int]:

@@ -148,6 +148,7 @@ def provenance(board: Board) -> list[tuple[str, str]]:
         ("data", data_line(board)),
         ("records", f"{board.records}, computed {days}" if days else str(board.records)),
         ("code", commits.strip()),
+        ("environment", "; ".join(p.environments)),
         ("machine", "; ".join(p.machines)),
         ("device", "; ".join(p.devices)),
         ("versions", ", ".join(f"{package} {' and '.join(found)}" for package, found in p.versions.items())),

@@ -21,6 +21,7 @@ ARCHITECTURES = {
     "resnet20": ("bench.models.resnet", "ResNet of 20 layers, CIFAR style, projection shortcuts"),
     "vgg": ("bench.models.vgg", "plain 3x3 convolutions with max pooling, VGG style"),
     "mlp": ("bench.models.mlp", "multilayer perceptron on pixels"),
+    "text_classifier": ("bench.models.text", "small transformer encoder on texts, pre-LayerNorm"),
     "vit": ("bench.models.transformer", "small vision transformer, pre-LayerNorm"),
 }
 """Name -> module with the factory of that name, and one line on it. Modules load when a model is built."""

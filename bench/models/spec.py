@@ -35,6 +35,9 @@ class ModelSpec(Settings):
     data: DataSpec
     fingerprint: str
     """Of the data set that is really used (the stand-in's, if it stands in)."""
+    data_code: str = ""
+    """Where a scenario makes the training data itself: digest of the code that does. It decides the place in the zoo,
+    and is in no key."""
     rows: Rows = Rows()
     """The training rows it sees."""
     relabel: tuple[int, ...] = ()

@@ -5,22 +5,22 @@ Encoder as in `bench.models.transformer` (Vaswani et al. 2017, arXiv:1706.03762;
 A text travels as an image [2, 1, L]: the high and the low byte of each token's number, 0 being padding. Every layer but
 the attention product computes on *packed* rows [R, width], one a real token of the batch, texts one after the other:
 padding costs nothing there, and statistics of inputs (Gram matrices, activations) never see it.
-
-Suites name it as they name a user's own factory, `arch = "bench.models.text:text_classifier"`: every record's key holds
-the source of `bench/models/__init__.py`, and a line in its table would invalidate all of them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 
 from bench.errors import BenchError
-from bench.models.layers import Classifier
+from bench.models.layers import Classifier, Problem
 from bench.models.permutation import Axes, Axis, PermutationSpec, axes_of
 from bench.models.transformer import Attention, Encoder, Layer
+from bench.types import Count
 
 PADDING, UNKNOWN = 0, 1
 """Numbers of what is no token, and of every token that the vocabulary lacks."""
@@ -128,31 +128,28 @@ class TextClassifier(Classifier):
 
 
 def text_classifier(
+    problem: Problem,
     *,
-    num_classes: int,
-    shape: tuple[int, int, int],
-    width: int = 96,
-    depth: int = 2,
-    heads: int = 4,
-    vocabulary: int = 4096,
+    width: Count = 96,
+    depth: Count = 2,
+    heads: Count = 4,
+    vocabulary: Annotated[int, Ge(2)] = 4096,
 ) -> TextClassifier:
     """Transformer encoder on texts.
 
     Args:
-        num_classes: logits.
-        shape: (2, 1, longest text).
+        problem: of shape (2, 1, longest text).
         width: of the residual stream; a feed-forward branch is twice as wide.
         depth: layers.
         heads: of attention, each width / heads wide.
-        vocabulary: token numbers that have an embedding of their own, 0 and 1 included.
+        vocabulary: token numbers that have an embedding of their own, 0 (padding) and 1 (unknown) included.
 
     Raises:
-        BenchError: the data are no texts, or an option is out of bounds.
+        BenchError: the data are no texts.
     """
-    if shape[:2] != (2, 1):
+    if problem.shape[:2] != (2, 1):
         raise BenchError(
-            f"a text is an image of shape (2, 1, length), two bytes a token; the data are of shape {shape}"
+            f"a text is an image of shape (2, 1, length), two bytes a token; the data are of shape {problem.shape}"
         )
-    if min(width, depth, heads) < 1 or vocabulary < 2:
-        raise BenchError("width, depth and heads must be at least 1, and vocabulary at least 2 (padding, unknown)")
-    return TextClassifier(num_classes, shape[2], width=width, depth=depth, heads=heads, vocabulary=vocabulary)
+    longest = problem.shape[2]
+    return TextClassifier(problem.num_classes, longest, width=width, depth=depth, heads=heads, vocabulary=vocabulary)

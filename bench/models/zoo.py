@@ -8,7 +8,6 @@ The key is a hash of the spec and of the source code that turns it into weights,
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import re
@@ -18,7 +17,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +32,9 @@ from bench.data.spec import Dataset, Split
 from bench.device import Device, as_input
 from bench.errors import BenchError, ZooError
 from bench.lab import seed_of
-from bench.models import build, factory, make, module_of
+from bench.models import build, keys, make
 from bench.models.files import read_user_weights, serialise, sha256, write_atomically
 from bench.models.spec import ModelSpec
-from bench.source import digest_of
 
 JUDGED_ON = 2000
 """The accuracies in the JSON are those on at most so many images: they inform, and select nothing."""
@@ -65,24 +62,6 @@ class Zoo:
         self.device = device
         self.progress = progress
 
-    def key(self, spec: ModelSpec) -> str:
-        """16 hex digits that change with everything that can change the weights.
-
-        Of the data spec, the number of test images and the name of the stand-in do not count.
-
-        Raises:
-            ZooError: a weight file of the user's is missing.
-        """
-        told: dict[str, Any] = {"arch": spec.arch, "options": spec.options, "num_classes": spec.num_classes}
-        if spec.weights is not None:
-            told["sha256"] = _user_sha256(spec)
-        else:
-            told |= spec.model_dump(mode="json", exclude={"init", "weights", "weights_sha256", "data"})
-            told["data"] = spec.data.model_dump(mode="json", exclude={"test", "offline"})
-            told["init"] = self.key(spec.init) if spec.init else None
-            told["source"] = digest_of(make, loading, factory(spec.arch), import_module(module_of(spec.arch)))
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-
     def load(self, spec: ModelSpec, dataset: Dataset) -> nn.Module:
         """A fresh copy of a standard model, on the CPU in eval mode; trained now if it is not there.
 
@@ -107,7 +86,7 @@ class Zoo:
             ZooError: it is not there.
         """
         if spec.weights is not None:
-            return _user_sha256(spec)
+            return keys.user_sha256(spec)
         about = _read_about(self._file(spec).with_suffix(".json"))
         if about is None:
             raise ZooError(f"{spec.describe()}: {self._file(spec)} is gone")
@@ -149,11 +128,11 @@ class Zoo:
 
     def _file(self, spec: ModelSpec) -> Path:
         folder = re.sub(r"[^\w.-]+", "-", spec.arch)
-        return self.root / folder / f"{self.key(spec)}.safetensors"
+        return self.root / folder / f"{keys.place(spec)}.safetensors"
 
     def _state(self, spec: ModelSpec, dataset: Dataset) -> dict[str, Tensor]:
         if spec.weights is not None:
-            _user_sha256(spec)
+            keys.user_sha256(spec)
             return read_user_weights(Path(spec.weights))
         path = self._file(spec)
         state = _read(path)
@@ -245,16 +224,6 @@ def _read_about(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return about if isinstance(about, dict) and {"sha256", "seconds", "spec"} <= about.keys() else None
-
-
-def _user_sha256(spec: ModelSpec) -> str:
-    path = Path(spec.weights or "")
-    if not path.is_file():
-        raise ZooError(f"{spec.describe()}: its weights {path} are not there; paths are relative to the suite")
-    found = sha256(path.read_bytes())
-    if spec.weights_sha256 not in (None, found):
-        raise ZooError(f"{spec.describe()}: {path} has sha256 {found}, the spec says {spec.weights_sha256}")
-    return found
 
 
 def _seen(spec: ModelSpec, trained: Split, validation: Split) -> Split:

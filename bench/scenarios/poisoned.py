@@ -16,6 +16,7 @@ from typing import Annotated, ClassVar
 from pydantic import NonNegativeInt
 from torch import Tensor, nn
 
+from bench import code_digest
 from bench.data.spec import Dataset, Split
 from bench.errors import BenchError, SuiteError
 from bench.lab import Bench, Lab, seed_of
@@ -25,7 +26,6 @@ from bench.scenarios import Score, Situation, backdoor
 from bench.scenarios.backdoor import Trigger
 from bench.scenarios.datafree import DataFree, DataFreeTask
 from bench.scenarios.judging import logits
-from bench.source import digest_of
 from bench.task import Access
 from bench.types import Fraction, Share
 
@@ -81,7 +81,12 @@ class Poisoned(DataFree):
             raise SuiteError(f"target = {self.target}: the classes are 0 to {bench.num_classes - 1}")
         return {
             "clean-teacher": clean,
-            "teacher": clean.model_copy(update={"fingerprint": self._fingerprint(bench.seed, bench.fingerprint)}),
+            "teacher": clean.model_copy(
+                update={
+                    "fingerprint": self._fingerprint(bench.seed, bench.fingerprint),
+                    "data_code": code_digest.of(backdoor.poison),
+                }
+            ),
         }
 
     def training_data(self, spec: ModelSpec, dataset: Dataset) -> Dataset:
@@ -139,7 +144,7 @@ class Poisoned(DataFree):
 
     def _fingerprint(self, seed: int, clean: str) -> str:
         """Of the poisoned data (16 hex digits), out of all that it is made from, without making it."""
-        told = [clean, self.trigger, self.target, self.share, _draw(seed), digest_of(backdoor)]
+        told = [clean, self.trigger, self.target, self.share, _draw(seed)]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 

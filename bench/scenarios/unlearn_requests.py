@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
+from bench import code_digest
 from bench.data.spec import Rows, Split
 from bench.lab import Bench, seed_of
 from bench.models.spec import ModelSpec
@@ -78,7 +79,13 @@ class Request:
             return spec.model_copy(update={"relabel": self.coarse, "num_classes": self.num_classes(bench)})
         if self.poison is not None and spec.role == "original":
             # Its rows are drawn by the labels before poisoning, so its data hold those rows and no others.
-            return spec.model_copy(update={"fingerprint": self.poison.fingerprint(bench.fingerprint), "rows": Rows()})
+            return spec.model_copy(
+                update={
+                    "fingerprint": self.poison.fingerprint(bench.fingerprint),
+                    "data_code": code_digest.of(Poison),
+                    "rows": Rows(),
+                }
+            )
         return spec
 
     def labelled(self, split: Split) -> Split:

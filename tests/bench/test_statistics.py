@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from bench.device import Device, as_input
 from bench.errors import BenchError
 from bench.models import build
+from bench.models.layers import Problem
 from bench.models.text import TextClassifier, text_classifier
 from bench.statistics import diagonal_fisher, gram_matrices
 
@@ -128,7 +129,7 @@ def test_no_images_and_overflow_are_refused(images, statistic):
 @pytest.fixture
 def text_model() -> TextClassifier:
     torch.manual_seed(0)
-    made = text_classifier(num_classes=3, shape=(2, 1, 30), width=8, depth=2, heads=2, vocabulary=400)
+    made = text_classifier(Problem(3, (2, 1, 30), (), ()), width=8, depth=2, heads=2, vocabulary=400)
     return made.double().eval()
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.device import Device, as_input
+from bench.models.layers import Problem
 from bench.models.permutation import permute, random_permutations
 from bench.models.text import TextClassifier, text_classifier
 from bench.models.train import fit
@@ -51,7 +52,7 @@ RECIPE = Recipe(epochs=4, batch_size=16, optimizer="adamw", peak_lr=5e-3, weight
 def network(width: int, classes: int = 4, seed: int = 0, **options: int) -> TextClassifier:
     torch.manual_seed(seed)
     small = {"width": width, "depth": 2, "heads": 2, "vocabulary": VOCABULARY, **options}
-    return text_classifier(num_classes=classes, shape=(2, 1, LENGTH), **small).eval()
+    return text_classifier(Problem(classes, (2, 1, LENGTH), (), ()), **small).eval()
 
 
 def moved(model: TextClassifier, seed: int = 0) -> TextClassifier:

@@ -15,6 +15,7 @@ from bench.data.spec import Split
 from bench.device import Device, as_input
 from bench.errors import BenchError
 from bench.models import build
+from bench.models.layers import Problem
 from bench.models.make import set_class_means_head
 from bench.models.permutation import permute, random_permutations, sizes
 from bench.models.text import TextClassifier, text_classifier, unpack
@@ -27,7 +28,7 @@ LENGTHS = (5, 12, 1, 7, 3)
 def make(length: int = 12, seed: int = 0, **options: int) -> TextClassifier:
     torch.manual_seed(seed)
     small = {"width": 12, "depth": 2, "heads": 3, "vocabulary": 600, **options}
-    return text_classifier(num_classes=4, shape=(2, 1, length), **small).eval()
+    return text_classifier(Problem(4, (2, 1, length), (), ()), **small).eval()
 
 
 def as_images(texts: list[list[int]], length: int = 12) -> Tensor:
@@ -188,7 +189,7 @@ def test_training_learns_by_the_projects_own_loop():
 
 def test_suites_build_it_by_its_path():
     problem = SimpleNamespace(shape=(2, 1, 30), mean=(0.1, 0.2), std=(0.1, 0.2))
-    arch = "bench.models.text:text_classifier"
+    arch = "text_classifier"
     model, same = (build(arch, {"width": 16}, 3, problem, seed=5) for _ in range(2))
     assert model.position.shape == (1, 30, 16)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), same.parameters(), strict=True))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bench.models.layers import Problem
 from bench.models.text import text_classifier
 from methods.fusion.aligned import aligned
 from methods.fusion.alignment import embeddings, reads
@@ -20,7 +21,7 @@ FUSIONS = [ot_fusion, ot_fusion_acts, git_rebasin, git_rebasin_acts]
 
 def build_text(seed: int = 0, width: int = 8, heads: int = 4):
     torch.manual_seed(seed)
-    model = text_classifier(num_classes=4, shape=(2, 1, 9), width=width, depth=2, heads=heads, vocabulary=30)
+    model = text_classifier(Problem(4, (2, 1, 9), (), ()), width=width, depth=2, heads=heads, vocabulary=30)
     for tensor in own_state(model).values():
         tensor.add_(0.3 * torch.randn(tensor.shape))
     return model.double().eval().requires_grad_(False)

@@ -46,7 +46,7 @@ UNSUITABLE = {"boundary-shrink": "pixels", "unsir": "images"}
 def lab(tmp_path_factory):
     registry.discover()
     dataset = load(DATA)
-    models = {"text": Architecture(arch="bench.models.text:text_classifier", options={"width": 24, "depth": 1})}
+    models = {"text": Architecture(arch="text_classifier", options={"width": 24, "depth": 1})}
     bench = Bench(DATA, dataset.fingerprint, 6, models, RECIPE, seed=1)
     return Lab(bench, dataset, Zoo(tmp_path_factory.mktemp("zoo"), Device()), Device())
 

@@ -1,0 +1,123 @@
+"""Which code a cell stands on: four digests, beside its key and in its record (see `bench.code_digest`).
+
+`harness` covers what a worker does before and around a cell, the making of its standard models and its trials, where it
+has any; `prepare` and `score` the two sides of its scenario; `method` the method. Each starts from definitions that are
+named here or that the registries hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.code_digest import FRAME, Digest, Root, digest, members_of
+from bench.models.keys import archs_of, factory_root
+from bench.paths import cache_root
+
+if TYPE_CHECKING:
+    from bench.models.spec import ModelSpec
+    from bench.registry import Method, Scenario
+
+PARTS = ("harness", "prepare", "score", "method")
+
+WORKER = (
+    ("bench.executors", "_start_worker"),
+    ("bench.cell", "compute"),
+    ("bench.cell", "train_standard_model"),
+)
+"""Where the code of the harness starts, inside a worker."""
+TRIALS = (("bench.cell", "tune"),)
+"""For rows that have a search as well."""
+KNOWN = (
+    ("bench.data.identity", "identify"),
+    ("bench.data.identity", "read"),
+    ("bench.data.catalogue", "SOURCES"),
+    ("bench.models", "ARCHITECTURES"),
+    ("bench.models.keys", "place"),
+    ("bench.code_digest", "of"),
+    ("bench.registry", "METHODS"),
+    ("bench.registry", "SCENARIOS"),
+    ("bench.registry", "discover"),
+    ("bench.registry", "load_plugin"),
+    ("bench.registry", "near_miss"),
+    ("bench.registry", "method"),
+    ("bench.registry", "scenario"),
+)
+"""What is looked up by name: data sets, which the fingerprint in the key tells apart, and architectures, methods and
+scenarios, which are roots of their own. Adding one to its table is nobody else's business."""
+
+
+def digests(
+    kind: Scenario, method: Method, specs: Iterable[ModelSpec], archs: Iterable[str], tuned: bool
+) -> dict[str, Digest]:
+    """Part -> digest, of a method's cell in a scenario.
+
+    Args:
+        kind: the scenario's kind.
+        method: what runs.
+        specs: the standard models of the cell.
+        archs: architectures that the scenario builds untrained.
+        tuned: whether the row has a search.
+    """
+    named = sorted({arch for spec in specs for arch in archs_of(spec)} | set(archs))
+    factories = tuple(factory_root(arch) for arch in named)
+    settings = (kind.settings.__module__, kind.settings.__qualname__)
+    members = members_of(*settings)
+    prepare = [name for name in ("zoo", "prepare", "training_data") if name in members]
+    return {
+        "harness": digest((*WORKER, *TRIALS * tuned, *factories), KNOWN),
+        "prepare": digest(_members(settings, [*prepare, FRAME]), KNOWN),
+        "score": digest(_members(settings, ["score"]), KNOWN),
+        "method": digest(((method.function.__module__, method.function.__qualname__),), KNOWN),
+    }
+
+
+def _members(of: Root, names: Iterable[str]) -> tuple[Root, ...]:
+    return tuple((of[0], f"{of[1]}.{name}") for name in names)
+
+
+def values(found: Mapping[str, Digest]) -> dict[str, str]:
+    """Part -> its 16 hex digits."""
+    return {part: one.value for part, one in found.items()}
+
+
+def remember(found: Mapping[str, Digest]) -> None:
+    """Keep what a digest was made of in the cache, so that it can be told later what moved."""
+    for one in found.values():
+        path = _memory(one.value)
+        if not path.is_file():
+            with suppress(OSError):  # it only makes messages better
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(one.parts, indent=0, sort_keys=True), encoding="utf-8")
+
+
+def moved(old: Mapping[str, str], new: Mapping[str, Digest]) -> list[str]:
+    """The parts that are not what they were, each with the definitions that differ, as far as these are remembered."""
+    told = []
+    for part in PARTS:
+        if old.get(part) != new[part].value:
+            before = _recall(old.get(part, ""))
+            names = [] if before is None else _changed(before, new[part].parts)
+            told.append(f"{part} ({', '.join(names)})" if names else part)
+    return told
+
+
+def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """The definitions that are in one only, or differ."""
+    names = sorted({name for name in {*before, *after} if before.get(name) != after.get(name)})
+    return names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"]
+
+
+def _memory(value: str) -> Path:
+    return cache_root() / "digests" / f"{value}.json"
+
+
+def _recall(value: str) -> dict[str, str] | None:
+    try:
+        found = json.loads(_memory(value).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
