@@ -126,6 +126,8 @@ def run(
     if dry_run:
         for line in dry_run_lines(planned, results, jobs, force):
             click.echo(line)
+        if planned.faults:
+            sys.exit(FAILED_CELLS)
         return
     console = _console()
     outcome = runner.execute(
@@ -138,7 +140,7 @@ def run(
         report=Terminal(console, jobs),
     )
     _write_board(planned.suite, outcome.store.path, console)
-    if outcome.failed:
+    if outcome.failed or planned.faults:
         sys.exit(FAILED_CELLS)
 
 
