@@ -6,18 +6,20 @@ from typing import Any
 
 from bench import models, registry
 from bench import suite as suites
-from bench.data.catalogue import SOURCES
+from bench.data import identity
+from bench.data.catalogue import SOURCES, Source
 from bench.data.spec import DataSpec
-from bench.errors import BenchError, SuiteError
+from bench.errors import BenchError, DataError, SuiteError
 from bench.lab import Bench
 from bench.models.spec import Architecture
 from bench.recipe import Recipe
 from bench.registry import METHODS, SCENARIOS, near_miss
+from bench.stand_ins import on_stand_in
 from bench.suite import Claim, Header
 
 
 def check(name: str) -> dict[str, Any]:
-    """Validate every profile of a suite.
+    """Validate every profile of a suite, each scenario on its own data set and on what may stand in for it.
 
     Raises:
         SuiteError: the first profile that is not sound, with all its faults.
@@ -43,12 +45,15 @@ def _profile(suite: suites.Suite) -> dict[str, Any]:
             raise SuiteError(f"{suite.path} (profile {suite.profile}): [models.{name}] {error}") from None
     for scenario in suite.scenarios.values():
         data = suite.data_of(scenario)
-        classes = len(SOURCES[data.name].classes)
-        bench = Bench(data, "0" * 16, classes, suite.models, suite.recipe, suite.seeds[0])
+        table = "data" if scenario.data is None else f"datasets.{scenario.data}"
         try:
-            scenario.settings.zoo(bench)
-        except SuiteError as error:
-            raise SuiteError(f"{suite.path} (profile {suite.profile}): [scenarios.{scenario.name}] {error}") from None
+            other = identity.stand_in(data)
+            _named(suite, scenario, SOURCES[data.name])
+            if other is not None:
+                _named(suite, on_stand_in(scenario, other.name, suite.models), other)
+        except DataError as error:
+            said = str(error).removeprefix("[data] ")
+            raise SuiteError(f"{suite.path} (profile {suite.profile}): [{table}] {said}") from None
     rows = sum(len(s.rows) for s in suite.scenarios.values())
     return {
         "profile": suite.profile,
@@ -58,6 +63,20 @@ def _profile(suite: suites.Suite) -> dict[str, Any]:
         "cells": rows * len(suite.seeds),
         "claims": len(suite.claims),
     }
+
+
+def _named(suite: suites.Suite, scenario: suites.SuiteScenario, source: Source) -> None:
+    """Name the standard models of a scenario on this data set, its own or the one that may stand in for it."""
+    data = suite.data_of(scenario)
+    identity.sized(source, data.size)
+    on = data.model_copy(update={"name": source.name, "offline": None})
+    bench = Bench(on, "0" * 16, len(source.classes), suite.models, suite.recipe, suite.seeds[0])
+    try:
+        scenario.settings.zoo(bench)
+    except SuiteError as error:
+        told = f" (where {source.name} stands in for {data.name})" if source.name != data.name else ""
+        where = f"{suite.path} (profile {suite.profile}): [scenarios.{scenario.name}]"
+        raise SuiteError(f"{where} {error}{told}") from None
 
 
 def json_schema() -> dict[str, Any]:

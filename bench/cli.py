@@ -96,6 +96,8 @@ def run(
     if dry_run:
         for line in dry_run_lines(planned, results, jobs, force):
             click.echo(line)
+        if planned.faults:
+            sys.exit(FAILED_CELLS)
         return
     terminal = console()
     outcome = runner.execute(
@@ -109,7 +111,7 @@ def run(
         report=Terminal(terminal, jobs),
     )
     _write_board(planned.suite, outcome.store.path, terminal)
-    if outcome.failed:
+    if outcome.failed or planned.faults:
         sys.exit(FAILED_CELLS)
 
 

@@ -21,7 +21,8 @@ def explain(planned: Plan, row: str, results: Path) -> Iterator[str]:
     """Lines about every cell that `row` (a part of scenario/label/seed, or a key) names."""
     cells = [c for c in planned.cells if row in c.name or c.key.startswith(row)]
     if not cells:
-        raise BenchError(f"no cell is named {row!r}{near_miss(row, [c.name for c in planned.cells])}")
+        why = next((f"; scenario {name} cannot be run: {w}" for name, w in planned.faults.items() if name in row), None)
+        raise BenchError(f"no cell is named {row!r}{why or near_miss(row, [c.name for c in planned.cells])}")
     for cell in cells:
         yield from _cell(planned, cell, _records(planned, cell, results))
         yield ""

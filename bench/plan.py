@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ from bench.models.keys import asked, place
 from bench.models.spec import ModelSpec, as_data
 from bench.records import Record, key_of
 from bench.registry import near_miss
+from bench.stand_ins import on_stand_in
 from bench.suite import Suite, SuiteScenario
 from bench.suite_rows import Row
 
@@ -83,6 +84,8 @@ class Plan:
 
     suite: Suite
     cells: tuple[Cell, ...]
+    faults: dict[str, str] = field(default_factory=dict)
+    """Scenario -> why it cannot be run here, its data set being missing or damaged; it has no cells."""
 
     def data(self) -> dict[Identity, tuple[str, ...]]:
         """The data sets that are really used -> the scenarios that stand on each, in the suite's order."""
@@ -122,11 +125,13 @@ def plan(suite: Suite, seeds: tuple[int, ...] | None = None, only: str | None = 
 
     Raises:
         SuiteError: `only` matches no cell, or a scenario names a model that the suite does not have.
-        DataError: a data set of these cells is neither here nor to be had, and no stand-in is named.
+        DataError: none of these cells can be run, since their data sets are neither here nor to be had, and no
+            stand-in is named. Where some can, those that cannot are the plan's `faults`.
     """
     kind = environment.kind(resolve(device, suite.precision, suite.threads).name)
-    identities: dict[str | None, Identity] = {}
+    identities: dict[str | None, Identity | DataError] = {}
     cells: list[Cell] = []
+    faults: dict[str, str] = {}
     names: list[str] = []
     for scenario in suite.scenarios.values():
         for seed in seeds or suite.seeds:
@@ -137,33 +142,48 @@ def plan(suite: Suite, seeds: tuple[int, ...] | None = None, only: str | None = 
                 continue  # nor is its data set looked for
             if scenario.data not in identities:
                 identities[scenario.data] = _identify(suite, scenario)
-            cells += _cells(suite, scenario, rows, identities[scenario.data], seed, kind)
+            try:
+                cells += _cells(suite, scenario, rows, _had(identities[scenario.data]), seed, kind)
+            except DataError as error:
+                faults[scenario.name] = str(error)
+    if not cells and faults:
+        raise DataError("\n".join(dict.fromkeys(faults.values())))
     if not cells:
         raise SuiteError(f"--only {only!r} matches no cell{near_miss(str(only), names)}")
-    return Plan(suite, tuple(cells))
+    return Plan(suite, tuple(cells), faults)
 
 
 def _name(scenario: SuiteScenario, row: Row, seed: int) -> str:
     return f"{scenario.name}/{row.label}/{seed}"
 
 
-def _identify(suite: Suite, scenario: SuiteScenario) -> Identity:
+def _identify(suite: Suite, scenario: SuiteScenario) -> Identity | DataError:
+    """The data set of a scenario, or what keeps it from being had: asked once for all that stand on it."""
     try:
         return identify(suite.data_of(scenario))
     except DataError as error:
-        if scenario.data is None:
-            raise
-        raise DataError(f"[datasets.{scenario.data}] {error}") from error
+        return error if scenario.data is None else DataError(f"[datasets.{scenario.data}] {error}")
+
+
+def _had(found: Identity | DataError) -> Identity:
+    if isinstance(found, DataError):
+        raise found
+    return found
 
 
 def _cells(
     suite: Suite, scenario: SuiteScenario, rows: Sequence[Row], data: Identity, seed: int, numeric: str
 ) -> Iterator[Cell]:
     bench = Bench(data.spec, data.fingerprint, len(data.classes), suite.models, suite.recipe, seed)
+    if data.stand_in_for is not None:
+        scenario = on_stand_in(scenario, data.spec.name, suite.models)
     try:
         specs = scenario.settings.zoo(bench)
     except SuiteError as error:
-        raise SuiteError(f"{suite.path} (profile {suite.profile}): [scenarios.{scenario.name}] {error}") from None
+        message = f"{suite.path} (profile {suite.profile}): [scenarios.{scenario.name}] {error}"
+        if data.stand_in_for is None:
+            raise SuiteError(message) from None
+        raise DataError(f"{message} (where {data.spec.name} stands in for {data.stand_in_for})") from None
     named = sorted(set(_strings(scenario.settings.model_dump(mode="json"))) & set(suite.models))
     shared = {
         "scenario": scenario.name,
@@ -202,7 +222,7 @@ def asked_of(suite: Suite, records: Iterable[Record]) -> dict[tuple[str, str, in
                 for numeric in numerics:
                     try:
                         cells = list(_cells(suite, scenario, scenario.rows, data, seed, numeric))
-                    except SuiteError:
+                    except (SuiteError, DataError):
                         continue  # of these data it cannot be asked
                     for cell in cells:
                         found.setdefault((scenario.name, cell.row.label, seed), []).append(cell)

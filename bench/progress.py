@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from bench import stand_ins
 from bench.records import Record
 from bench.store import Store
 
@@ -80,16 +81,27 @@ def expected_seconds(cells: Iterable[Cell], records: Iterable[Record]) -> dict[s
 
 
 def stand_in_lines(planned: Plan) -> list[str]:
-    """The warnings of a plan: which data set could not be had, what stands in for it, and where."""
+    """The warnings of a plan: which data set could not be had, what stands in for it and where, what cannot be run."""
     uses = planned.data()
     alone = len(uses) == 1
-    return [
+    lines = [
         f"STAND-IN DATA: {data.stand_in_for} is not on disk and cannot be downloaded; "
         f"{'this run uses' if alone else ', '.join(scenarios) + ' will use'} {data.spec.name}, "
         "and the run files its records under that name."
         for data, scenarios in uses.items()
         if data.stand_in_for is not None
     ]
+    lines += [
+        f"STAND-IN DATA: [scenarios.{scenario}] {setting} = {asked!r} is not from elsewhere where {stand_in} stands "
+        f"in; {taken} takes its place, and the records say {setting} = {taken!r}."
+        for scenario, setting, asked, taken, stand_in in stand_ins.replaced(planned)
+    ]
+    return lines + fault_lines(planned)
+
+
+def fault_lines(planned: Plan) -> list[str]:
+    """Of every scenario that cannot be run here, why."""
+    return [f"NOT RUN: scenario {name}: {why}" for name, why in planned.faults.items()]
 
 
 class Terminal:
@@ -195,6 +207,8 @@ class Terminal:
         for record in failed:
             line = f"  FAIL  {record.scenario}/{record.label}/{record.seed}: {record.reason}"
             self.console.print(Text(line, style="bold red"), soft_wrap=True)
+        for line in fault_lines(outcome.plan):
+            self.console.print(Text(f"  {line}", style="bold red"), soft_wrap=True)
 
     def close(self) -> None:
         """Take the live table down."""

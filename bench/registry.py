@@ -183,6 +183,7 @@ def load_plugin(path: Path) -> None:
         raise BenchError(f"plugin {path} cannot be imported: {type(error).__name__}: {error}") from error
 
 
+@cache
 def parameters(entry: Method) -> type[Settings]:
     """The hyperparameters of a method as a pydantic model: names, types, defaults, bounds; unknown keys refused."""
     from typing import get_type_hints

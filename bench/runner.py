@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -22,7 +23,7 @@ from bench.digests import moved, remember, values
 from bench.executors import Workers, unpack_failure
 from bench.paths import cache_root
 from bench.plan import Cell, Plan, plan
-from bench.progress import Report, Silent
+from bench.progress import Report, Silent, fault_lines
 from bench.provenance import provenance
 from bench.queues import ModelQueue, work
 from bench.records import Record, as_frame, conflicts
@@ -79,6 +80,8 @@ def run(
     for path in loaded:
         registry.load_plugin(path)
     planned = plan(suites.load(suite, profile), tuple(seeds) if seeds else None, only, device)
+    for line in fault_lines(planned):
+        warnings.warn(line, stacklevel=2)
     outcome = execute(
         planned,
         results=Path(results),

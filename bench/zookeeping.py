@@ -25,16 +25,16 @@ def the_zoo() -> Zoo:
 
 
 def train(planned: Plan, jobs: int | None, device: str, plugins: Sequence[Path], console: Console) -> None:
-    """Train what is missing. Raises ZooError that names every model that could not be trained."""
+    """Train what is missing. Raises ZooError that names every model or scenario that could not be seen to."""
     from bench.executors import default_jobs
-    from bench.progress import Terminal
+    from bench.progress import Terminal, fault_lines
     from bench.runner import train_standard_models
 
     jobs = jobs or default_jobs(planned.suite.threads)
     report = Terminal(console, jobs)
     broken = train_standard_models(planned, jobs=jobs, device=device, plugins=plugins, report=report)
-    if broken:
-        raise ZooError("\n".join(broken.values()))
+    if broken or planned.faults:
+        raise ZooError("\n".join([*broken.values(), *fault_lines(planned)]))
 
 
 def entries(planned: Plan) -> list[dict[str, Any]]:
@@ -71,8 +71,18 @@ def line(entry: dict[str, Any]) -> str:
 
 
 def prune(suite: str) -> list[Path]:
-    """Remove what no profile of the suite needs; the weight files removed."""
-    from bench import suite as suites
+    """Remove what no profile of the suite needs; the weight files removed.
 
-    keep = {place for profile in suites.profiles(suite) for place in plan(suites.load(suite, profile)).models()}
+    Raises:
+        ZooError: the data set of a scenario cannot be had now, so that its models cannot be named.
+    """
+    from bench import suite as suites
+    from bench.progress import fault_lines
+
+    keep: set[str] = set()
+    for profile in suites.profiles(suite):
+        planned = plan(suites.load(suite, profile))
+        if planned.faults:
+            raise ZooError("\n".join(["nothing is removed, since some models cannot be named:", *fault_lines(planned)]))
+        keep |= planned.models().keys()
     return the_zoo().prune(keep)

@@ -79,14 +79,14 @@ def identify(spec: DataSpec) -> Identity:
         DataError: the set is unknown, damaged, or can be neither found nor fetched; sizes that it cannot give.
     """
     source = source_of(spec.name)
-    stand_in = _stand_in(spec)
+    other = stand_in(spec)
     try:
         facts = examine(source)
     except UnreachableError as error:
-        if stand_in is None:
+        if other is None:
             raise
-        facts = examine(stand_in)
-        return _identity(_shrunk(spec, facts), stand_in, facts, missing=spec.name, reason=str(error))
+        facts = examine(other)
+        return _identity(_shrunk(spec, facts), other, facts, missing=spec.name, reason=str(error))
     return _identity(spec, source, facts)
 
 
@@ -156,13 +156,14 @@ def _identity(spec: DataSpec, source: Source, facts: Facts, missing: str | None 
         )
     if spec.test is not None and spec.test > facts.test:
         raise DataError(f"[data] asks for {spec.test} test images and {source.name} has {facts.test}")
-    shape = _sized(source, spec.size)
+    shape = sized(source, spec.size)
     # `offline` decides nothing about the data that are here: equal data, equal specs, equal models.
     spec = spec.model_copy(update={"name": source.name, "offline": None})
     return Identity(spec, facts.variant(source), facts.fingerprint, source.classes, shape, missing, reason)
 
 
-def _sized(source: Source, size: int | None) -> tuple[int, int, int]:
+def sized(source: Source, size: int | None) -> tuple[int, int, int]:
+    """(channels, height, width) at the side that a suite asks for. Raises DataError where the set cannot be so."""
     if source.is_text:
         if size is not None:
             raise DataError(
@@ -176,7 +177,8 @@ def _sized(source: Source, size: int | None) -> tuple[int, int, int]:
     return (channels, size, size)
 
 
-def _stand_in(spec: DataSpec) -> Source | None:
+def stand_in(spec: DataSpec) -> Source | None:
+    """What stands in for a missing data set, if anything. Raises DataError where that is unknown or not bundled."""
     if spec.offline is None:
         return None
     source = source_of(spec.offline)

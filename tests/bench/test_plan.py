@@ -155,8 +155,10 @@ def test_a_data_set_that_no_chosen_cell_needs_may_be_out_of_reach(write_suite, m
     monkeypatch.setattr(planning, "identify", unreachable)
     loaded = suites.load(write_suite(more=MORE_DATA), "smoke")
     assert {c.scenario.name for c in plan(loaded, only="hand/").cells} == {"hand"}
+    assert {c.scenario.name for c in plan(loaded).cells} == {"hand"}
+    assert plan(loaded).faults == dict.fromkeys(("eyes", "ears"), "[datasets.far] cifar10 is nowhere")
     with pytest.raises(DataError, match=r"\[datasets.far\] cifar10 is nowhere"):
-        plan(loaded)
+        plan(loaded, only="e*")
 
 
 def test_explain_finds_the_record_of_a_run_without_the_stand_in(write_suite, far, tmp_path, monkeypatch):
