@@ -82,30 +82,48 @@ def select(suite: Suite, records: Iterable[Record], asked: Mapping[Place, Sequen
         if not vouches.stand(record, values(cell.digests)):
             unvouched.setdefault((scenario, label), []).append(seed)
     used = {record.key for seeds in chosen.values() for record in seeds.values()}
-    rows = {(s.name, row.label) for s in suite.scenarios.values() for row in s.rows}
+    rows = _rows(suite)
     earlier = Counter(place for r in kept if r.key not in keys and (place := (r.scenario, r.label)) in rows)
     return Selection(
         chosen,
         data,
-        tuple(_set_aside(read, kept, keys, used, rows)),
+        tuple(_set_aside(suite, read, kept, keys, used)),
         dict(earlier),
         {place: tuple(seeds) for place, seeds in unvouched.items()},
     )
 
 
+def _rows(suite: Suite) -> set[tuple[str, str]]:
+    return {(s.name, row.label) for s in suite.scenarios.values() for row in s.rows}
+
+
 def _set_aside(
-    read: Sequence[Record], kept: Sequence[Record], keys: set[str], used: set[str], rows: set[tuple[str, str]]
+    suite: Suite, read: Sequence[Record], kept: Sequence[Record], keys: set[str], used: set[str]
 ) -> Iterable[str]:
     """What does not count, by reason."""
+    rows = _rows(suite)
     strange = [r for r in kept if r.key not in keys]
-    named = sum((r.scenario, r.label) in rows for r in strange)
-    yield from _note(len(strange) - named, "of rows that the suite does not name (any more)")
-    yield from _note(named, "of other settings or standard models than the suite asks for now: run it again")
+    named = [r for r in strange if (r.scenario, r.label) in rows]
+    elsewhere = [r for r in named if not _is_of_its_data(suite, r)]
+    yield from _note(len(strange) - len(named), "of rows that the suite does not name (any more)")
+    yield from _note(
+        len(named) - len(elsewhere), "of other settings or standard models than the suite asks for now: run it again"
+    )
     yield from _note(len(read) - len(kept), "replaced by a later record of the same cell")
-    left = [r for r in kept if r.key in keys and r.key not in used]
-    other = Counter(f"{r.data.get('variant')} ({r.data.get('fingerprint')}), {r.environment}" for r in left)
-    for what, count in sorted(other.items()):
+    for what, count in sorted(Counter(map(_data, elsewhere)).items()):
+        yield from _note(count, f"computed on {what}, which the suite does not name")
+    left = Counter(f"{_data(r)}, {r.environment}" for r in kept if r.key in keys and r.key not in used)
+    for what, count in sorted(left.items()):
         yield from _note(count, f"computed on {what}, beside those that count")
+
+
+def _is_of_its_data(suite: Suite, record: Record) -> bool:
+    spec = suite.data_of(suite.scenarios[record.scenario])
+    return record.data.get("name") in (spec.name, spec.offline)
+
+
+def _data(record: Record) -> str:
+    return f"{record.data.get('variant')} ({record.data.get('fingerprint')})"
 
 
 def _note(count: int, what: str) -> list[str]:

@@ -13,8 +13,8 @@ from bench.explaining import explain
 from bench.lab import seed_of
 from bench.plan import plan
 from bench.progress import stand_in_lines
-from bench.records import Store
 from bench.runner import store_of
+from bench.store import Store
 
 pytestmark = pytest.mark.usefixtures("toy")
 

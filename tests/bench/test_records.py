@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from bench import png
 from bench.errors import BenchError
-from bench.records import Record, Store, as_frame, load_results, newest, pack, parse
+from bench.records import Record, as_frame, load_results, pack, parse
+from bench.store import Store
 
 
 def record(seed=0, **more):

@@ -15,7 +15,7 @@ import bench
 from bench import registry
 from bench import suite as suites
 from bench.plan import plan
-from bench.records import Store
+from bench.store import Store
 
 ROOT = Path(__file__).parents[2]
 BAD = {

@@ -10,7 +10,7 @@ from bench.data import load
 from bench.data.spec import DataSpec
 from bench.errors import BenchError, Skip, SuiteError
 from bench.plan import plan
-from bench.records import Store
+from bench.store import Store
 from bench.tuning import Range, choose
 
 SEARCH = {"x": Range(low=-1.0, high=1.0), "kind": ("flat", "steep")}

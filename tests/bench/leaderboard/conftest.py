@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from bench import registry
 from bench.data.spec import DataSpec
+from bench.environment import PINNED
+from bench.leaderboard import building
 from bench.recipe import Recipe
-from bench.records import Record, pack
+from bench.records import Record, key_of, pack
 from bench.registry import Method, Scenario
 from bench.suite import Claim, Suite, SuiteScenario
 from bench.suite_rows import Row
@@ -99,11 +102,62 @@ def make_claim() -> Callable[..., Claim]:
     return claim
 
 
-PARAMS = {row.label: row.params for scenario in make_suite().scenarios.values() for row in scenario.rows if row.params}
+def asked(row: Row, scenario: SuiteScenario, seed: int, data: dict[str, Any], environment: str) -> dict[str, Any]:
+    """What is asked of a cell, as far as boards look at it."""
+    told = {"scenario": scenario.name, "kind": scenario.kind, "method": row.method, "params": row.params, "seed": seed}
+    told |= {"settings": {}, "data": {"name": data["name"]}, "fingerprint": data["fingerprint"]}
+    told |= {"zoo": {"parent": f"z{seed}"}, "environment": environment}
+    if row.search:
+        places = {k: list(p) if isinstance(p, tuple) else p.model_dump() for k, p in row.search.items()}
+        told |= {"search": places, "trials": scenario.trials}
+    return told
+
+
+@dataclass(frozen=True)
+class AskedCell:
+    """A cell of the made-up suite: its key, and code that never moves."""
+
+    asked: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        return key_of(self.asked)
+
+    @property
+    def digests(self) -> dict[str, Any]:
+        return {}
+
+
+def asked_of(suite: Suite, records: Iterable[Record]) -> dict[tuple[str, str, int], list[AskedCell]]:
+    """As `bench.plan.asked_of`, for kinds that have no settings."""
+    read = list(records)
+    seeds = sorted({*suite.seeds, *(r.seed for r in read)})
+    found: dict[tuple[str, str, int], list[AskedCell]] = {}
+    for scenario in suite.scenarios.values():
+        spec = suite.data_of(scenario)
+        own = [r for r in read if r.scenario == scenario.name and r.data["name"] in (spec.name, spec.offline)]
+        told = {(r.asked["data"]["name"], r.asked["fingerprint"], r.environment) for r in own}
+        for row in scenario.rows:
+            for seed in seeds:
+                found[scenario.name, row.label, seed] = [
+                    AskedCell(asked(row, scenario, seed, {"name": name, "fingerprint": content}, environment))
+                    for name, content, environment in sorted(told)
+                ]
+    return found
+
+
+@pytest.fixture(autouse=True)
+def made_up_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "asked_of", asked_of)
+
+
+ROWS = [row for scenario in make_suite().scenarios.values() for row in scenario.rows]
+PARAMS = {row.label: row.params for row in ROWS if row.params}
+METHODS = {row.label: row.method for row in ROWS}
 
 
 def make_record(label: str, seed: int, right: Any = None, *, scenario: str = "skewed", **changes: Any) -> Record:
-    """A record of the row; `right` is bool [N], a number of right answers of 100, or None for no accuracy."""
+    """A record of the row, `given` other parameters than it chose; `right` is bool [N], a number of right answers of 100, or None for no accuracy."""
     metrics, examples = dict(changes.pop("metrics", {})), {}
     if right is not None:
         correct = np.arange(100) < right if np.ndim(right) == 0 else np.asarray(right)
@@ -111,12 +165,11 @@ def make_record(label: str, seed: int, right: Any = None, *, scenario: str = "sk
     provenance = {"commit": "abc", "dirty": False, "versions": {"python": "3.11"}, "machine": "a machine"}
     provenance |= {"device": "cpu", "precision": "fp32", "threads": 1, "started": "2025-01-01T00:00:00+00:00"}
     fields: dict[str, Any] = {
-        "key": f"{scenario}-{label}-{seed}",
         "suite": "toy",
         "profile": "cpu",
         "scenario": scenario,
-        "kind": "join" if scenario == "skewed" else "forget",
-        "method": label.partition(" ")[0],
+        "kind": "join" if scenario.startswith("skewed") else "forget",
+        "method": METHODS.get(label, label),
         "label": label,
         "params": PARAMS.get(label, {}),
         "seed": seed,
@@ -126,16 +179,15 @@ def make_record(label: str, seed: int, right: Any = None, *, scenario: str = "sk
         "costs": {"seconds": 1.0 + seed, "peak_memory_mb": 10.0, "flops": 2e9, "samples": {"parents[0]": 100}},
         "data": {"name": "digits", "variant": "digits", "fingerprint": "f00d"},
         "provenance": provenance | changes.pop("provenance", {}),
-        "recipe": {
-            "scenario_source": "s1",
-            "method_source": "m1",
-            "seed": seed,
-            "zoo": {"parent": f"z{seed}"},
-            "label": label,
-        },
     }
-    fields["recipe"] |= changes.pop("recipe", {})
-    return Record(**fields | changes)
+    environment = changes.pop("environment", PINNED)
+    more = {key: changes.pop(key) for key in ("search", "trials") if key in changes}
+    given = changes.pop("given", None)
+    fields |= changes
+    kind = SuiteScenario(scenario, fields["kind"], "", None, (), "", "", 60.0)
+    row = Row(label, fields["method"], fields["params"] if given is None else given)
+    told = asked(row, kind, seed, fields["data"], environment) | more
+    return Record(**fields, asked=told, key=key_of(told))
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from bench.leaderboard.building import build
 from bench.leaderboard.selection import select
 from bench.tuning import Range
 
+from .conftest import asked_of
+
 SEARCH = {"share": Range(low=0.1, high=1.0, log=True), "mode": ("a", "b")}
 TOLD = {"search": {"share": {"low": 0.1, "high": 1.0, "log": True}, "mode": ["a", "b"]}, "trials": 20}
 COSTS = {"seconds": 2.0, "tuning_seconds": 40.0, "trials": 20}
@@ -35,17 +37,31 @@ def tuned_suite(suite):
 def chosen(record):
     """`chosen(seed, share, mode)`: a record of `gram`."""
 
-    def make(seed, share=0.2, mode="b", steps=5, recipe=TOLD, **more):
+    def make(seed, share=0.2, mode="b", steps=5, told=TOLD, **more):
         params = {"share": share, "mode": mode, "steps": steps}
         curves = {"validation": [(0.5, 0.6), (1.0, 0.7 + seed / 10)]}
-        return record("gram", seed, 60, params=params, recipe=recipe, curves=curves, costs=COSTS, **more)
+        return record(
+            "gram",
+            seed,
+            60,
+            params=params,
+            given=params | {"share": 0.9, "mode": "a"},
+            **told,
+            curves=curves,
+            costs=COSTS,
+            **more,
+        )
 
     return make
 
 
+def selected(suite, records):
+    return select(suite, records, asked_of(suite, records))
+
+
 def test_records_count_whatever_they_chose(tuned_suite, chosen, record):
     records = [chosen(0, 0.2, "a"), chosen(1, 0.51234567, "b"), record("transport", 0, 50)]
-    selection = select(tuned_suite, records)
+    selection = selected(tuned_suite, records)
     assert sorted(selection.cells["skewed", "gram"]) == [0, 1]
     assert sorted(selection.cells["skewed", "transport"]) == [0]
     assert selection.set_aside == ()
@@ -55,17 +71,17 @@ def test_records_count_whatever_they_chose(tuned_suite, chosen, record):
     "change",
     [
         {"steps": 6},  # a parameter that is given, and is another one now
-        {"recipe": TOLD | {"trials": 10}},
-        {"recipe": TOLD | {"search": {"mode": ["a", "b"]}}},
-        {"recipe": {}},  # it was not tuned
+        {"told": TOLD | {"trials": 10}},
+        {"told": TOLD | {"search": {"mode": ["a", "b"]}}},
+        {"told": {}},  # it was not tuned
     ],
 )
 def test_records_of_another_search_are_set_aside(tuned_suite, chosen, change):
-    assert select(tuned_suite, [chosen(0, **change)]).cells == {}
+    assert selected(tuned_suite, [chosen(0, **change)]).cells == {}
 
 
 def test_a_tuned_record_does_not_count_on_a_board_that_tunes_nothing(suite, record):
-    assert select(suite, [record("gram", 0, 50, recipe=TOLD)]).cells == {}
+    assert selected(suite, [record("gram", 0, 50, **TOLD)]).cells == {}
 
 
 def test_each_form_of_a_board_says_what_was_chosen(tuned_suite, chosen, record, tmp_path):
