@@ -71,8 +71,25 @@ def of(*things: Callable[..., Any]) -> str:
     return digest(tuple((thing.__module__, thing.__qualname__) for thing in things)).value
 
 
+_read_at: dict[Path, int] = {}
+"""File -> when it was last changed, as of when it was read."""
+
+
+def changed() -> Path | None:
+    """A file that was changed since a digest was taken of it."""
+    for path, then in _read_at.items():
+        try:
+            now = path.stat().st_mtime_ns
+        except OSError:
+            return path
+        if now != then:
+            return path
+    return None
+
+
 def forget() -> None:
     """Read all files anew: for a process that outlives an edit of a plug-in."""
+    _read_at.clear()
     for remembered in (digest, source_of, members_of, _follow, _is_ours, _is_module):
         remembered.cache_clear()
 
@@ -129,6 +146,7 @@ def source_of(module: str) -> Source | None:
     path = module_file(module)
     if path is None:
         return None
+    _read_at[path] = path.stat().st_mtime_ns
     found = Source(module)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     _take_apart(ast.parse(path.read_text(encoding="utf-8")).body, found, package)

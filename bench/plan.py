@@ -61,9 +61,9 @@ class Cell:
         """What the record keeps of the data set that is really used: name, variant, fingerprint."""
         return {"name": self.data.spec.name, "variant": self.data.variant, "fingerprint": self.data.fingerprint}
 
-    @property
+    @cached_property
     def digests(self) -> dict[str, Digest]:
-        """The code that it stands on, as its files are now."""
+        """The code that it stands on, as its files are when they are first asked for; it travels to the worker."""
         kind, method = registry.SCENARIOS.get(self.scenario.kind), registry.METHODS.get(self.row.method)
         archs = [model["arch"] for model in self.asked["models"].values()]
         return digests(kind, method, self.specs.values(), archs, bool(self.row.search))

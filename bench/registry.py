@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bench import code_digest
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def discover() -> None:
 def load_plugin(path: Path) -> None:
     """Import a file of somebody's own methods and scenarios (`--plugin FILE.py`)."""
     path = path.resolve()
+    code_digest.forget()  # it may have been edited since it was last read
     if not path.is_file() or path.suffix != ".py":
         raise BenchError(f"plugin {path} is not a Python file")
     name = f"bench_plugin_{path.stem}"

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from bench import environment, registry
+from bench import code_digest, environment, registry
 from bench import suite as suites
 from bench.cell import Job
 from bench.counting import latest
 from bench.device import Device, resolve
 from bench.digests import moved, remember, values
+from bench.errors import BenchError
 from bench.executors import Workers, unpack_failure
 from bench.paths import cache_root
 from bench.plan import Cell, Plan, plan
@@ -292,6 +293,11 @@ class _CellQueue:
             Path(lock.lock_file).unlink(missing_ok=True)
 
     def _keep(self, cell: Cell, record: Record) -> None:
+        if path := code_digest.changed():
+            raise BenchError(
+                f"{path} was changed while the run went on, so that nobody knows on what code {cell.name} stands; "
+                "finished cells are on record: start the run again"
+            )
         self.outcome.store.append(record)
         self.outcome.records[cell.key] = record
         self.outcome.ran += 1

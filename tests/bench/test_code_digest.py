@@ -1,0 +1,294 @@
+"""A digest changes with what a number could hang on, and with nothing else."""
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from bench import code_digest
+from bench.code_digest import FRAME, digest
+
+ROOT = Path(__file__).parents[2]
+
+METHOD = '''
+"""A module."""
+from __future__ import annotations
+
+import math
+from pack import helpers
+from pack.kernels import SCALE, blend as mix
+
+
+def solve(task, *, share: float = 0.5):
+    """Twice x."""
+    def inner(x: int) -> int:
+        return helpers.double(x)  # a comment
+    return mix(inner(task.x), SCALE * math.pi, share)
+
+
+def unused():
+    return 1
+'''
+HELPERS = """
+def double(x):
+    return 2 * x
+
+
+def never_called(x):
+    return 3 * x
+"""
+KERNELS = '''
+SCALE = 3.0
+OTHER = 4.0
+
+
+class Blend:
+    """What it does."""
+
+    start: int = 0
+
+    def __call__(self, a, b, share):
+        return a * share + b * (1 - share)
+
+
+def blend(a, b, share):
+    return Blend()(a, b, share)
+'''
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """`tree({file: text})` writes a package `pack`; `tree.of(name)` is the digest of `pack.method.solve`, or another."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    class Tree:
+        files = {"method.py": METHOD, "helpers.py": HELPERS, "kernels.py": KERNELS, "__init__.py": ""}
+
+        def of(self, name="pack.method.solve", **changed):
+            shutil.rmtree(tmp_path / "pack", ignore_errors=True)
+            for file, text in {**self.files, **{f"{k}.py": v for k, v in changed.items()}}.items():
+                path = tmp_path / "pack" / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(textwrap.dedent(text))
+            for loaded in [m for m in sys.modules if m.partition(".")[0] == "pack"]:
+                del sys.modules[loaded]
+            importlib.invalidate_caches()
+            code_digest.forget()
+            module, _, thing = name.rpartition(".")
+            return digest(((module, thing),)).value
+
+    yield Tree()
+    code_digest.forget()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# a comment", "# a better comment"),
+        ('"""Twice x."""', '"""Two times x,\n    as a number."""'),
+        ('"""A module."""', '"""The module."""\n\n\n'),
+        ("share: float = 0.5", "share: float | None = 0.5"),
+        ("share: float = 0.5", "share = 0.5"),
+        ("(x: int) -> int", "(x)"),
+        (
+            "mix(inner(task.x), SCALE * math.pi, share)",
+            "mix(\n        inner(task.x),\n        SCALE * math.pi, share,\n    )",
+        ),
+        ("return 1", "return 2"),  # of a function that nobody calls
+        ("import math", "import math\nimport os"),
+    ],
+)
+def test_prose_hints_formatting_and_unused_neighbours_do_not_count(tree, old, new):
+    assert METHOD.count(old) == 1
+    assert tree.of() == tree.of(method=METHOD.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("method", "share: float = 0.5", "share: float = 0.6"),
+        ("method", "helpers.double(x)", "helpers.never_called(x)"),
+        ("method", "math.pi", "math.e"),
+        ("method", "import math", "import cmath as math"),
+        ("method", "mix(inner(task.x), SCALE * math.pi, share)", "mix(SCALE * math.pi, inner(task.x), share)"),
+        ("helpers", "2 * x", "2.5 * x"),
+        ("kernels", "SCALE = 3.0", "SCALE = 3.5"),
+        ("kernels", "(1 - share)", "(2 - share)"),  # in a class that a function makes
+        ("kernels", "start: int = 0", "start: int = 1"),
+        ("kernels", "OTHER = 4.0", "OTHER = 4.0\nimport sys\nsys.setrecursionlimit(99)"),  # done when it is imported
+    ],
+)
+def test_whatever_can_change_a_number_counts_in_whatever_file_it_stands(tree, file, old, new):
+    text = {"method": METHOD, "helpers": HELPERS, "kernels": KERNELS}[file]
+    assert text.count(old) == 1
+    assert tree.of() != tree.of(**{file: text.replace(old, new)})
+
+
+def test_what_the_method_cannot_reach_does_not_count(tree):
+    assert tree.of() == tree.of(helpers=HELPERS.replace("3 * x", "4 * x"), kernels=KERNELS.replace("4.0", "5.0"))
+
+
+def test_moving_splitting_and_renaming_cost_nothing(tree):
+    before = tree.of()
+    moved = METHOD.replace("from pack import helpers", "from pack.deep import tools as helpers").replace(
+        "from pack.kernels import SCALE, blend as mix",
+        "from pack.deep.numbers import SCALE\nfrom .mixing import mixed as mix",
+    )
+    blending = KERNELS.partition("OTHER = 4.0")[2].replace("def blend(", "def mixed(").replace("Blend", "Mixer")
+    tree.files = {
+        "__init__.py": "",
+        "deep/__init__.py": "",
+        "deep/tools.py": HELPERS.replace("double", "twice"),
+        "deep/numbers.py": "SCALE = 3.0\n",
+        "mixing.py": blending,
+        "method.py": moved.replace("helpers.double", "helpers.twice").replace("def solve", "def answer"),
+    }
+    assert tree.of("pack.method.answer") == before
+
+
+def test_one_import_or_another_way_of_writing_it_is_the_same(tree):
+    before = tree.of()
+    inside = METHOD.replace("from pack import helpers\n", "").replace(
+        "    def inner", "    from pack.helpers import double\n    def inner"
+    )
+    assert tree.of(method=inside.replace("helpers.double(x)", "double(x)")) == before
+    assert tree.of(method=METHOD.replace("import math", "from math import pi").replace("math.pi", "pi")) == before
+
+
+def test_names_made_at_run_time_count_with_the_whole_module(tree):
+    dynamic = METHOD.replace("helpers.double(x)", "getattr(helpers, task.name)(x)")
+    assert tree.of(method=dynamic) != tree.of(method=dynamic, helpers=HELPERS.replace("3 * x", "4 * x"))
+
+
+def test_a_local_name_is_not_taken_for_a_global_one(tree):
+    shadowed = METHOD.replace("def inner(x: int) -> int:", "def inner(x, helpers=task):")
+    assert tree.of(method=shadowed) == tree.of(method=shadowed, helpers=HELPERS.replace("2 * x", "9 * x"))
+
+
+SETTINGS = """
+from pack.helpers import double, never_called
+from pack.kernels import SCALE
+
+
+class Base:
+    def own(self):
+        return SCALE
+
+
+class Kind(Base):
+    rows: int = 3
+
+    def prepare(self, lab):
+        return double(self.rows)
+
+    def score(self, result):
+        return never_called(result) + self.own()
+
+    def longer(self, lab):
+        return super().own()
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "moves"),
+    [
+        ({"helpers": HELPERS.replace("2 * x", "5 * x")}, {"prepare"}),
+        ({"helpers": HELPERS.replace("3 * x", "5 * x")}, {"score"}),
+        ({"kernels": KERNELS.replace("3.0", "5.0")}, {"score", "longer", FRAME}),  # inherited
+        ({"settings": SETTINGS.replace("rows: int = 3", "rows: int = 4")}, {"prepare", FRAME}),
+    ],
+)
+def test_members_of_a_class_count_each_for_itself(tree, change, moves):
+    tree.files = {**tree.files, "settings.py": SETTINGS}
+    names = ("prepare", "score", FRAME, "longer")
+    before = {name: _member(tree, name) for name in names}
+    after = {name: _member(tree, name, **change) for name in names}
+    moved = {name for name in names if before[name] != after[name]}
+    # What calls super may reach whatever the class overrides, so all of the class counts for it.
+    assert moves <= moved <= moves | {"longer"}
+
+
+def _member(tree, name, **change):
+    tree.of(**change)
+    return digest((("pack.settings", f"Kind.{name}"),)).value
+
+
+def test_a_root_that_is_not_there_is_named(tree):
+    tree.of()
+    with pytest.raises(KeyError, match=r"pack\.method does not define nothing"):
+        digest((("pack.method", "nothing"),))
+
+
+MOVES = {
+    "bench/meter.py": "bench/task_room/metering.py",
+    "bench/onednn.py": "bench/task_room/onednn.py",
+    "bench/statistics.py": "bench/task_room/statistics.py",
+    "bench/budget.py": "bench/task_room/budget.py",
+    "bench/monitor.py": "bench/task_room/monitor.py",
+    "bench/models/train.py": "bench/models/fitting.py",
+    "bench/metrics/calibration.py": "bench/metrics/trust.py",
+    "bench/scenarios/judging.py": "bench/scenarios/room/judging.py",
+    "methods/fusion/state.py": "methods/fusion/states.py",
+    "methods/merging/task_vectors.py": "methods/merging/vectors.py",
+}
+ASK = """
+import json, sys
+from bench import registry
+from bench.digests import digests, values
+registry.discover()
+found = {}
+for kind, method, archs in json.loads(sys.argv[1]):
+    entry = registry.SCENARIOS.get(kind), registry.METHODS.get(method)
+    found[f"{kind}/{method}"] = values(digests(*entry, [], archs, tuned=method == "ties"))
+print(json.dumps(found))
+"""
+CELLS = '[["fuse", "regmean", ["mlp"]], ["merge", "ties", ["resnet8"]], ["unlearn", "scrub", ["vgg"]], ["datafree", "dafl", ["vit"]]]'
+
+
+def test_ten_moved_files_and_a_rename_in_the_real_tree_cost_no_record(tmp_path):
+    for package in ("bench", "methods"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = _asked(tmp_path)
+    for old, new in MOVES.items():
+        (tmp_path / new).parent.mkdir(exist_ok=True)
+        (tmp_path / new).parent.joinpath("__init__.py").touch()
+        (tmp_path / old).rename(tmp_path / new)
+    names = {a[:-3].replace("/", "."): b[:-3].replace("/", ".") for a, b in MOVES.items()}
+    for path in tmp_path.rglob("*.py"):
+        text = path.read_text()
+        for old, new in names.items():
+            text = re.sub(rf"from {re.escape(old)} import", f"from {new} import", text)
+            text = re.sub(rf"import {re.escape(old)}\b", f"import {new}", text)
+        text = re.sub(r"^( *)from (bench|bench\.\w+|methods\.\w+) import ([\w, ]+)$", _redirected, text, flags=re.M)
+        path.write_text(re.sub(r"\bseed_everything\b", "sow", text))
+    assert _asked(tmp_path) == before
+
+
+def _redirected(found: re.Match[str]) -> str:
+    """`from bench import onednn, registry` with the modules that were moved taken from where they are now."""
+    indent, package, names = found.groups()
+    lines = []
+    for name in names.split(", "):
+        new = MOVES.get(f"{package}.{name}".replace(".", "/") + ".py")
+        home, _, last = (new or "")[:-3].replace("/", ".").rpartition(".")
+        lines.append(f"{indent}from {home} import {last} as {name}" if new else f"{indent}from {package} import {name}")
+    return "\n".join(lines)
+
+
+def _asked(folder):
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, CELLS],
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout

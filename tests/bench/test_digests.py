@@ -1,0 +1,120 @@
+"""An edit moves the digests of exactly the cells that can reach it: tried on a copy of the real tree."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CELLS = {
+    "fuse/average": ["fuse", "average", ["mlp"], False],
+    "fuse/regmean": ["fuse", "regmean", ["resnet8"], False],
+    "merge/ties": ["merge", "ties", ["resnet8"], False],
+    "merge/ties tuned": ["merge", "ties", ["resnet8"], True],
+    "unlearn/scrub": ["unlearn", "scrub", ["vgg"], False],
+}
+EVERY = {f"{cell}: harness" for cell in CELLS}
+EDITS = {
+    "an unused function": ("bench/meter.py", "", "\n\ndef unused():\n    return 1\n", set()),
+    "prose": ("bench/meter.py", '"""', '"""Better explained. ', set()),
+    "seeding": ("bench/cell.py", "random.seed(seed)", "random.seed(seed + 1)", EVERY),
+    "threads": ("bench/executors.py", "torch.set_num_threads(threads)", "torch.set_num_threads(2 * threads)", EVERY),
+    "the zoo": ("bench/models/zoo.py", 'seed_of("zoo", "train"', 'seed_of("zoo", "fit"', EVERY),
+    "training": ("bench/models/make.py", "torch.manual_seed(seed)", "torch.manual_seed(seed + 1)", EVERY),
+    "the meter": ("bench/meter.py", "time.perf_counter()", "time.process_time()", EVERY),
+    "an architecture": (
+        "bench/models/vgg.py",
+        "nn.ReLU",
+        "nn.GELU",
+        {"unlearn/scrub: harness"},
+    ),
+    "trials": (
+        "bench/tuning.py",
+        "round(number / trials, 6)",
+        "round(number / trials, 5)",
+        {"merge/ties tuned: harness"},
+    ),
+    "a scenario's preparing": (
+        "bench/scenarios/fuse.py",
+        '"fuse", "unlabeled"',
+        '"fuse", "unlabelled"',
+        {"fuse/average: prepare", "fuse/regmean: prepare"},
+    ),
+    "a scenario's scoring": (
+        "bench/scenarios/fuse.py",
+        'metrics["agreement"] = sum(shares) / len(shares)',
+        'metrics["agreement"] = min(shares)',
+        {"fuse/average: score", "fuse/regmean: score"},
+    ),
+    "a constant of a family": (
+        "methods/merging/task_vectors.py",
+        'HEAD = "head."',
+        'HEAD = "top."',
+        {"merge/ties: method", "merge/ties tuned: method"},
+    ),
+    "a method's default": (
+        "methods/fusion/regmean.py",
+        "off_diagonal: Fraction = 0.9",
+        "off_diagonal: Fraction = 0.8",
+        {"fuse/regmean: method"},
+    ),
+    "a registry": ("bench/registry.py", "class Registry:", "class Registry:\n    more = 1\n", set()),
+    "a data set more": ("bench/data/catalogue.py", "_TEXTURES = (", "_MORE = 1\n_TEXTURES = (", set()),
+}
+ASK = """
+import json, sys
+from pathlib import Path
+from bench import code_digest, registry
+from bench.digests import digests, values
+cells, edits = json.loads(sys.stdin.read())
+registry.discover()
+
+def found():
+    code_digest.forget()
+    return {
+        f"{name}: {part}": value
+        for name, (kind, method, archs, tuned) in cells.items()
+        for part, value in values(
+            digests(registry.SCENARIOS.get(kind), registry.METHODS.get(method), [], archs, tuned)
+        ).items()
+    }
+
+before, told = found(), {}
+for name, (file, old, new) in edits.items():
+    path = Path(file)
+    text = path.read_text()
+    assert old in text, (name, old)
+    path.write_text(text.replace(old, new, 1) if old else text + new)
+    after = found()
+    path.write_text(text)
+    told[name] = sorted(part for part in before if before[part] != after[part])
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tree")
+    for package in ("bench", "methods"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    edits = {name: edit[:3] for name, edit in EDITS.items()}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK],
+        input=json.dumps([CELLS, edits]),
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), "PATH": "/usr/bin", "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_moves_the_cells_that_can_reach_it_and_no_others(moved, name):
+    assert set(moved[name]) == EDITS[name][3]
