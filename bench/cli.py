@@ -74,8 +74,10 @@ only_option = click.option("--only", metavar="PATTERN", help="Part or shell patt
 def _seeds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
+    from bench import asked
+
     try:
-        return tuple(int(part) for part in text.split(","))
+        return asked.seeds([int(part) for part in text.split(",")])
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a list of numbers like 0,1,2") from None
 
@@ -97,7 +99,7 @@ def cli() -> None:
 @profile_option
 @seeds_option
 @only_option
-@click.option("--jobs", type=click.IntRange(min=1), help="Cells at once; by default as many as the cores allow.")
+@click.option("--jobs", type=click.IntRange(1, 1024), help="Cells at once; by default as many as the cores allow.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
 @click.option("--force", is_flag=True, help="Run cells again that are on record.")
 @click.option("--dry-run", is_flag=True, help="Show the cells, which are on record, and the expected time.")
@@ -116,11 +118,12 @@ def run(
     plugins: tuple[Path, ...],
 ) -> None:
     """Run a suite; leave records, a leaderboard and verdicts on claims."""
-    from bench import runner
+    from bench import asked, runner
     from bench.dry_run import dry_run_lines
     from bench.executors import default_jobs
     from bench.progress import Terminal
 
+    results = asked.results(results)
     planned = _plan(suite, profile, seeds, only, device)
     jobs = jobs or default_jobs(planned.suite.threads)
     if dry_run:
@@ -274,7 +277,7 @@ def test(method: str) -> None:
 @suite_argument
 @profile_option
 @seeds_option
-@click.option("--jobs", type=click.IntRange(min=1))
+@click.option("--jobs", type=click.IntRange(1, 1024))
 @click.option("--device", default="auto", show_default=True)
 @click.option("--list", "listing", is_flag=True, help="Show the suite's standard models; train nothing.")
 @click.option("--prune", is_flag=True, help="Remove what no profile of this suite needs.")
@@ -294,7 +297,7 @@ def zoo(
     """Train a suite's standard models ahead; list or prune them."""
     from bench import zookeeping
 
-    planned = _plan(suite, profile, seeds, None)
+    planned = _plan(suite, profile, seeds, None, device)
     if prune:
         for path in zookeeping.prune(suite):
             click.echo(f"removed {path}")
@@ -349,10 +352,11 @@ def data_verify(name: str) -> None:
 def _plan(
     suite: str, profile: str | None, seeds: tuple[int, ...] | None, only: str | None, device: str = "auto"
 ) -> Plan:
+    from bench import asked
     from bench import suite as suites
     from bench.plan import plan
 
-    return plan(suites.load(suite, profile), seeds, only, device)
+    return plan(suites.load(suite, profile), seeds, only, asked.device(device))
 
 
 def _console() -> Console:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from bench import registry
+from bench import asked, registry
 from bench import suite as suites
 from bench.cell import Job
 from bench.device import Device, resolve
@@ -48,7 +48,7 @@ def run(
     suite: str | Path,
     profile: str | None = None,
     *,
-    seeds: Sequence[int] | None = None,
+    seeds: Iterable[int] | None = None,
     only: str | None = None,
     jobs: int | None = None,
     device: str = "auto",
@@ -67,12 +67,22 @@ def run(
         force: run cells again that are on record.
         results: folder that gets `<suite>/<profile>.jsonl`.
         plugins: files with methods or scenarios of your own.
+
+    Raises:
+        BenchError: anything of this is not what the command line would take.
     """
-    loaded = [Path(p) for p in plugins]
+    loaded, folder, jobs, device = (
+        asked.plugins(plugins),
+        asked.results(results),
+        asked.jobs(jobs),
+        asked.device(device),
+    )
+    wanted = None if seeds is None else asked.seeds(seeds)
     for path in loaded:
         registry.load_plugin(path)
-    planned = plan(suites.load(suite, profile), tuple(seeds) if seeds else None, only, device)
-    outcome = execute(planned, results=Path(results), jobs=jobs, device=device, force=force, plugins=loaded)
+    loaded_suite = suites.load(asked.path(suite, "suite"), asked.text(profile, "profile"))
+    planned = plan(loaded_suite, wanted, asked.text(only, "only"), device)
+    outcome = execute(planned, results=folder, jobs=jobs, device=device, force=force, plugins=loaded)
     return as_frame(outcome.records.values())
 
 
