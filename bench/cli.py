@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.console import forgive, plain
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -25,11 +26,12 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line; bad input prints its message alone and exits with 2."""
+    forgive()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's polite kill ends a run like Ctrl-C
     try:
         cli(standalone_mode=False)
     except BenchError as error:
-        click.secho(f"error: {error}", fg="red", err=True)
+        click.secho(f"error: {plain(str(error))}", fg="red", err=True)
         sys.exit(BAD_INPUT)
     except click.ClickException as error:
         error.show()
@@ -390,11 +392,11 @@ def _write_board(suite: Any, path: Path, console: Console) -> None:
     board = _board(suite, path)
     _print_claims(board, console)
     for written in write(board, path.parent):
-        console.print(f"wrote {written}", markup=False)
+        console.print(f"wrote {written}", markup=False, soft_wrap=True)
 
 
 def _print_claims(board: Any, console: Console) -> None:
     from bench.leaderboard import claim_lines
 
     for line in claim_lines(board):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(plain(line), markup=False, soft_wrap=True)

@@ -19,7 +19,7 @@ from bench.device import Device, resolve
 from bench.executors import Workers, unpack_failure
 from bench.paths import cache_root
 from bench.plan import Cell, Plan, plan
-from bench.progress import Report, Silent
+from bench.progress import Report, Silent, sheltered
 from bench.provenance import provenance
 from bench.queues import ModelQueue, work
 from bench.records import Record, Store, as_frame
@@ -114,7 +114,7 @@ def execute(
     Raises:
         BenchError: the results cannot be written; what was written before is safe.
     """
-    report = report or Silent()
+    report = sheltered(report or Silent())
     store = store_of(planned, results)
     outcome = Outcome(planned, store)
     if message := store.torn():
@@ -145,6 +145,7 @@ def train_standard_models(
     planned: Plan, *, jobs: int | None = None, device: str = "auto", plugins: Sequence[Path] = (), report: Report
 ) -> dict[str, str]:
     """Train the standard models of a plan ahead of its cells; zoo key -> reason of those that could not be."""
+    report = sheltered(report)
     where = resolve(device, planned.suite.precision, planned.suite.threads)
     models = ModelQueue(planned, planned.cells, where, report)
     try:
