@@ -1,4 +1,4 @@
-"""What is shown ends nothing: a closed pipe, a full disk behind it, or letters that a terminal lacks are passed over."""
+"""What is shown ends nothing: a closed pipe, a full disk behind it, letters that a terminal lacks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
+from unicodedata import category
+
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class Forgiving:
@@ -50,11 +53,17 @@ def forgive() -> None:
     """From here on, this process's standard output and error are forgiving; where one is closed, it leads nowhere."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if isinstance(stream, Forgiving):
-            continue
-        setattr(sys, name, Forgiving(Path(os.devnull).open("w", encoding="utf-8") if stream is None else stream))
+        if stream is None:
+            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+        if not isinstance(stream, Forgiving):
+            setattr(sys, name, Forgiving(stream))
 
 
 def plain(text: str) -> str:
     """Somebody's text without the control characters that would steer a terminal; line ends and tabs stay."""
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    return "".join(ascii(c)[1:-1] if _steers(c) else c for c in text)
+
+
+def _steers(character: str) -> bool:
+    """Control characters, halves of letters, and what turns the direction of all that follows."""
+    return (category(character) in ("Cc", "Cs", "Zl", "Zp") and character not in "\n\t") or character in TURNS
