@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import json
 import os
 import zlib
@@ -93,10 +94,10 @@ def pack(correct: np.ndarray) -> Examples:
     return Examples(n=len(correct), correct=base64.b64encode(zlib.compress(bits.tobytes(), 9)).decode())
 
 
-def parse(line: str, where: str) -> Record:
-    """A line -> Record. Raises BenchError that names `where`."""
+def parse(line: str | bytes, where: str) -> Record:
+    """A line -> Record. Raises BenchError that names `where`, also for bytes that are no UTF-8."""
     try:
-        content = json.loads(line)
+        content = json.loads(line if isinstance(line, str) else line.decode())
         content["schema_"] = content.pop("schema")
         return Record.model_validate(content)
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
@@ -167,9 +168,9 @@ class Store:
         """All whole records in file order. Raises BenchError for a line that is not one, naming file and line."""
         if not self.path.exists():
             return []
-        lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = self.path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
         whole = lines[:-1]  # what follows the last line end is empty, or torn
-        return [parse(line, f"{self.path}:{number}") for number, line in enumerate(whole, 1) if line]
+        return [parse(line, f"{self.path}:{number}") for number, line in enumerate(whole, 1) if line.strip()]
 
 
 def newest(records: Iterable[Record]) -> dict[tuple[str, str, int], Record]:
