@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import islice
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from bench.errors import BenchError
 from bench.types import Parallel, Seed
@@ -85,7 +85,7 @@ def _whole(asked: object, bounds: Any, message: str) -> int:
     """A whole number within the bounds of an annotated type; true and false are none."""
     if isinstance(asked, bool) or not isinstance(asked, Integral):
         raise BenchError(message)
-    _, low, high = (bounds.__origin__, *bounds.__metadata__)
+    low, high = get_args(bounds)[1:]
     number = int(asked)
     if not low.ge <= number <= high.le:
         raise BenchError(f"{message}; it lies outside of {low.ge} to {high.le}")

@@ -242,7 +242,7 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
         data=checked(DataSpec, merged["data"], where, "data"),
         datasets=datasets,
         recipe=checked(Recipe, merged.get("recipe", {}), where, "recipe"),
-        models={name: _weights_beside(model, path) for name, model in models.items()},
+        models={name: _weights_beside(model, path, f"{where}: [models.{name}]") for name, model in models.items()},
         scenarios=scenarios,
         claims=_claims(merged.get("claims", []), scenarios, where),
     )
@@ -270,6 +270,8 @@ def with_profile(content: dict[str, Any], path: Path, profile: str) -> dict[str,
 
 def _refuse_additions(content: Mapping[str, Any], overrides: Mapping[str, Any], where: str) -> None:
     """A profile is a size of the same suite: what it overrides must be there."""
+    if "profiles" in overrides:
+        raise SuiteError(f"{where} holds a table `profiles`; they do not nest: say extends = 'NAME'")
     for table in OVERRIDDEN:
         there, over = content.get(table, {}), overrides.get(table, {})
         if not isinstance(there, dict) or not isinstance(over, dict):
@@ -384,7 +386,9 @@ def _claims(tables: object, scenarios: Mapping[str, SuiteScenario], where: str) 
     return tuple(claims.values())
 
 
-def _weights_beside(model: Architecture, path: Path) -> Architecture:
+def _weights_beside(model: Architecture, path: Path, where: str) -> Architecture:
+    if model.weights is not None and (not model.weights or "\0" in model.weights):
+        raise SuiteError(f"{where} weights: no file can be named {shown(model.weights)}")
     if model.weights is None or Path(model.weights).is_absolute():
         return model
     return model.model_copy(update={"weights": str(path.parent / model.weights)})

@@ -161,5 +161,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_passed_over(tmp_path):
 def test_records_that_are_no_utf_8_are_told(tmp_path, encoding):
     path = tmp_path / "cpu.jsonl"
     path.write_bytes((record(label="ü").line() + "\n").encode(encoding))
-    with pytest.raises(BenchError, match=r"cpu\.jsonl:1: not a record \(UnicodeDecodeError: 'utf-8' codec can't decode"):
+    with pytest.raises(
+        BenchError, match=r"cpu\.jsonl:1: not a record \(UnicodeDecodeError: 'utf-8' codec can't decode"
+    ):
         Store(path).read()

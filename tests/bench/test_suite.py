@@ -253,6 +253,8 @@ TEXTS = ["3", "true", "nan", "2024-01-01", "['a']", "{ a = 1 }"]
         ("[profiles.smoke]", "scenarios.hand.max_seconds", ["nan", "inf", "-inf", "true", "0"]),
         ("[profiles.smoke]", "scenarios.hand.extends", TEXTS),
         ("[profiles.smoke]", "models", WRONG),
+        ("[profiles.smoke]", "profiles", [*WRONG, "{}"]),
+        ("[profiles.smoke]", "models = { m = { arch = 'mlp', weights = VALUE } } #", [*TEXTS, '""', '"\\u0000"']),
         ("[profiles.smoke]", "recipe", WRONG),
         ("[profiles.smoke]", "recipe.epochs", WRONG),
         ("[profiles.smoke]", "recipe.peak_lr", ["nan", "inf", "-1", "1e30", "true", '"0.1"']),
