@@ -10,6 +10,10 @@ from pydantic import BaseModel, ValidationError
 from bench.errors import SuiteError
 from bench.registry import near_miss
 from bench.settings import fields_at
+from bench.types import check_name
+
+SHOWN = 120
+"""So many characters of a faulty value are shown."""
 
 
 def checked(schema: type[Any], table: object, where: str, at: str, extra: Iterable[str] = ()) -> Any:
@@ -26,7 +30,21 @@ def checked(schema: type[Any], table: object, where: str, at: str, extra: Iterab
         return schema.model_validate(table)
     except ValidationError as error:
         lines = [_fault(schema, fault, at, extra) for fault in error.errors()]
-        raise SuiteError("\n".join(f"{where}: {line}" for line in lines)) from None
+        raise SuiteError("\n".join(f"{where}: {line}" for line in dict.fromkeys(lines))) from None
+
+
+def named(name: str, what: str, where: str) -> str:
+    """`name`, if it is one (`bench.types.check_name`); a SuiteError that says of what it is none otherwise."""
+    try:
+        return check_name(name)
+    except ValueError as error:
+        raise SuiteError(f"{where}: {what} {shown(name)}: {error}") from None
+
+
+def shown(value: object) -> str:
+    """A value of a file in a message: on one line, and not all of it where it is long."""
+    text = ascii(value) if not repr(value).isprintable() else repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _fault(schema: type[BaseModel], fault: Mapping[str, Any], at: str, extra: Iterable[str]) -> str:
@@ -36,7 +54,12 @@ def _fault(schema: type[BaseModel], fault: Mapping[str, Any], at: str, extra: It
     key = location[-1] if location else ""
     if fault["type"] == "extra_forbidden":
         known = [*fields_at(schema, location[:-1]), *(extra if len(location) == 1 else ())]
-        return f"{prefix}unknown key {key!r}{near_miss(key, known)}"
+        return f"{prefix}unknown key {shown(key)}{near_miss(key, known)}"
     if fault["type"] == "missing":
         return f"{prefix}key {key!r} is missing"
-    return f"{prefix}{key}: {fault['msg']}, got {fault['input']!r}"
+    said = fault["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
+    if fault["type"] in ("model_type", "dict_type", "model_attributes_type"):
+        said = "a table was expected"
+    if not location:
+        return f"{prefix}{said}" + ("" if isinstance(fault["input"], dict) else f", got {shown(fault['input'])}")
+    return f"{prefix}{key}: {said}, got {shown(fault['input'])}"

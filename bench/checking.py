@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from bench import models, registry
 from bench import suite as suites
+from bench.checked import shown
 from bench.data import identity
 from bench.data.catalogue import SOURCES, Source
 from bench.data.spec import DataSpec
@@ -15,7 +18,10 @@ from bench.models.spec import Architecture
 from bench.recipe import Recipe
 from bench.registry import METHODS, SCENARIOS, near_miss
 from bench.stand_ins import on_stand_in
-from bench.suite import Claim, Header
+from bench.suite import Claim, Header, ProfileHead, ScenarioHead
+from bench.suite_rows import RowHead
+from bench.tuning import Range
+from bench.types import NAME_PATTERN
 
 
 def check(name: str) -> dict[str, Any]:
@@ -32,19 +38,20 @@ def check(name: str) -> dict[str, Any]:
 def _profile(suite: suites.Suite) -> dict[str, Any]:
     from bench.data import DATASETS
 
-    named = {f"datasets.{name}": data for name, data in suite.datasets.items()}
-    for table, data in ({"data": suite.data} | named).items():
+    at = f"{suite.path} (profile {suite.profile})"
+    tables = {"data": suite.data} | {f"datasets.{name}": data for name, data in suite.datasets.items()}
+    for table, data in tables.items():
         for name in (data.name, data.offline):
             if name is not None and name not in DATASETS:
-                where = f"{suite.path} (profile {suite.profile}): [{table}]"
-                raise SuiteError(f"{where} unknown data set {name!r}{near_miss(name, DATASETS)}")
+                raise SuiteError(f"{at}: [{table}] unknown data set {name!r}{near_miss(name, DATASETS)}")
     for name, model in suite.models.items():
         try:
             models.check(model.arch, model.options)
         except BenchError as error:
-            raise SuiteError(f"{suite.path} (profile {suite.profile}): [models.{name}] {error}") from None
+            raise SuiteError(f"{at}: [models.{name}] {error}") from None
     for scenario in suite.scenarios.values():
         data = suite.data_of(scenario)
+        _refuse_large_batches(suite, scenario, f"{at}: ")
         table = "data" if scenario.data is None else f"datasets.{scenario.data}"
         try:
             other = identity.stand_in(data)
@@ -53,7 +60,9 @@ def _profile(suite: suites.Suite) -> dict[str, Any]:
                 _named(suite, on_stand_in(scenario, other.name, suite.models), other)
         except DataError as error:
             said = str(error).removeprefix("[data] ")
-            raise SuiteError(f"{suite.path} (profile {suite.profile}): [{table}] {said}") from None
+            raise SuiteError(f"{at}: [{table}] {said}") from None
+    for claim in suite.claims:
+        _refuse_unknown_metric(claim, suite.scenarios[claim.scenario].kind, f"{at}: claim {claim.id!r}")
     rows = sum(len(s.rows) for s in suite.scenarios.values())
     return {
         "profile": suite.profile,
@@ -79,26 +88,63 @@ def _named(suite: suites.Suite, scenario: suites.SuiteScenario, source: Source) 
         raise SuiteError(f"{where} {error}{told}") from None
 
 
+def _refuse_large_batches(suite: suites.Suite, scenario: suites.SuiteScenario, at: str) -> None:
+    """A batch size that a suite asks for and its data set cannot fill is a slip of one of the two numbers."""
+    rows = suite.data_of(scenario).train
+    if rows is None:
+        return
+    set_here = scenario.settings.model_fields_set
+    own = {key: value for key, value in scenario.settings if key in set_here and isinstance(value, Recipe)}
+    asked = {"recipe": suite.recipe} | {f"scenarios.{scenario.name}.{key}": recipe for key, recipe in own.items()}
+    asked |= {
+        f"models.{name}.recipe": m.recipe for name, m in suite.models.items() if m.recipe and _uses(scenario, name)
+    }
+    for table, recipe in asked.items():
+        if "batch_size" in recipe.model_fields_set and recipe.batch_size > rows:
+            raise SuiteError(
+                f"{at}[{table}] batch_size = {recipe.batch_size} is more than the {rows} training rows that scenario "
+                f"{scenario.name} has in all"
+            )
+
+
+def _uses(scenario: suites.SuiteScenario, model: str) -> bool:
+    """Whether a setting of the scenario names the model."""
+    return any(value == model for _, value in scenario.settings)
+
+
+def _refuse_unknown_metric(claim: Claim, kind: str, at: str) -> None:
+    """What our kinds measure has known names; what somebody else's kind measures shows when it has run."""
+    from bench.leaderboard import measures
+
+    entry = SCENARIOS.get(kind)
+    ours = entry.settings.__module__.partition(".")[0] == "bench"
+    if not ours or claim.metric in (None, entry.headline) or measures.is_known(claim.metric):
+        return
+    names = [entry.headline, *measures.NAMES, *measures.KNOWN, *measures.SECONDS]
+    raise SuiteError(f"{at}: unknown metric {shown(claim.metric)}{near_miss(claim.metric, names)}")
+
+
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of suite files: kinds, their settings, methods and their parameters as registered now."""
     registry.discover()
-    top = Header.model_json_schema(ref_template="#/$defs/{model}")
     definitions: dict[str, Any] = {}
+    top = _model(Header, definitions)["properties"]
     for name, model in (("data", DataSpec), ("recipe", Recipe), ("model", Architecture), ("claim", Claim)):
-        definitions[name] = _closed(model.model_json_schema(ref_template="#/$defs/{model}"), definitions)
-    scenarios = [_scenario(kind, definitions) for kind in sorted(SCENARIOS.entries)]
-    properties = top["properties"] | {
+        definitions[name] = _model(model, definitions)
+    tables = {
         "data": {"$ref": "#/$defs/data"},
-        "datasets": {"type": "object", "additionalProperties": {"$ref": "#/$defs/data"}},
+        "datasets": _tables_of({"$ref": "#/$defs/data"}),
         "recipe": {"$ref": "#/$defs/recipe"},
-        "models": {"type": "object", "additionalProperties": {"$ref": "#/$defs/model"}},
-        "scenarios": {"type": "object", "additionalProperties": {"oneOf": scenarios}},
+        "models": _tables_of({"$ref": "#/$defs/model"}),
+        "scenarios": _tables_of({"anyOf": [_scenario(kind, definitions) for kind in sorted(SCENARIOS.entries)]}),
         "claims": {"type": "array", "items": {"$ref": "#/$defs/claim"}},
-        "profiles": {
-            "type": "object",
-            "description": "Overrides by profile; `extends` names another profile to start from.",
-            "additionalProperties": {"type": "object"},
-        },
+    }
+    overrides = {name: {"type": "array" if name == "claims" else "object"} for name in tables}
+    profile = {
+        "type": "object",
+        "description": "Overrides, key by key.",
+        "additionalProperties": False,
+        "properties": top | overrides | _model(ProfileHead, definitions)["properties"],
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -106,38 +152,50 @@ def json_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "required": ["title", "data", "scenarios", "profiles"],
-        "properties": properties,
+        "properties": top | tables | {"profiles": _tables_of(profile)},
         "$defs": definitions,
     }
 
 
+def _tables_of(schema: dict[str, Any]) -> dict[str, Any]:
+    """`[TABLE.NAME]`."""
+    name = {"pattern": NAME_PATTERN}
+    return {"type": "object", "propertyNames": name, "additionalProperties": schema}
+
+
 def _scenario(kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """A scenario that `extends` another may have its kind, and whatever else is needed, from there."""
     entry = SCENARIOS.get(kind)
-    settings = _closed(entry.settings.model_json_schema(ref_template="#/$defs/{model}"), definitions)
+    settings = _model(entry.settings, definitions)
     rows = [_row(name, definitions) for name, m in sorted(METHODS.entries.items()) if kind in m.scenarios]
     names = [row["properties"]["method"]["const"] for row in rows]
+    settings["properties"] |= _model(ScenarioHead, definitions)["properties"]
     settings["properties"] |= {
         "kind": {"const": kind},
-        "title": {"type": "string"},
-        "data": {"type": "string", "description": "One of the suite's [datasets.NAME]; [data], if unset."},
-        "lower": {"type": "string", "description": "Label of the row that is the lower reference."},
-        "upper": {"type": "string", "description": "Label of the row that is the upper reference."},
-        "max_seconds": {"type": "number", "exclusiveMinimum": 0},
-        "methods": {"type": "array", "items": {"oneOf": [{"enum": names}, *rows]}},
+        "methods": {"type": "array", "items": {"anyOf": [{"enum": names}, *rows]}},
     }
-    settings["required"] = ["kind", *settings.get("required", [])]
+    needed = ["kind", *settings.pop("required", [])]
+    settings["anyOf"] = [{"required": needed}, {"required": ["extends"]}]
     return settings
 
 
 def _row(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
-    schema = registry.parameters(METHODS.get(name)).model_json_schema(ref_template="#/$defs/{model}")
-    row = _closed(schema, definitions)
-    row["properties"] = {"method": {"const": name}, "label": {"type": "string"}, **row.get("properties", {})}
+    row = _model(registry.parameters(METHODS.get(name)), definitions)
+    parameters = row.get("properties", {})
+    definitions["range"] = _model(Range, definitions)
+    places = {
+        key: {"anyOf": [{"$ref": "#/$defs/range"}, {"type": "array", "minItems": 2, "items": place}]}
+        for key, place in parameters.items()
+    }
+    head = _model(RowHead, definitions)["properties"]
+    head["search"] |= {"properties": places, "additionalProperties": False}
+    row["properties"] = parameters | head | {"method": {"const": name}}
     row["required"] = ["method", *row.get("required", [])]
     return row
 
 
-def _closed(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The schema with its own definitions moved to the common ones."""
+def _model(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a pydantic model, its own definitions moved to the common ones."""
+    schema = model.model_json_schema(ref_template="#/$defs/{model}")
     definitions |= schema.pop("$defs", {})
     return schema

@@ -25,6 +25,7 @@ from bench.cli_options import (
     suite_argument,
     worker_plugin_option,
 )
+from bench.console import forgive, plain
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -37,11 +38,12 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line; bad input prints its message alone and exits with 2."""
+    forgive()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's polite kill ends a run like Ctrl-C
     try:
         cli(standalone_mode=False)
     except BenchError as error:
-        click.secho(f"error: {error}", fg="red", err=True)
+        click.secho(f"error: {plain(str(error))}", fg="red", err=True)
         sys.exit(BAD_INPUT)
     except click.ClickException as error:
         error.show()
@@ -86,11 +88,12 @@ def run(
     plugins: tuple[Path, ...],
 ) -> None:
     """Run a suite; leave records, a leaderboard and verdicts on claims."""
-    from bench import runner
+    from bench import arguments, runner
     from bench.dry_run import dry_run_lines
     from bench.executors import default_jobs
     from bench.progress import Terminal
 
+    results = arguments.results(results)
     planned = plan_of(suite, profile, seeds, only, device)
     jobs = jobs or default_jobs(planned.suite.threads)
     if dry_run:
@@ -254,7 +257,7 @@ def zoo(
     """Train a suite's standard models ahead; list or prune them."""
     from bench import zookeeping
 
-    planned = plan_of(suite, profile, seeds, None)
+    planned = plan_of(suite, profile, seeds, None, device)
     if prune:
         for path in zookeeping.prune(suite):
             click.echo(f"removed {path}")
@@ -329,11 +332,11 @@ def _write_board(suite: Any, path: Path, console: Console) -> None:
     board = _board(suite, path)
     _print_claims(board, console)
     for written in write(board, path.parent):
-        console.print(f"wrote {written}", markup=False)
+        console.print(f"wrote {written}", markup=False, soft_wrap=True)
 
 
 def _print_claims(board: Any, console: Console) -> None:
     from bench.leaderboard import claim_lines
 
     for line in claim_lines(board):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(plain(line), markup=False, soft_wrap=True)

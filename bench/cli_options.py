@@ -49,15 +49,17 @@ only_option = click.option("--only", metavar="PATTERN", help="Part or shell patt
 def _seeds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
+    from bench import arguments
+
     try:
-        return tuple(int(part) for part in text.split(","))
+        return arguments.seeds([int(part) for part in text.split(",")])
     except ValueError:
         raise click.BadParameter(f"{text!r} is not a list of numbers like 0,1,2") from None
 
 
 seeds_option = click.option("--seeds", callback=_seeds, metavar="0,1,2", help="In place of the suite's.")
 jobs_option = click.option(
-    "--jobs", type=click.IntRange(min=1), help="Cells at once; by default as many as the cores allow."
+    "--jobs", type=click.IntRange(1, 1024), help="Cells at once; by default as many as the cores allow."
 )
 device_option = click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
 
@@ -66,10 +68,11 @@ def plan_of(
     suite: str, profile: str | None, seeds: tuple[int, ...] | None, only: str | None, device: str = "auto"
 ) -> Plan:
     """The plan of what a command was given."""
+    from bench import arguments
     from bench import suite as suites
     from bench.plan import plan
 
-    return plan(suites.load(suite, profile), seeds, only, device)
+    return plan(suites.load(suite, profile), seeds, only, arguments.device(device))
 
 
 def console() -> Console:

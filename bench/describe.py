@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench import registry
 from bench import suite as suites
+from bench.console import plain
 from bench.data import DATASETS
 from bench.errors import BenchError
 from bench.registry import METHODS, SCENARIOS, near_miss
@@ -44,6 +45,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
 def print_catalogue(content: dict[str, dict[str, Any]], console: Console) -> None:
     """The catalogue as tables."""
     from rich.table import Table
+    from rich.text import Text
 
     for title, entries in content.items():
         columns = list(next(iter(entries.values()), {}))
@@ -51,7 +53,8 @@ def print_catalogue(content: dict[str, dict[str, Any]], console: Console) -> Non
         for column in ["name", *columns]:
             table.add_column(column, no_wrap=column == "name", overflow="fold")
         for name, entry in entries.items():
-            table.add_row(name, *(", ".join(v) if isinstance(v, list) else str(v or "") for v in entry.values()))
+            told = [", ".join(v) if isinstance(v, list) else str(v or "") for v in entry.values()]
+            table.add_row(*(Text(plain(text)) for text in (name, *told)))  # whose words are no markup
         console.print(table)
         console.print()
 

@@ -15,6 +15,7 @@ from typing import Any
 from pebble import ProcessPool
 
 from bench.cell import Job, ZooJob, run_cell, train_standard_model
+from bench.console import forgive
 from bench.records import Record
 
 _progress_folder: Path | None = None
@@ -68,6 +69,7 @@ def read_progress(folder: Path) -> dict[str, tuple[int, int]]:
 def _start_worker(threads: int, plugins: tuple[Path, ...], progress_folder: Path) -> None:
     global _progress_folder
     _end_with_parent()
+    forgive()  # a method that tells something is not to fail because nobody listens
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     import torch
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench import stand_ins
+from bench.console import plain
 from bench.records import Record
 from bench.store import Store
 
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from bench.models.spec import ModelSpec
     from bench.plan import Cell, Plan
     from bench.runner import Outcome
+
+_log = logging.getLogger(__name__)
 
 
 class Report(Protocol):
@@ -61,6 +66,30 @@ class Silent:
     def warn(self, message: str) -> None: ...
     def end(self, outcome: Outcome) -> None: ...
     def close(self) -> None: ...
+
+
+class _Sheltered:
+    """See `sheltered`."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def tell(*words: object) -> None:
+            try:
+                getattr(self._report, name)(*words)
+            except Exception as error:
+                broken, self._report = self._report, Silent()
+                with contextlib.suppress(Exception):
+                    broken.close()
+                _log.warning("nothing more is shown of this run, which goes on: %s: %s", type(error).__name__, error)
+
+        return tell
+
+
+def sheltered(report: Report) -> Report:
+    """A report that ends no computation: after its first fault it is silent, and the run goes on."""
+    return cast(Report, _Sheltered(report))
 
 
 def expected_seconds(cells: Iterable[Cell], records: Iterable[Record]) -> dict[str, float]:
@@ -119,13 +148,12 @@ class Terminal:
         """Say what will run on what data, the stand-in loudly."""
         suite = planned.suite
         for line in stand_in_lines(planned):
-            self.console.print(Text(line, style="bold red"), soft_wrap=True)
+            self._line(line, "bold red")
         used = dict.fromkeys(f"{data.variant} [{data.fingerprint}]" for data in planned.data())
-        self.console.print(
-            f"[bold]{suite.name}[/] ({suite.profile}) on {', '.join(used)}: "
+        self._line(
+            f"{suite.name} ({suite.profile}) on {', '.join(used)}: "
             f"{len(todo)} cells to run, {reused} on record in {store.path}",
-            markup=True,
-            highlight=False,
+            "bold",
         )
         self.total = len(todo)
         self.waiting = {cell.key: cell for cell in todo}
@@ -145,7 +173,7 @@ class Terminal:
         for key, name in in_flight.items():
             done, total = told.get(key, (0, 0))
             bar = ProgressBar(total=total, completed=done, width=24) if total else Text("")
-            table.add_row(name, bar, f"{done}/{total}" if total else "", f"{now - self.started[key]:.0f} s")
+            table.add_row(Text(name), bar, f"{done}/{total}" if total else "", f"{now - self.started[key]:.0f} s")
         head = Table.grid(padding=(0, 2))
         head.add_row(
             "cells",
@@ -165,12 +193,12 @@ class Terminal:
 
     def trained(self, spec: ModelSpec) -> None:
         """One line."""
-        self.console.print(f"  zoo   {spec.describe()} is trained", highlight=False, markup=False)
+        self._line(f"  zoo   {spec.describe()} is trained")
 
     def reused(self, cell: Cell) -> None:
         """One line."""
         self._count(cell)
-        self.console.print(f"  there {cell.name}  (by another run)", highlight=False, markup=False)
+        self._line(f"  there {cell.name}  (by another run)")
 
     def finished(self, cell: Cell, record: Record) -> None:
         """One line: status, row, headline metric, seconds; or the reason."""
@@ -184,8 +212,7 @@ class Terminal:
             said = record.reason or ""
         mark = {"ok": "ok   ", "failed": "FAIL ", "skipped": "skip "}[record.status]
         style = {"ok": "", "failed": "bold red", "skipped": "yellow"}[record.status]
-        text = f"  {mark} [{self.done}/{self.total}] {cell.name}  {said}"
-        self.console.print(Text(text, style=style), highlight=False, soft_wrap=True)
+        self._line(f"  {mark} [{self.done}/{self.total}] {cell.name}  {said}", style)
 
     def _count(self, cell: Cell) -> None:
         self.done += 1
@@ -193,22 +220,24 @@ class Terminal:
 
     def warn(self, message: str) -> None:
         """One line."""
-        self.console.print(Text(f"  warning: {message}", style="yellow"), highlight=False, soft_wrap=True)
+        self._line(f"  warning: {message}", "yellow")
 
     def end(self, outcome: Outcome) -> None:
         """What was done, and every failure once more."""
         self.close()
         failed = outcome.failed
-        self.console.print(
+        self._line(
             f"{outcome.ran} cells run, {outcome.reused} on record, {len(failed)} failed; "
-            f"records in {outcome.store.path}",
-            highlight=False,
+            f"records in {outcome.store.path}"
         )
         for record in failed:
-            line = f"  FAIL  {record.scenario}/{record.label}/{record.seed}: {record.reason}"
-            self.console.print(Text(line, style="bold red"), soft_wrap=True)
+            self._line(f"  FAIL  {record.scenario}/{record.label}/{record.seed}: {record.reason}", "bold red")
         for line in fault_lines(outcome.plan):
-            self.console.print(Text(f"  {line}", style="bold red"), soft_wrap=True)
+            self._line(f"  {line}", "bold red")
+
+    def _line(self, text: str, style: str = "") -> None:
+        """As it stands: no markup, no wrapping, nothing that steers the terminal."""
+        self.console.print(Text(plain(text), style=style), highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Take the live table down."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bench import environment
+from bench.aside import main_aside
 from bench.cell import ZooJob
 from bench.device import Device
 from bench.executors import Workers, default_jobs, read_progress, unpack_failure
@@ -45,7 +46,7 @@ class Queue(Protocol):
 
 def work(queues: Sequence[Queue], jobs: int | None, device: Device, plugins: Sequence[Path], report: Report) -> None:
     """Keep the workers busy until nothing is left; earlier queues come first."""
-    with environment.pinned(device.name):  # also for those that replace a worker that died
+    with environment.pinned(device.name), main_aside():  # also for those that replace a worker that died
         _work(queues, jobs, device, plugins, report)
 
 

@@ -82,6 +82,12 @@ class Registry:
 
     def add(self, name: str, entry: Any, origin: str) -> None:
         """Register `entry`; the same definition imported again replaces itself."""
+        from bench.types import check_name
+
+        try:
+            check_name(name)
+        except ValueError as error:
+            raise BenchError(f"{self.what} {name!r} of {origin}: {error}") from None
         old = self.entries.get(name)
         if old is not None and _origin(old) != origin:
             raise BenchError(f"two {self.what}s are named {name!r}: {_origin(old)} and {origin}; rename one")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from bench import code_digest, environment, registry
+from bench import arguments, code_digest, environment, registry
 from bench import suite as suites
 from bench.cell import Job
 from bench.counting import latest
@@ -24,7 +24,7 @@ from bench.errors import BenchError
 from bench.executors import Workers, unpack_failure
 from bench.paths import cache_root
 from bench.plan import Cell, Plan, plan
-from bench.progress import Report, Silent, fault_lines
+from bench.progress import Report, Silent, fault_lines, sheltered
 from bench.provenance import provenance
 from bench.queues import ModelQueue, work
 from bench.records import Record, as_frame, conflicts
@@ -55,7 +55,7 @@ def run(
     suite: str | Path,
     profile: str | None = None,
     *,
-    seeds: Sequence[int] | None = None,
+    seeds: Iterable[int] | None = None,
     only: str | None = None,
     jobs: int | None = None,
     device: str = "auto",
@@ -76,16 +76,26 @@ def run(
         keep_unvouched: take records whose code has moved and is not vouched for; boards mark them.
         results: folder that gets `<suite>/<profile>.jsonl`.
         plugins: files with methods or scenarios of your own.
+
+    Raises:
+        BenchError: anything of this is not what the command line would take.
     """
-    loaded = [Path(p) for p in plugins]
+    loaded, folder, jobs, device = (
+        arguments.plugins(plugins),
+        arguments.results(results),
+        arguments.jobs(jobs),
+        arguments.device(device),
+    )
+    wanted = None if seeds is None else arguments.seeds(seeds)
     for path in loaded:
         registry.load_plugin(path)
-    planned = plan(suites.load(suite, profile), tuple(seeds) if seeds else None, only, device)
+    loaded_suite = suites.load(arguments.path(suite, "suite"), arguments.text(profile, "profile"))
+    planned = plan(loaded_suite, wanted, arguments.text(only, "only"), device)
     for line in fault_lines(planned):
         warnings.warn(line, stacklevel=2)
     outcome = execute(
         planned,
-        results=Path(results),
+        results=folder,
         jobs=jobs,
         device=device,
         force=force,
@@ -154,7 +164,7 @@ def execute(
     Raises:
         BenchError: the results cannot be written; what was written before is safe.
     """
-    report = report or Silent()
+    report = sheltered(report or Silent())
     store = store_of(planned, results)
     outcome = Outcome(planned, store)
     content = store.content()
@@ -192,6 +202,7 @@ def train_standard_models(
     planned: Plan, *, jobs: int | None = None, device: str = "auto", plugins: Sequence[Path] = (), report: Report
 ) -> dict[str, str]:
     """Train the standard models of a plan ahead of its cells; zoo key -> reason of those that could not be."""
+    report = sheltered(report)
     where = resolve(device, planned.suite.precision, planned.suite.threads)
     models = ModelQueue(planned, planned.cells, where, report)
     try:

@@ -1,4 +1,4 @@
-"""The base of everything that a suite may set: unknown keys refused, types strict, values frozen."""
+"""The base of everything that a suite may set: unknown keys refused, types strict, values frozen, sizes sane."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+from bench.types import LARGEST
 
 
 class Settings(BaseModel):
@@ -19,7 +21,11 @@ class Settings(BaseModel):
     @classmethod
     def _freeze(cls, table: Any) -> Any:
         """TOML has lists only; a frozen table holds tuples."""
-        return {k: _as_tuple(v) for k, v in table.items()} if isinstance(table, dict) else table
+        if not isinstance(table, dict):
+            return table
+        for key, value in table.items():
+            _refuse_absurd(str(key), value)
+        return {k: _as_tuple(v) for k, v in table.items()}
 
 
 def fields_at(schema: type[BaseModel], location: Sequence[str]) -> list[str]:
@@ -32,6 +38,20 @@ def fields_at(schema: type[BaseModel], location: Sequence[str]) -> list[str]:
         if nested:
             schema = nested[0]
     return list(schema.model_fields)
+
+
+def _refuse_absurd(key: str, value: Any) -> None:
+    """A whole number beyond `LARGEST` is a slip, whatever the key's own bounds; seeds are no sizes."""
+    if "seed" in key:
+        return
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueError(f"{key} is beyond what a suite may ask for (at most {LARGEST})")
+    if isinstance(value, list | tuple):
+        for item in value:
+            _refuse_absurd(key, item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _refuse_absurd(str(name), item)
 
 
 def _as_tuple(value: Any) -> Any:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le
+from pydantic import AfterValidator
 
 from bench import registry
-from bench.checked import checked
+from bench.checked import checked, named, shown
 from bench.data.spec import DataSpec
 from bench.errors import BenchError, SuiteError
 from bench.models.spec import Architecture
@@ -17,26 +21,32 @@ from bench.recipe import Recipe
 from bench.registry import near_miss
 from bench.settings import Settings
 from bench.suite_rows import Row, rows_of
-from bench.types import Count, Rate
+from bench.types import Label, Parallel, Rate, Seconds, Seed, Trials
+
+
+def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError("seeds must be one or more different numbers")
+    return seeds
 
 
 class Claim(Settings):
     """`[[claims]]`: what a paper says, as a comparison of two rows of one scenario."""
 
-    id: str
+    id: Label
     paper: str
     says: str
     """The claim in a sentence."""
     scenario: str
-    better: str
+    better: Label
     """Label of the row that is said to be better."""
-    worse: str
+    worse: Label
     metric: str | None = None
     """The scenario's headline metric, if unset; any other metric, or a cost such as `synthesis_seconds`."""
     times: Rate = 1.0
     """The value of `worse` is multiplied by it first: with 0.5, of a metric of which less is better, `better` must stay
     below half of `worse`."""
-    margin: float = 0.0
+    margin: Annotated[float, Ge(-1e9), Le(1e9)] = 0.0
     """`better` must exceed `worse` by this much in the metric's good direction; negative: stay within it."""
 
 
@@ -44,14 +54,43 @@ class Header(Settings):
     """The keys at the top of a suite file."""
 
     title: str
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: Annotated[tuple[Seed, ...], AfterValidator(_different)] = (0, 1, 2)
     """One repetition each; three or more wherever a row claims an ordering."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16`: autocast, on a GPU only."""
-    threads: Count = 1
+    threads: Parallel = 1
     """Threads of one cell; the same for every `--jobs`, since it can change the last digit of a sum."""
-    max_seconds: Rate = 3600.0
+    max_seconds: Seconds = 3600.0
     """A cell that takes longer is stopped and filed as failed."""
+
+
+class ScenarioHead(Settings):
+    """The keys that `[scenarios.NAME]` has whatever its kind; its other keys are the kind's settings."""
+
+    kind: str | None = None
+    """The problem setting; needed, unless the scenario extends one that has it."""
+    title: str = ""
+    data: str | None = None
+    """One of the suite's [datasets.NAME]; [data], if unset."""
+    methods: tuple[Any, ...] = ()
+    """The rows: names of methods, or tables with `method`, a `label` of their own and parameters."""
+    lower: Label | None = None
+    """Label of the row that is the lower reference, or the method that gives it; the kind's, if unset."""
+    upper: Label | None = None
+    """Label of the row that is the upper reference, or the method that gives it; the kind's, if unset."""
+    max_seconds: Seconds | None = None
+    """In place of the suite's."""
+    trials: Trials = 0
+    """Validation trials of each row with a `search`; 0 for a board that tunes nothing."""
+    extends: str | None = None
+    """Another scenario, whose keys stand beneath the own ones."""
+
+
+class ProfileHead(Settings):
+    """The key of `[profiles.NAME]` that is no override."""
+
+    extends: str | None = None
+    """Another profile, whose overrides come first."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +138,18 @@ class Suite:
 
 
 TABLES = ("data", "datasets", "recipe", "models", "scenarios", "claims", "profiles")
-SCENARIO_KEYS = ("kind", "title", "data", "methods", "lower", "upper", "max_seconds", "trials", "extends")
+OVERRIDDEN = ("datasets", "models", "scenarios")
+"""Tables of tables, of which profiles override some."""
+SCENARIO_KEYS = tuple(ScenarioHead.model_fields)
 
 
 def find(name: str | Path) -> Path:
     """The path of a suite given by path or by the name of one that ships with the package."""
     path = Path(name)
     if path.suffix == ".toml":
-        if path.is_file():
-            return path
+        with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+            if path.is_file():
+                return path
         raise SuiteError(f"{path}: no such suite file{near_miss(path.stem, shipped())}")
     if str(name) in shipped():
         return shipped()[str(name)]
@@ -137,11 +179,21 @@ def load(name: str | Path, profile: str | None = None) -> Suite:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of a suite file, not validated yet. Raises SuiteError where it is not TOML."""
+    """The content of a suite file, not validated yet; a byte order mark and any line ends are passed over.
+
+    Raises:
+        SuiteError: it cannot be read, is not UTF-8, or is not TOML.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path}: not valid TOML: {error}") from error
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SuiteError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise SuiteError(
+            f"{path}: not UTF-8 text (byte {error.object[error.start]:#04x} at {error.start}); save it as UTF-8"
+        ) from error
+    except (ValueError, RecursionError) as error:  # numbers too long for Python are no TOMLDecodeError
+        raise SuiteError(f"{path}: not valid TOML: {str(error) or 'nested too deeply'}") from error
 
 
 def profiles(name: str | Path) -> tuple[str, ...]:
@@ -162,11 +214,10 @@ def default_profile() -> str:
 
 def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
     """Parsed TOML -> Suite at `profile`. See `load`."""
+    suite = named(path.stem, "the suite is named after its file, and", str(path))
     merged = with_profile(dict(content), path, profile)
     where = f"{path} (profile {profile})"
     header = checked(Header, {k: v for k, v in merged.items() if k not in TABLES}, where, "", extra=TABLES)
-    if len(set(header.seeds)) != len(header.seeds) or not header.seeds:
-        raise SuiteError(f"{where}: seeds must be one or more different numbers, got {list(header.seeds)}")
     if "data" not in merged:
         raise SuiteError(f"{where}: table [data] is missing; it names the data set, e.g. name = 'digits'")
     models = {
@@ -181,7 +232,7 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
     if not scenarios:
         raise SuiteError(f"{where}: no [scenarios.NAME] table; a suite needs at least one")
     return Suite(
-        name=path.stem,
+        name=suite,
         path=path,
         profile=profile,
         title=header.title,
@@ -191,7 +242,7 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
         data=checked(DataSpec, merged["data"], where, "data"),
         datasets=datasets,
         recipe=checked(Recipe, merged.get("recipe", {}), where, "recipe"),
-        models={name: _weights_beside(model, path) for name, model in models.items()},
+        models={name: _weights_beside(model, path, f"{where}: [models.{name}]") for name, model in models.items()},
         scenarios=scenarios,
         claims=_claims(merged.get("claims", []), scenarios, where),
     )
@@ -199,20 +250,35 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
 
 def with_profile(content: dict[str, Any], path: Path, profile: str) -> dict[str, Any]:
     """The suite with the overrides of `[profiles.NAME]` merged in, those that it `extends` first."""
-    profiles = content.pop("profiles", {})
-    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
-        raise SuiteError(f"{path}: [profiles.NAME] must be tables")
+    profiles = dict(_tables(content, "profiles", str(path)))
+    content = {key: value for key, value in content.items() if key != "profiles"}
     if profile not in profiles:
-        raise SuiteError(f"{path}: no profile {profile!r}{near_miss(profile, profiles)}")
-    _refuse_cycles({n: p.get("extends") for n, p in profiles.items()}, str(path), "profiles", "extends")
-    chain: list[dict[str, Any]] = []
+        raise SuiteError(f"{path}: no profile {shown(profile)}{near_miss(str(profile), profiles)}")
+    above = {n: _head(ProfileHead, p, str(path), f"profiles.{n}").extends for n, p in profiles.items()}
+    _refuse_cycles(above, str(path), "profiles", "extends")
+    chain: list[str] = []
     name: str | None = profile
     while name is not None:
-        chain.insert(0, profiles[name])
-        name = profiles[name].get("extends")
-    for overrides in chain:
-        content = _merged(content, {k: v for k, v in overrides.items() if k != "extends"})
+        chain.insert(0, name)
+        name = above[name]
+    for name in chain:
+        overrides = {key: value for key, value in profiles[name].items() if key not in ProfileHead.model_fields}
+        _refuse_additions(content, overrides, f"{path}: [profiles.{name}]")
+        content = _merged(content, overrides)
     return content
+
+
+def _refuse_additions(content: Mapping[str, Any], overrides: Mapping[str, Any], where: str) -> None:
+    """A profile is a size of the same suite: what it overrides must be there."""
+    if "profiles" in overrides:
+        raise SuiteError(f"{where} holds a table `profiles`; they do not nest: say extends = 'NAME'")
+    for table in OVERRIDDEN:
+        there, over = content.get(table, {}), overrides.get(table, {})
+        if not isinstance(there, dict) or not isinstance(over, dict):
+            continue  # told by who reads the merged table
+        for name in over:
+            if name not in there:
+                raise SuiteError(f"{where} overrides {table}.{shown(name)}, which is not there{near_miss(name, there)}")
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,7 +305,7 @@ def _extended(tables: dict[str, dict[str, Any]], where: str) -> dict[str, dict[s
 
     `extends` itself is nobody's but its own.
     """
-    parents = {name: table.get("extends") for name, table in tables.items()}
+    parents = {n: _head(ScenarioHead, table, where, f"scenarios.{n}").extends for n, table in tables.items()}
     _refuse_cycles(parents, where, "scenarios", "extends")
 
     def whole(name: str) -> dict[str, Any]:
@@ -254,48 +320,46 @@ def _tables(content: Mapping[str, Any], key: str, where: str) -> Iterable[tuple[
     tables = content.get(key, {})
     if not isinstance(tables, dict) or not all(isinstance(t, dict) for t in tables.values()):
         raise SuiteError(f"{where}: {key} must be tables [{key}.NAME]")
+    for name in tables:
+        named(name, f"[{key}.NAME]", where)
     return tables.items()
+
+
+def _head(schema: type[Any], table: Mapping[str, Any], where: str, at: str) -> Any:
+    """The keys of a table that this schema knows, validated; what the others mean, somebody else says."""
+    return checked(schema, {key: value for key, value in table.items() if key in schema.model_fields}, where, at)
 
 
 def _scenario(
     name: str, table: dict[str, Any], where: str, header: Header, datasets: Mapping[str, DataSpec]
 ) -> SuiteScenario:
     at = f"scenarios.{name}"
-    if "kind" not in table:
+    head: ScenarioHead = _head(ScenarioHead, table, where, at)
+    if head.kind is None:
         raise SuiteError(f"{where}: [{at}] needs a kind{near_miss('', registry.SCENARIOS.entries)}")
     try:
-        kind = registry.SCENARIOS.get(table["kind"])
-    except (BenchError, TypeError) as error:
+        kind = registry.SCENARIOS.get(head.kind)
+    except BenchError as error:
         raise SuiteError(f"{where}: [{at}] {error}") from None
     own = {k: v for k, v in table.items() if k not in SCENARIO_KEYS}
     settings = checked(kind.settings, own, where, at, extra=SCENARIO_KEYS)
-    max_seconds = table.get("max_seconds", header.max_seconds)
-    if isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float) or max_seconds <= 0:
-        raise SuiteError(f"{where}: [{at}] max_seconds must be a positive number, got {max_seconds!r}")
-    data = table.get("data")
-    if data is not None and not (isinstance(data, str) and data in datasets):
+    if head.data is not None and head.data not in datasets:
         raise SuiteError(
-            f"{where}: [{at}] data = {data!r} is no [datasets.NAME] of the suite{near_miss(str(data), datasets)}"
+            f"{where}: [{at}] data = {shown(head.data)} is no [datasets.NAME] of the suite"
+            f"{near_miss(head.data, datasets)}"
         )
-    lower, upper = table.get("lower", kind.lower), table.get("upper", kind.upper)
-    trials = table.get("trials", 0)
-    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 0:
-        raise SuiteError(
-            f"{where}: [{at}] trials must be a whole number, 0 for a board that tunes nothing, got {trials!r}"
-        )
-    rows = rows_of(table, kind, lower, upper, trials, where, at)
     return SuiteScenario(
         name=name,
         kind=kind.kind,
-        title=str(table.get("title", "")),
+        title=head.title,
         settings=settings,
-        rows=rows,
-        lower=lower,
-        upper=upper,
-        max_seconds=float(max_seconds),
-        data=data,
-        trials=trials,
-        extends=table.get("extends"),
+        rows=rows_of(head.methods, kind, head.lower, head.upper, head.trials, where, at),
+        lower=head.lower or kind.lower,
+        upper=head.upper or kind.upper,
+        max_seconds=head.max_seconds or header.max_seconds,
+        data=head.data,
+        trials=head.trials,
+        extends=head.extends,
     )
 
 
@@ -310,6 +374,8 @@ def _claims(tables: object, scenarios: Mapping[str, SuiteScenario], where: str) 
         if claim.scenario not in scenarios:
             hint = near_miss(claim.scenario, scenarios)
             raise SuiteError(f"{where}: claim {claim.id!r} names scenario {claim.scenario!r}{hint}")
+        if claim.better == claim.worse:
+            raise SuiteError(f"{where}: claim {claim.id!r} holds row {claim.better!r} against itself")
         labels = [row.label for row in scenarios[claim.scenario].rows]
         for label in (claim.better, claim.worse):
             if label not in labels:
@@ -320,7 +386,9 @@ def _claims(tables: object, scenarios: Mapping[str, SuiteScenario], where: str) 
     return tuple(claims.values())
 
 
-def _weights_beside(model: Architecture, path: Path) -> Architecture:
+def _weights_beside(model: Architecture, path: Path, where: str) -> Architecture:
+    if model.weights is not None and (not model.weights or "\0" in model.weights):
+        raise SuiteError(f"{where} weights: no file can be named {shown(model.weights)}")
     if model.weights is None or Path(model.weights).is_absolute():
         return model
     return model.model_copy(update={"weights": str(path.parent / model.weights)})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from bench.console import plain
 from bench.leaderboard import measures, reading, tuned, wording
 from bench.leaderboard.board import Board, Row, Section, Verdict
 
@@ -35,7 +37,7 @@ def _claims(claims: Sequence[Verdict]) -> str:
 
 
 def _claim(v: Verdict) -> list[str]:
-    says = f"{_plain(v.says)}: `{v.better}` over `{v.worse}`, {measures.title(v.metric)}{measures.unit(v.metric)}"
+    says = f"{_plain(v.says)}: `{v.better}` over `{v.worse}`, {_metric(v.metric)}"
     if v.answer == "missing" or (v.difference and v.difference.low is None):
         says += f" ({_plain(v.reason)})"
     found = v.difference
@@ -47,20 +49,20 @@ def _claim(v: Verdict) -> list[str]:
         measures.interval(v.metric, found.low, found.high, sign=True) if found else "–",
         wording.needed(v),
         str(found.seeds) if found else "0",
-        _paper(v.paper, v.paper),
+        _paper(v.paper, _plain(v.paper)),
     ]
 
 
 def _section(section: Section, data: str | None) -> str:
     title = f"## {section.name}"
-    intro = f"{_plain(section.title)}. " if section.title else ""
-    intro += f"*{section.kind}*: {_plain(section.summary)} Ranked by {wording.direction(section)}."
+    intro = f"{_opening(section.title)}. " if section.title else ""
+    intro += f"*{section.kind}*: {_plain(section.summary)} Ranked by {_plain(wording.direction(section))}."
     intro += f" **{_plain(tuned.caption(section))}**" if section.trials else ""
     intro += f" {_plain(data)}" if data else ""
     head = [
         "rank",
         "method",
-        f"{measures.title(section.headline)}{measures.unit(section.headline)} (95 %)",
+        f"{_metric(section.headline)} (95 %)",
         *(tuned.HEADINGS if tuned.beside_default(section) else ()),
         "gap closed",
         *(wording.more_heading(section, name) for name in wording.more_metrics(section)),
@@ -77,7 +79,7 @@ def _section(section: Section, data: str | None) -> str:
     align = "rl" + "r" * (len(head) - 2)
     parts = [title, intro, table(head, [_row(section, row) for row in section.rows], align)]
     told = [f"- `{label}`: {_plain(reason)}" for label, reason in wording.troubles(section)]
-    told += [f"- {_plain(note)}" for note in section.notes]
+    told += [f"- {_opening(note)}" for note in section.notes]
     parts += ["\n".join(told)] if told else []
     parts += [_chosen(section)] if section.trials else []
     return "\n\n".join([*parts, _further(section)]).strip()
@@ -87,7 +89,10 @@ def _chosen(section: Section) -> str:
     """What the trials chose."""
     seeds = tuned.seeds(section)
     head = ["row", "parameter", "looked for in", *(f"seed {seed}" for seed in seeds)]
-    body = [[f"`{label}`", f"`{name}`", place, *values] for label, name, place, values in tuned.chosen(section)]
+    body = [
+        [f"`{label}`", f"`{name}`", *map(_plain, (place, *values))]
+        for label, name, place, values in tuned.chosen(section)
+    ]
     return f"{tuned.TITLE}:\n\n{table(head, body, 'lll' + 'r' * len(seeds))}"
 
 
@@ -122,7 +127,7 @@ def _further(section: Section) -> str:
     names = sorted({name for row in rows for name in row.metrics} - {section.headline})
     if not names:
         return ""
-    head = ["method", *(measures.title(n) + measures.unit(n) for n in names)]
+    head = ["method", *map(_metric, names)]
     body = [[_name(row), *(measures.number(n, row.metrics.get(n)) for n in names)] for row in rows]
     inner = table(head, body, "l" + "r" * len(names))
     return f"<details><summary>Further metrics (means over seeds)</summary>\n\n{inner}\n\n</details>"
@@ -152,12 +157,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str
     return "\n".join("| " + " | ".join(row) + " |" for row in (lined[0], rule, *lined[1:]))
 
 
+def _metric(name: str) -> str:
+    """A metric for readers, with its unit."""
+    return _plain(measures.title(name)) + measures.unit(name)
+
+
 def _plain(text: str) -> str:
     """Text of others (reasons, titles) on one line, without markup of its own."""
-    flat = " ".join(text.split())
-    for character in "\\`*_[]<>":
-        flat = flat.replace(character, "\\" + character)
-    return flat
+    return re.sub(r"([\\`*_\[\]<>$]|~(?=~)|&(?=#?\w+;))", r"\\\1", plain(" ".join(text.split())))
+
+
+def _opening(text: str) -> str:
+    """Such text at the start of a block, where a dash, a number or a hash would be markup too."""
+    return re.sub(r"^(\d+(?=[.)])|(?=[-+#=]))", r"\1\\", _plain(text), count=1)
 
 
 def _anchor(heading: str) -> str:

@@ -43,6 +43,23 @@ KNOWN = {
     "accuracy_change": Known(True, "points"),
 }
 """Metrics by their whole name; all others are known by the words below."""
+NAMES = (
+    *("accuracy", "agreement", "nll", "ece", "parameters", "task_mean", "normalised_accuracy", "teacher_accuracy"),
+    *("teacher_kl", "clean_teacher_accuracy", "stamped_accuracy", "source_accuracy", "average_gap", "tug_of_war"),
+    *("forget_accuracy", "retain_accuracy", "test_accuracy", "test_forget_accuracy", "activation_distance"),
+    *("attack_rows", "js", "js_to_retrain", "anamnesis", "forgetting_quality", "ks_log10_p", "tow_mia", "zrf"),
+    *("mia_accuracy", "mia_efficacy", "mia_entropy", "mia_tpr_at_1pct_fpr"),
+    *(f"mia_classwise_{what}" for what in ("confidence", "correctness", "entropy", "modified_entropy")),
+    *(f"{attack}_{what}" for attack in ("loss", "lira", "rmia", "ulira") for what in ("auc", "tpr_at_1pct_fpr")),
+)
+"""What our scenarios measure beside the metrics of `KNOWN`, each also with `floor_` before it."""
+NUMBERED = ("accuracy_owner", "accuracy_task", "agreement_parent")
+"""Metrics of one of several, whose number stands behind it."""
+SECONDS = (
+    *("seconds", "synthesis_seconds", "distillation_seconds", "tuning_seconds", "repeat_seconds"),
+    "retraining_seconds",
+)
+"""Costs that claims may compare like metrics."""
 FLOORS = {"average_gap": "floor_gap", "pl_full": "floor_pl_full"}
 """Headline -> the metric below which it says nothing: what the upper reference's own repetition shows."""
 LOWER_IS_BETTER = ("nll", "ece", "gap", "kl", "js", "mia", "auc", "tpr", "distance", "seconds")
@@ -60,6 +77,13 @@ def higher_is_better(metric: str) -> bool:
         return KNOWN[metric].higher_is_better
     words = metric.split("_")
     return any(w in HIGHER_IS_BETTER for w in words) or not any(w in LOWER_IS_BETTER for w in words)
+
+
+def is_known(metric: str) -> bool:
+    """Whether any of our scenarios measures it, or it is a cost in seconds."""
+    stem, _, number = metric.rpartition("_")
+    plain = metric.removeprefix("floor_")
+    return metric in SECONDS or {plain, metric} & {*NAMES, *KNOWN} != set() or (stem in NUMBERED and number.isdigit())
 
 
 def is_share(metric: str) -> bool:

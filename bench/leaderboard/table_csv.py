@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from bench.console import plain
 from bench.leaderboard.board import Board, Row, Section
 from bench.leaderboard.wording import MORE_COSTS, more_costs
 
@@ -18,6 +20,8 @@ COLUMNS = (
     *("seconds", "peak_memory_mb", "gflops", "samples"),
 )
 LAST = ("params", "reasons")
+FORMULA = ("=", "+", "-", "@")
+"""What a spreadsheet takes for the beginning of a formula; text that begins so gets an apostrophe before it."""
 TUNED = ("trials", "chosen", "untuned", "gained", "gained_low", "gained_high")
 """Only where a scenario is tuned: trials a row, seed -> parameter -> value as JSON, the mean without the search."""
 
@@ -77,4 +81,9 @@ def _line(board: Board, section: Section, row: Row) -> dict[str, Any]:
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return f"{round(value, 6) + 0.0:.6f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{round(value, 6) + 0.0:.6f}"
+    if not isinstance(value, str):
+        return str(value)
+    flat = plain(" ".join(re.split(r"[\t\r\n]+", value)))
+    return f"'{flat}" if flat[:1] in FORMULA else flat

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from bench.leaderboard import measures
 from bench.leaderboard.board import Board, DataUse, Difference, Row, Section, Verdict
 
@@ -158,6 +160,5 @@ def provenance(board: Board) -> list[tuple[str, str]]:
 
 def paper_url(paper: str | None) -> str | None:
     """The address of an arXiv citation."""
-    if paper is None or not paper.startswith("arXiv:"):
-        return None
-    return f"https://arxiv.org/abs/{paper.removeprefix('arXiv:').split()[0]}"
+    cited = re.match(r"arXiv:([\w.-]+(?:/\w+)?)(?:\s|$)", paper or "", flags=re.ASCII)
+    return f"https://arxiv.org/abs/{cited[1]}" if cited else None

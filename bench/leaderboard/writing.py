@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.atomic import write_whole
 from bench.leaderboard import markdown, measures, page, table_csv, wording
 from bench.leaderboard.board import Board, as_data
 
@@ -17,8 +17,10 @@ def write(board: Board, folder: Path) -> list[Path]:
 
     Returns:
         The paths, in that order.
+
+    Raises:
+        BenchError: one of them cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     data = as_data(board)
     claims = {key: data[key] for key in ("suite", "profile")} | _data(board) | {"claims": data["claims"]}
     contents = {
@@ -30,9 +32,7 @@ def write(board: Board, folder: Path) -> list[Path]:
     paths = []
     for ending, content in contents.items():
         path = folder / f"{board.profile}.{ending}"
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        part.write_text(content, encoding="utf-8", newline="\n")
-        part.replace(path)
+        write_whole(path, content.encode("utf-8", errors="replace"))  # half a letter of a record is no reason to fail
         paths.append(path)
     return paths
 

@@ -1,13 +1,10 @@
-"""Weight files: written whole or not at all, read without executing anything."""
+"""Weight files: made of tensors alone, read without executing anything."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import pickle
 import re
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,32 +16,6 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from bench.errors import ZooError
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write through a temporary file beside `path`, fsync, and rename: a reader sees the old file or the new one.
-
-    Raises:
-        ZooError: the disk is full, or the folder cannot be written; nothing is left behind.
-    """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise ZooError(
-                f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
-            ) from error
-        raise
 
 
 def serialise(state: Mapping[str, Tensor]) -> bytes:

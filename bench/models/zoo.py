@@ -27,13 +27,14 @@ from safetensors.torch import load as parse_safetensors
 from torch import Tensor, nn
 
 from bench import environment
+from bench.atomic import write_whole
 from bench.data import loading
 from bench.data.spec import Dataset, Split
 from bench.device import Device, as_input
 from bench.errors import BenchError, ZooError
 from bench.lab import seed_of
 from bench.models import build, keys, make
-from bench.models.files import read_user_weights, serialise, sha256, write_atomically
+from bench.models.files import read_user_weights, serialise, sha256
 from bench.models.spec import ModelSpec
 
 JUDGED_ON = 2000
@@ -66,7 +67,8 @@ class Zoo:
         """A fresh copy of a standard model, on the CPU in eval mode; trained now if it is not there.
 
         Raises:
-            ZooError: it can be neither loaded nor trained, or not be stored.
+            ZooError: it can be neither loaded nor trained.
+            BenchError: it cannot be stored.
             BenchError: the architecture or one of its options is unknown.
         """
         model = build(spec.arch, spec.options, spec.num_classes, dataset, seed=0)
@@ -182,8 +184,8 @@ class Zoo:
             "canary": environment.canary(),
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
         }
-        write_atomically(path, content)
-        write_atomically(path.with_suffix(".json"), (json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
+        write_whole(path, content)
+        write_whole(path.with_suffix(".json"), (json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
         return parse_safetensors(content)
 
 

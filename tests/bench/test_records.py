@@ -149,3 +149,20 @@ def test_load_results_reads_a_folder_into_a_frame(tmp_path):
 def test_load_results_says_where_nothing_is(tmp_path):
     with pytest.raises(BenchError, match="no records under"):
         load_results(tmp_path)
+
+
+def test_a_byte_order_mark_and_other_line_ends_are_passed_over(tmp_path):
+    path = tmp_path / "cpu.jsonl"
+    lines = [record(seed=seed).line() for seed in (0, 1)]
+    path.write_bytes(b"\xef\xbb\xbf" + "".join(f"{line}\r\n" for line in lines).encode())
+    assert [r.seed for r in Store(path).read()] == [0, 1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_records_that_are_no_utf_8_are_told(tmp_path, encoding):
+    path = tmp_path / "cpu.jsonl"
+    path.write_bytes((record(label="ü").line() + "\n").encode(encoding))
+    with pytest.raises(
+        BenchError, match=r"cpu\.jsonl:1: not a record \(UnicodeDecodeError: 'utf-8' codec can't decode"
+    ):
+        Store(path).read()

@@ -71,7 +71,7 @@ def test_a_scenario_chooses_its_data_set_and_a_profile_overrides_it(write_suite)
             'data = "smal"',
             r"data = 'smal' is no \[datasets.NAME\] of the suite; did you mean 'small'",
         ),
-        ('data = "small"', "data = 3", r"\[scenarios.eyes\] data = 3 is no \[datasets.NAME\]"),
+        ('data = "small"', "data = 3", r"\[scenarios.eyes\] data: .*valid string, got 3"),
         ("train = 300", "trian = 300", r"\[datasets.small\] unknown key 'trian'; did you mean 'train'"),
         ('[datasets.small]\nname = "digits"', "[datasets.small]", r"\[datasets.small\] key 'name' is missing"),
         ("[datasets.small]", "[dataset.small]", r"unknown key 'dataset'; did you mean 'datasets'"),
@@ -117,12 +117,12 @@ methods = METHODS
         ('kind = "toy"', 'kind = "toy"\nmethodz = 3', r"unknown key 'methodz'; did you mean 'methods'"),
         ('kind = "toy"', 'kind = "toy"\nrows = -1', r"\[scenarios\.hand\] rows: .*greater than or equal to 1.*got -1"),
         ('kind = "toy"', 'kind = "toy"\nrows = "all"', r"rows: .*valid integer.*got 'all'"),
-        ('kind = "toy"', 'kind = "toy"\nmax_seconds = 0', r"max_seconds must be a positive number, got 0"),
+        ('kind = "toy"', 'kind = "toy"\nmax_seconds = 0', r"\[scenarios.hand\] max_seconds: .*greater than 0, got 0"),
         ('["toy-noisy-mean"]', '["toy-noisy-men"]', r"unknown method 'toy-noisy-men'; did you mean 'toy-noisy-mean'"),
         ('["toy-noisy-mean"]', '["kd"]', r"method 'kd' solves .*, not toy"),
         ('["toy-noisy-mean"]', '["toy-skips", "toy-skips"]', r"two rows are named 'toy-skips'"),
         ('["toy-noisy-mean"]', "[3]", r"a row is a method's name or a table with `method`, got 3"),
-        ('["toy-noisy-mean"]', "3", r"methods must be a list"),
+        ('["toy-noisy-mean"]', "3", r"methods: .*a list, got 3"),
         (
             '["toy-noisy-mean"]',
             '[{ method = "toy-nearest-mean", label = "x", shrinc = 0.1 }]',
@@ -184,3 +184,173 @@ def test_a_missing_suite_suggests_the_near_one():
 
 def test_shipped_suites_are_found_by_name():
     assert suites.find("digits").name == "digits.toml"
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "a@b", "", "a\\nb", "<img src=x>", "x" * 65])
+@pytest.mark.parametrize("table", ["profiles", "scenarios", "models", "datasets"])
+def test_names_of_tables_are_names(write_suite, table, name):
+    path = write_suite(more=f'\n[{table}."{name}"]\n')
+    with pytest.raises(
+        SuiteError, match=rf"toysuite.toml.*: \[{table}.NAME\] .*: a name has 1 to 64 of the characters"
+    ):
+        suites.load(path, "smoke")
+
+
+@pytest.mark.parametrize("stem", ["a@b", "a b", "é", "-a", ".a"])
+def test_a_suite_has_the_name_of_its_file(write_suite, stem):
+    path = write_suite(name=stem)
+    with pytest.raises(SuiteError, match=r"the suite is named after its file, and .*: a name has"):
+        suites.load(path, "smoke")
+
+
+def test_a_label_may_be_of_any_language_and_claims_find_it(write_suite):
+    path = write_suite()
+    text = path.read_text(encoding="utf-8").replace(
+        '["toy-noisy-mean"]', "[{ method = 'toy-noisy-mean', label = 'm\\u00fc' }]"
+    )
+    path.write_text(
+        text.replace("'m\\u00fc'", '"m\\u00fc"').replace('worse = "toy-constant"', 'worse = "mu\\u0308"'),
+        encoding="utf-8",
+    )
+    loaded = suites.load(path, "smoke")
+    assert loaded.claims[0].worse == loaded.scenarios["hand"].rows[1].label == "m\u00fc"
+
+
+WRONG = ["true", "nan", "inf", "2024-01-01", "[1]", "[[1]]", "{ a = 1 }", '"text"', "-1", "0.5", "10000000000000"]
+NO_LIST = [value for value in WRONG if value != "[1]"]
+TEXTS = ["3", "true", "nan", "2024-01-01", "['a']", "{ a = 1 }"]
+
+
+@pytest.mark.parametrize(
+    ("after", "key", "values"),
+    [
+        ("title = 'Toy'", "title", TEXTS),
+        (
+            "title = 'Toy'",
+            "seeds",
+            [*NO_LIST, "[true]", "[-1]", "[0.0]", "['0']", "[nan]", "[4294967296]", "[[0]]", "[1, 1]"],
+        ),
+        ("title = 'Toy'", "threads", [*WRONG, "0", "100000"]),
+        ("title = 'Toy'", "max_seconds", [w for w in WRONG if w != "0.5"]),
+        ("title = 'Toy'", "precision", [*TEXTS, '"fp8"']),
+        ('kind = "toy"', "rows", WRONG),
+        ('kind = "toy"', "max_seconds", [w for w in WRONG if w != "0.5"]),
+        ('kind = "toy"', "trials", WRONG),
+        ('kind = "toy"', "extends", [*TEXTS, '"nobody"', '"hand"', '""']),
+        ('kind = "toy"', "data", [*TEXTS, '"nobody"', '""']),
+        ('kind = "toy"', "title", TEXTS),
+        ('kind = "toy"', "lower", [*TEXTS, '"nobody"', '""', '"toy-nearest-mean"']),
+        ('kind = "toy"', "upper", [*TEXTS, '"nobody"', '""', '"toy-constant"']),
+        ('name = "digits"', "train", WRONG),
+        ('name = "digits"', "offline", TEXTS),
+        ("[profiles.smoke]", "extends", [*TEXTS, '"nobody"', '"smoke"', '""']),
+        ("[profiles.smoke]", "seeds", [*NO_LIST, "[true]"]),
+        ("[profiles.smoke]", "data", [v for v in WRONG if v != "{ a = 1 }"]),
+        ("[profiles.smoke]", "data", ["{ a = 1 }"]),
+        ("[profiles.smoke]", "scenarios", WRONG),
+        ("[profiles.smoke]", "scenarios.hand", WRONG),
+        ("[profiles.smoke]", "scenarios.hand.rows", WRONG),
+        ("[profiles.smoke]", "scenarios.hand.max_seconds", ["nan", "inf", "-inf", "true", "0"]),
+        ("[profiles.smoke]", "scenarios.hand.extends", TEXTS),
+        ("[profiles.smoke]", "models", WRONG),
+        ("[profiles.smoke]", "profiles", [*WRONG, "{}"]),
+        ("[profiles.smoke]", "models = { m = { arch = 'mlp', weights = VALUE } } #", [*TEXTS, '""', '"\\u0000"']),
+        ("[profiles.smoke]", "recipe", WRONG),
+        ("[profiles.smoke]", "recipe.epochs", WRONG),
+        ("[profiles.smoke]", "recipe.peak_lr", ["nan", "inf", "-1", "1e30", "true", '"0.1"']),
+        ("[profiles.smoke]", "claims", [*WRONG, "[[]]", "['a']"]),
+        ("[profiles.smoke]", "scenarios.hand.kind", [*TEXTS, '"tay"']),
+        (
+            "[profiles.smoke]",
+            "scenarios.hand.methods",
+            ["3", '"toy-skips"', "[[]]", "[{}]", "[2024-01-01]", "{ a = 1 }"],
+        ),
+        *(
+            (
+                "[profiles.smoke]",
+                f"scenarios.hand.methods = [{{ method = 'toy-nearest-mean', {key} = VALUE }}] #",
+                values,
+            )
+            for key, values in (("label", [*TEXTS, '""', '"a|b"']), ("search", WRONG), ("shrink", WRONG[:7]))
+        ),
+        ("[profiles.smoke]", "scenarios.hand.methods = [{ method = VALUE, label = 'x' }] #", TEXTS),
+    ],
+)
+def test_no_wrong_value_is_more_than_a_message(write_suite, after, key, values):
+    for value in values:
+        line = key.replace("VALUE", value) if "VALUE" in key else f"{key} = {value}"
+        path = write_suite(text=PLAIN.replace(after, line if after.startswith(key) else f"{after}\n{line}"))
+        with pytest.raises(SuiteError, match=r"toysuite\.toml") as told:
+            suites.load(path, "smoke")
+        assert "not valid TOML" not in str(told.value), (line, told.value)
+
+
+PLAIN = """
+title = 'Toy'
+[data]
+name = "digits"
+[scenarios.hand]
+kind = "toy"
+[profiles.smoke]
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (PLAIN.replace("Toy", "T\xf6y").encode("latin-1"), r"not UTF-8 text \(byte 0xf6 at 11\); save it as UTF-8"),
+        (PLAIN.encode("utf-16"), "not UTF-8 text"),
+        (("x = " + "9" * 5000 + PLAIN).encode(), "not valid TOML"),
+        (("x = " + "[" * 5000 + PLAIN).encode(), "not valid TOML"),
+        (b"\x00", "not valid TOML"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused(write_suite, content, told):
+    path = write_suite()
+    path.write_bytes(content)
+    with pytest.raises(SuiteError, match=told):
+        suites.load(path, "smoke")
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + PLAIN.encode(), PLAIN.replace("\n", "\r\n").encode()])
+def test_a_byte_order_mark_and_other_line_ends_are_passed_over(write_suite, content):
+    path = write_suite()
+    path.write_bytes(content)
+    assert suites.load(path, "smoke").title == "Toy"
+
+
+def test_a_path_that_no_file_can_have_is_told():
+    for name in ("a" * 300 + ".toml", "a\0.toml"):
+        with pytest.raises(SuiteError, match="no such suite file"):
+            suites.find(name)
+
+
+@pytest.mark.parametrize("table", ["scenarios", "models", "datasets"])
+def test_a_profile_adds_nothing(write_suite, table):
+    path = write_suite(more=f'[models.net]\narch = "mlp"\n[profiles.cpu.{table}.hant]\ndata = "x"\n')
+    with pytest.raises(SuiteError, match=rf"\[profiles.cpu\] overrides {table}.'hant', which is not there"):
+        suites.load(path, "cpu")
+
+
+def test_a_row_is_no_reference_by_its_label_alone(write_suite):
+    path = write_suite(methods=[])
+    plain = path.read_text()
+    path.write_text(plain.replace("[]", "[{ method = 'toy-skips', label = 'toy-constant' }]"))
+    with pytest.raises(SuiteError, match=r"a row of 'toy-skips' is labelled 'toy-constant', like the reference"):
+        suites.load(path, "smoke")
+    path.write_text(plain.replace("[]", "[{ method = 'toy-nearest-mean', shrink = 0.5 }]"))
+    assert suites.load(path, "smoke").scenarios["hand"].rows[-1].params == {"shrink": 0.5}
+
+
+def test_a_labelled_row_may_be_a_reference_where_the_suite_says_so(write_suite):
+    path = write_suite(methods=[])
+    path.write_text(path.read_text().replace("[]", "[{ method = 'toy-skips', label = 'low' }]\nlower = 'low'", 1))
+    with pytest.raises(SuiteError, match=r"names row 'toy-constant'"):
+        suites.load(path, "smoke")
+
+
+def test_a_claim_compares_two_rows(write_suite):
+    path = write_suite()
+    path.write_text(path.read_text().replace('worse = "toy-constant"', 'worse = "toy-nearest-mean"'))
+    with pytest.raises(SuiteError, match=r"claim 'means' holds row 'toy-nearest-mean' against itself"):
+        suites.load(path, "smoke")

@@ -159,9 +159,9 @@ def test_a_search_changes_the_key_and_nothing_else_does(toy, write_suite, tuned_
         ("{ shrink = [0.1, 3.0] }", "", "", r"search\] shrink: .*less than or equal to 1.*got 3\.0"),
         ("{ shrink = { low = 0.1, high = 3.0 } }", "", "", r"search\] shrink: .*less than or equal to 1.*got 3\.0"),
         ("{ shrink = { lo = 0.1, high = 0.3 } }", "", "", r"search\.shrink\] unknown key 'lo'; did you mean 'low'"),
-        ("3", "", "", r"search\] must be a table"),
+        ("3", "", "", r"toy-nearest-mean\] search: a table was expected, got 3"),
         ("{ shrink = [0.1, 0.2] }", "trials = 3", "", r"row 'tuned' has a search, and the scenario no trials"),
-        ("{ shrink = [0.1, 0.2] }", "trials = 3", "trials = -1", r"trials must be a whole number"),
+        ("{ shrink = [0.1, 0.2] }", "trials = 3", "trials = -1", r"trials: .*greater than or equal to 0, got -1"),
         ("{}", "", "", r"trials = 3 and no row with a search"),
     ],
 )

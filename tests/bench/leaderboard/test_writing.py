@@ -13,7 +13,8 @@ import pytest
 
 from bench.data.spec import DataSpec
 from bench.leaderboard import as_data, build, claim_lines, write
-from bench.leaderboard.wording import data_line
+from bench.leaderboard.markdown import _opening
+from bench.leaderboard.wording import data_line, paper_url
 from bench.store import Store
 
 HERE = Path(__file__).parent
@@ -235,3 +236,60 @@ def test_board_as_data_is_json_with_six_decimals(board):
 def test_a_board_without_records_can_be_written(suite, tmp_path):
     for path in write(build(suite, []), tmp_path):
         assert path.stat().st_size
+
+
+HOSTILE = (
+    "=1+1 | x\n| a | b |\n<script>alert(1)</script> ![p](javascript:x) `c` *b* ~~s~~ &lt;b&gt; \\| "
+    "\x1b[31m\u202e\r\n- z\x00"
+)
+
+
+def test_no_text_of_others_breaks_a_board(suite_of, make_claim, records, tmp_path, board):
+    suite = suite_of((make_claim("gram", "average", says=HOSTILE, paper=f"arXiv:1)](http://x) {HOSTILE}", id="c"),))
+    scenarios = {name: replace(s, title=HOSTILE) for name, s in suite.scenarios.items()}
+    hostile = [r if r.status == "ok" else r.model_copy(update={"reason": HOSTILE}) for r in records]
+    made = build(replace(suite, title=HOSTILE, scenarios=scenarios), hostile)
+    assert any(row.reasons for section in made.sections for row in section.rows)
+    md, table, page, _ = write(made, tmp_path)
+    text = md.read_text(encoding="utf-8")
+    tables = markdown_tables(text)
+    assert [len(t) for t in tables[1:]] == [len(t) for t in markdown_tables(write_text(board, tmp_path / "plain"))[1:]]
+    assert all(len({len(row) for row in t}) == 1 for t in tables)
+    prose = re.sub(r"\\.", "", text)  # what is escaped is text
+    assert not re.search(r"<script|!\[|\]\(javascript|\]\(http://x|~~|&lt;|^- z", prose, flags=re.M)
+    assert not set(text) & set("\x1b\u202e\x00\r")
+    lines = table.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + sum(len(section.rows) for section in made.sections)
+    for line in csv.reader(lines[1:]):
+        for cell in line:
+            assert cell[:1] not in tuple("=+@-") or float(cell) <= 0
+    assert (
+        Page(page.read_text(encoding="utf-8")).tags <= Page((tmp_path / "plain" / "cpu.html").read_text("utf-8")).tags
+    )
+
+
+def write_text(board, folder):
+    """The Markdown of a board."""
+    return write(board, folder)[0].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("paper", "url"),
+    [
+        ("arXiv:2212.09849", "https://arxiv.org/abs/2212.09849"),
+        ("arXiv:cs/0112017 (a talk)", "https://arxiv.org/abs/cs/0112017"),
+        ("arXiv:1)](javascript:x", None),
+        ('arXiv:1"onclick=x', None),
+        ("arXiv:", None),
+        ("Somebody 2020", None),
+        (None, None),
+    ],
+)
+def test_only_an_arxiv_number_is_a_link(paper, url):
+    assert paper_url(paper) == url
+
+
+def test_what_would_begin_a_list_or_a_heading_does_not():
+    for text in ("# x", "- x", "+ x", "1. x", "2) x", "=== x"):
+        assert _opening(text).replace("\\", "", 1) == text != _opening(text)
+    assert _opening("2020 was") == "2020 was"

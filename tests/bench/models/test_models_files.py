@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bench.errors import ZooError
-from bench.models.files import read_user_weights, serialise, write_atomically
+from bench.models.files import read_user_weights, serialise
 
 
 class Trap:
@@ -93,13 +93,3 @@ def test_shared_and_strided_tensors_are_written(tmp_path):
     read = read_user_weights(path)
     assert torch.equal(read["tied"], weight)
     assert torch.equal(read["t"], weight.t())
-
-
-def test_a_write_that_is_interrupted_keeps_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "deep" / "w.bin"
-    write_atomically(path, b"old")
-    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(path.parent.iterdir()) == [path]
