@@ -67,8 +67,8 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
         status, reason = "skipped", str(skip)
     except BenchError as error:
         status, reason = "failed", f"{type(error).__name__}: {error}"
-    except Exception as error:  # whatever a method raises is that row's result, and only that row's
-        status, reason = "failed", f"{type(error).__name__}: {error} ({_where(error)})"
+    except BaseException as error:  # whatever a method raises is that row's result, and only that row's
+        status, reason = "failed", f"{told(error)} ({_where(error)})"
     cell = job.cell
     return Record(
         key=cell.key,
@@ -276,6 +276,14 @@ def give_back_freed_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
+
+
+def told(error: BaseException) -> str:
+    """An exception in a line, though it be one that cannot say what it is."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:
+        return f"{type(error).__name__} (which has no message)"
 
 
 def _where(error: BaseException) -> str:

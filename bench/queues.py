@@ -14,7 +14,7 @@ from bench import environment
 from bench.aside import main_aside
 from bench.cell import ZooJob
 from bench.device import Device
-from bench.executors import Workers, default_jobs, read_progress, unpack_failure
+from bench.executors import CannotStartError, Workers, default_jobs, read_progress, unpack_failure
 from bench.models.keys import place
 from bench.paths import zoo_root
 from bench.plan import Cell, Plan, StandardModel
@@ -61,6 +61,8 @@ def _work(queues: Sequence[Queue], jobs: int | None, device: Device, plugins: Se
                 flight = {future: queue for queue in queues for future in queue.futures()}
             done, _ = wait(flight, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
+                if isinstance(error := future.exception(), CannotStartError):
+                    raise error
                 flight.pop(future).finish(future)
             if not flight:
                 time.sleep(TICK_SECONDS)  # what is left is being computed by another run

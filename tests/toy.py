@@ -135,6 +135,55 @@ def toy_dies(task: ToyTask):
 
 
 @method(family="toy", scenario="toy")
+def toy_ends_quietly(task: ToyTask):
+    """Ends its process as if all were well, by the C library, which no Python code can keep it from."""
+    ctypes.CDLL(None)._exit(0)
+
+
+class TwoWordsError(BaseException):
+    """An exception that pickle cannot read again, and that has nothing to say."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__()
+
+    def __str__(self) -> str:
+        raise ValueError("speechless")
+
+
+@method(family="toy", scenario="toy")
+def toy_raises_what_cannot_travel(task: ToyTask):
+    """Raises what is no Exception and cannot be pickled."""
+    raise TwoWordsError("one", "two")
+
+
+@method(family="toy", scenario="toy")
+def toy_interrupts(task: ToyTask):
+    """Raises what Ctrl-C does."""
+    raise KeyboardInterrupt("enough")
+
+
+@method(family="toy", scenario="toy")
+def toy_exits(task: ToyTask):
+    """Raises what ends a program."""
+    raise SystemExit(0)
+
+
+@method(family="toy", scenario="toy", access={"labels"})
+def toy_leaves_a_mess(task: ToyTask):
+    """Changes what all rows of a process share."""
+    torch.set_default_dtype(torch.float64)
+    os.environ["TOY_MESS"] = "left"
+    task.images.zero_()
+    raise Skip("it left a mess")
+
+
+@method(family="toy", scenario="toy", access={"labels"})
+def toy_looks_around(task: ToyTask):
+    """Tells what it finds."""
+    raise Skip(f"{torch.get_default_dtype()} {os.environ.get('TOY_MESS')} {bool(task.images.any())}")
+
+
+@method(family="toy", scenario="toy")
 def toy_waits(task: ToyTask):
     """Tells that it began (in the file that TOY_BEGAN names) and takes a while."""
     Path(os.environ["TOY_BEGAN"]).write_text("begun")

@@ -25,6 +25,10 @@ BAD = {
     "toy-not-a-model": "a model or predictor was expected, got int",
     "toy-peeks": "method 'toy-peeks' touched task.labels without access: declare 'labels'",
     "toy-dies": "its worker process died (exit code 3",
+    "toy-ends-quietly": "its worker process died (exit code 0",
+    "toy-raises-what-cannot-travel": "TwoWordsError (which has no message) (toy.py:",
+    "toy-interrupts": "KeyboardInterrupt: enough (toy.py:",
+    "toy-exits": "SystemExit: 0 (toy.py:",
     "toy-hangs": "stopped after max_seconds = 20",
 }
 
@@ -49,6 +53,14 @@ def test_bad_methods_fail_alone_and_say_why(run, write_suite, tmp_path):
     assert frame.loc["toy-constant", "status"] == "ok"
     records = Store(tmp_path / "results" / "toysuite" / "smoke.jsonl").read()
     assert len(records) == len(BAD) + 3
+
+
+def test_what_a_row_leaves_changed_does_not_reach_the_next(run, write_suite):
+    path = write_suite(methods=["toy-leaves-a-mess", "toy-looks-around"])
+    frame = run(path, seeds=[0], jobs=1).set_index("label")
+    assert frame.loc["toy-leaves-a-mess", "reason"] == "it left a mess"
+    assert frame.loc["toy-looks-around", "reason"] == "torch.float32 None True"
+    assert frame.loc["toy-nearest-mean", "accuracy"] > 0.7
 
 
 def test_a_second_run_runs_nothing_and_failures_are_tried_again(run, write_suite, tmp_path):

@@ -4,13 +4,14 @@ import itertools
 import math
 
 import numpy as np
+import ot
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from methods.fusion.coupling import coupling, plan
+from methods.fusion.coupling import OFF, coupling, plan
 
 
 def random_cost(n: int, m: int, seed: int) -> torch.Tensor:
@@ -109,3 +110,30 @@ def test_beyond_the_range_of_numbers_an_unbalanced_plan_is_refused():
     cost[0] = 1e9
     with pytest.raises(BenchError, match=r"unbalanced transport at reg = 0\.0001.*raise reg"):
         plan(cost, 1e-4, reg_m=1e-5)
+
+
+@pytest.mark.parametrize("reg", [0.01, 1e-5])
+@pytest.mark.parametrize(("n", "m"), [(12, 12), (12, 6)])
+def test_a_small_regularisation_converges_towards_the_exact_plan(n, m, reg):
+    cost = torch.rand(n, m, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    exact, found = plan(cost), plan(cost, reg)
+    assert (found.sum(0) * m - 1).abs().max() < OFF
+    assert (found.sum(1) * n - 1).abs().max() < OFF
+    cheapest = (exact / exact.sum() * cost).sum()
+    assert cheapest - 1e-4 < (found * cost).sum() < cheapest * (1 + 2 * reg)
+
+
+def test_a_plan_that_a_thousand_steps_find_is_what_they_find():
+    cost = torch.rand(16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).numpy()
+    mass = np.full(16, 1 / 16)
+    plain = ot.sinkhorn(mass, mass, cost / cost.mean(), 0.1, method="sinkhorn_log")
+    assert np.array_equal(plan(torch.from_numpy(cost), 0.1).numpy(), plain)
+
+
+@pytest.mark.parametrize("reg", [1e-310, 1e-3])
+def test_a_plan_that_is_not_found_is_told(reg, monkeypatch):
+    if reg == 1e-3:
+        monkeypatch.setattr("methods.fusion.coupling.OFF", 1e-12)
+    cost = torch.rand(12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(BenchError, match=r"did not converge at reg = .*; raise reg"):
+        plan(cost, reg)
