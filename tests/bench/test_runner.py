@@ -15,6 +15,8 @@ import bench
 from bench import registry
 from bench import suite as suites
 from bench.plan import plan
+from bench.records import load_results
+from bench.runner import execute, store_of
 from bench.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -245,3 +247,17 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(run, write_suite, t
             run(path, seeds=[0])
     assert len(Store(tmp_path / "results" / "toysuite" / "smoke.jsonl").read()) == 1
     assert run(path, seeds=[0])["status"].tolist() == ["ok"] * 3
+
+
+def test_what_a_suite_asks_again_is_what_was_asked_last(toy, write_suite, record_of, tmp_path):
+    planned = plan(suites.load(write_suite(), "smoke"))
+    store = store_of(planned, tmp_path / "results")
+    first = planned.cells[0]
+    for cell in planned.cells:
+        store.append(record_of(cell))
+    store.append(record_of(first, 90, asked=first.asked | {"threads": 7}))  # the suite was changed meanwhile
+    for _ in range(2):
+        outcome = execute(planned, results=tmp_path / "results")
+        assert (outcome.ran, outcome.reused) == (0, len(planned.cells))
+        assert set(load_results(store.path)["key"]) == {cell.key for cell in planned.cells}
+        assert len(store.read()) == len(planned.cells) + 2
