@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.counting import counting
 from bench.errors import BenchError
 from bench.models.files import write_atomically
 from bench.plan import asked_of
-from bench.records import conflicts
-from bench.store import Store
+from bench.records import Record, conflicts
+from bench.store import ARCHIVE, Store
 from bench.suite import Suite
 
 
 def archive_of(path: Path) -> Path:
     """Where replaced records of a results file are kept."""
-    return path.with_name(f"{path.stem}.old.jsonl")
+    return path.with_name(f"{path.stem}{ARCHIVE}")
 
 
 def compact(suite: Suite, path: Path, *, drop: bool) -> tuple[int, int]:
@@ -30,10 +31,11 @@ def compact(suite: Suite, path: Path, *, drop: bool) -> tuple[int, int]:
         How many records are left, and how many were taken out.
 
     Raises:
-        BenchError: a line is damaged, or two records contradict each other: nothing is changed.
+        BenchError: a line is damaged, or two records contradict each other: no record is moved.
     """
     store = Store(path)
     with store.lock():
+        store.set_torn_line_aside()
         content = store.content()
         if faults := [*content.faults, *conflicts(content.records)]:
             raise BenchError("\n".join([*faults, f"{path} is left as it is: mend or remove these lines first"]))
@@ -42,9 +44,24 @@ def compact(suite: Suite, path: Path, *, drop: bool) -> tuple[int, int]:
         left = {id(record) for record in kept}
         replaced = [record for record in content.records if id(record) not in left]
         if replaced and not drop:
-            archive = archive_of(path)
-            before = archive.read_bytes() if archive.is_file() else b""
-            write_atomically(archive, before + b"".join(r.line().encode() + b"\n" for r in replaced))
+            _archive(archive_of(path), replaced, like=path)
         if replaced:
-            write_atomically(path, b"".join(record.line().encode() + b"\n" for record in kept))
+            _write(path, _lines(kept), like=path)
     return len(kept), len(replaced)
+
+
+def _archive(path: Path, replaced: Iterable[Record], like: Path) -> None:
+    """Add records, but those that are there since an earlier `compact` was killed before it shortened the file."""
+    before = path.read_bytes() if path.is_file() else b""
+    known = set(before.splitlines(keepends=True))
+    _write(path, [*([before] if before else []), *(line for line in _lines(replaced) if line not in known)], like)
+
+
+def _lines(records: Iterable[Record]) -> list[bytes]:
+    return [record.line().encode() + b"\n" for record in records]
+
+
+def _write(path: Path, lines: Iterable[bytes], like: Path) -> None:
+    mode = like.stat().st_mode
+    write_atomically(path, b"".join(lines))
+    path.chmod(mode)

@@ -42,7 +42,11 @@ def kind(device: str) -> str:
 @cache
 def variables() -> dict[str, str]:
     """The environment variables of a pinned worker; none where the processor lacks AVX2, or `NATIVE` is set."""
-    if os.environ.get(NATIVE) or platform.machine() not in ("x86_64", "AMD64") or "avx2" not in processor()["flags"]:
+    if (
+        os.environ.get(NATIVE)
+        or platform.machine() not in ("x86_64", "AMD64")
+        or "avx2" not in processor()["flags"].split()
+    ):
         return {}
     return VARIABLES | {"NPY_DISABLE_CPU_FEATURES": " ".join(_above_avx2())}
 

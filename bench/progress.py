@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -56,14 +57,16 @@ class Report(Protocol):
 
 
 class Silent:
-    """Says nothing."""
+    """Says nothing; what the user must know is a Python warning."""
 
     def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store) -> None: ...
     def tick(self, in_flight: Mapping[str, str], told: Mapping[str, tuple[int, int]]) -> None: ...
     def trained(self, spec: ModelSpec) -> None: ...
     def reused(self, cell: Cell) -> None: ...
     def finished(self, cell: Cell, record: Record) -> None: ...
-    def warn(self, message: str) -> None: ...
+    def warn(self, message: str) -> None:
+        warnings.warn(message, stacklevel=2)
+
     def end(self, outcome: Outcome) -> None: ...
     def close(self) -> None: ...
 

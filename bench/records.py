@@ -1,18 +1,16 @@
-"""Records: what a finished cell leaves, one line of JSON each with a checksum, and what makes a line unfit to count."""
+"""Records: what a finished cell leaves, one line of JSON each with a checksum. Lines are read in `bench.parsing`."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from bench import png
 from bench.errors import BenchError
@@ -26,10 +24,10 @@ OPTIONAL = ("weights", "curves", "pictures")
 """Fields that some records lack."""
 MOST_EXAMPLES = 10**8
 """More answers than that are no example set but a damaged number."""
+NAMED = 5
+"""Metrics that a message lists."""
 START = '{"sum":"'
 SUM_DIGITS = 12
-SHARES = ("accuracy", "agreement", "ece")
-"""Metrics that lie between 0 and 1."""
 
 
 def key_of(asked: Mapping[str, Any]) -> str:
@@ -60,7 +58,7 @@ class Examples(BaseModel):
             content = unpacker.decompress(base64.b64decode(self.correct, validate=True), self.n // 8 + 2)
         except (ValueError, zlib.error) as error:
             raise ValueError(f"they cannot be unpacked: {error}") from None
-        if len(content) != -(-self.n // 8) or not unpacker.eof:
+        if len(content) != -(-self.n // 8) or not unpacker.eof or unpacker.unused_data:
             raise ValueError(f"they are not {self.n} bits")
         bits = np.unpackbits(np.frombuffer(content, dtype=np.uint8)).astype(bool)
         if bits[self.n :].any():
@@ -125,11 +123,12 @@ class Record(BaseModel):
         content = self.model_dump(mode="json", exclude={name for name in OPTIONAL if not getattr(self, name)})
         content = {"schema": content.pop("schema_"), **content}
         body = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return f'{START}{_sum(body[1:])}",{body[1:]}'
+        return f'{START}{sum_of(body[1:].encode())}",{body[1:]}'
 
 
-def _sum(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:SUM_DIGITS]
+def sum_of(content: bytes) -> str:
+    """The checksum of a line: 12 hex digits over all that follows it."""
+    return hashlib.sha256(content).hexdigest()[:SUM_DIGITS]
 
 
 def pack(correct: np.ndarray) -> Examples:
@@ -138,90 +137,6 @@ def pack(correct: np.ndarray) -> Examples:
 
     bits = np.packbits(correct.astype(bool))
     return Examples(n=len(correct), correct=base64.b64encode(zlib.compress(bits.tobytes(), 9)).decode())
-
-
-def parse(line: str, where: str) -> Record:
-    """A line -> Record.
-
-    Raises:
-        BenchError: it names `where`, and the field that is at fault.
-    """
-    try:
-        content = json.loads(line)
-        if content["schema"] == 1:
-            raise BenchError(
-                f"{where}: a record of version 0.1, whose key does not say what it stands on; run it again"
-            )
-        told = content.pop("sum")
-        body = line[len(START) + SUM_DIGITS + 2 :]
-        content["schema_"] = content.pop("schema")
-        record = _lenient(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise BenchError(f"{where}: field {place}: {first['msg']}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BenchError(f"{where}: not a record ({type(error).__name__}: {str(error).splitlines()[0]})") from error
-    if told != _sum(body):
-        raise BenchError(f"{where}: field sum: the line was changed since it was written ({record.name})")
-    for fault in faults(record):
-        raise BenchError(f"{where}: {fault} ({record.name})")
-    return record
-
-
-def _lenient(content: dict[str, Any]) -> Record:
-    """Strict, but for JSON's having lists only where a curve's points are pairs."""
-    curves = content.get("curves", {})
-    if isinstance(curves, dict):
-        content["curves"] = {
-            name: [tuple(point) if isinstance(point, list) else point for point in points]
-            for name, points in curves.items()
-            if isinstance(points, list)
-        }
-    return Record.model_validate(content)
-
-
-def faults(record: Record) -> Iterator[str]:
-    """What cannot be true of a record whose line is whole, each with its field."""
-    if record.key != key_of(record.asked):
-        yield "field key: it is not the hash of the field asked"
-    for name in ("scenario", "kind", "method", "seed"):
-        if record.asked.get(name) != getattr(record, name):
-            yield f"field {name}: {getattr(record, name)!r}, and asked was {record.asked.get(name)!r}"
-    searched = record.asked.get("search", {})
-    given = [{k: v for k, v in p.items() if k not in searched} for p in (record.params, record.asked.get("params", {}))]
-    if given[0] != given[1]:
-        yield f"field params: {given[0]}, and asked was {given[1]}"
-    if record.status == "ok" and not record.metrics:
-        yield "field metrics: there are none, and the status is ok"
-    if record.status != "ok" and not record.reason:
-        yield f"field reason: there is none, and the status is {record.status}"
-    for name, value in record.metrics.items():
-        if not math.isfinite(value):
-            yield f"field metrics.{name}: {value} is no number"
-        elif name in SHARES and not -1e-9 <= value <= 1 + 1e-9:
-            yield f"field metrics.{name}: {value} is no share of 1"
-    yield from _unlike(record)
-    seconds = record.provenance.get("seconds")
-    if not (seconds is None or (isinstance(seconds, int | float) and 0 <= seconds < 1e9)):
-        yield f"field provenance.seconds: {seconds!r} is no time"
-    try:
-        datetime.fromisoformat(str(record.provenance.get("started")))
-    except ValueError:
-        yield f"field provenance.started: {record.provenance.get('started')!r} is no date"
-
-
-def _unlike(record: Record) -> Iterator[str]:
-    """Example sets that cannot be unpacked, and an accuracy that is not the mean of its own."""
-    for name in record.examples:
-        try:
-            bits = record.correct(name)
-        except ValueError as error:
-            yield f"field examples.{name}: {error}"
-            continue
-        told = record.metrics.get("accuracy")
-        if name == "test" and told is not None and len(bits) and abs(bits.mean() - told) > 1e-6:
-            yield f"field metrics.accuracy: {told}, and the mean of examples.test is {bits.mean():.6f}"
 
 
 def conflicts(records: Iterable[Record]) -> list[str]:
@@ -236,37 +151,57 @@ def conflicts(records: Iterable[Record]) -> list[str]:
             continue
         stands_on = (record.key, *sorted(record.digests.items()), record.provenance.get("canary"))
         other = first.setdefault(stands_on, record)
-        if (record.metrics, record.examples) != (other.metrics, other.examples):
-            names = [name for name in record.metrics if record.metrics[name] != other.metrics.get(name)]
+        if differing := _differing(record, other):
+            names = [*differing[:NAMED], *([f"{len(differing) - NAMED} more"] if len(differing) > NAMED else [])]
             found.append(
                 f"two records of {record.name} with one key ({record.key}) and one code differ in "
-                f"{', '.join(names) or 'their examples'}; the later one counts"
+                f"{', '.join(names)}; the later one counts"
             )
     return found
 
 
+def _differing(one: Record, other: Record) -> list[str]:
+    """Names of the metrics, and of the example sets, in which two records are not equal."""
+    names = dict.fromkeys([*one.metrics, *other.metrics])
+    sets = dict.fromkeys([*one.examples, *other.examples])
+    return [name for name in names if one.metrics.get(name) != other.metrics.get(name)] + [
+        f"examples.{name}" for name in sets if not _same_answers(one.examples.get(name), other.examples.get(name))
+    ]
+
+
+def _same_answers(one: Examples | None, other: Examples | None) -> bool:
+    """Whether two sets hold the same bits, however they were compressed."""
+    if one is None or other is None or one == other:
+        return one is other or one == other
+    return one.n == other.n and bool((one.bits() == other.bits()).all())
+
+
 def load_results(path: str | Path, *, history: bool = False) -> pd.DataFrame:
-    """Records as a frame, one row a cell; metrics and costs are columns.
+    """Records as a frame, one row a cell, as boards show them; metrics and costs are columns.
+
+    A frame knows no suite: labels are those of the day when a cell was computed, and rows that a suite has dropped
+    since are still there.
 
     Args:
-        path: a `.jsonl` file, or a folder in which all such files are read.
-        history: also records that others have replaced, or that their suite does not ask for any more.
+        path: a `.jsonl` file, or a folder in which all such files are read; archives (`bench compact`) are not.
+        history: all records of the files, also those that others have replaced.
 
     Raises:
-        BenchError: there is no such file. A damaged line is a warning.
+        BenchError: there is no such file. A damaged line is a warning, and so are two records that contradict
+            each other.
     """
-    from bench.counting import counting
-    from bench.store import Store, tell
+    from bench.counting import one_a_cell
+    from bench.store import ARCHIVE, Store, tell
 
     path = Path(path)
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*.jsonl") if not p.name.endswith(".old.jsonl"))
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*.jsonl") if not p.name.endswith(ARCHIVE))
     if not files:
         raise BenchError(f"no records under {path}: a results file ends in .jsonl")
     found: list[Record] = []
     for file in files:
         content = Store(file).content()
-        tell(content.faults)
-        found += content.records if history else counting(content.records)
+        tell([*content.faults, *(f"{file}: {pair}" for pair in conflicts(content.records))])
+        found += content.records if history else one_a_cell(content.records)
     return as_frame(found)
 
 

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from bench import arguments, code_digest, environment, registry
 from bench import suite as suites
 from bench.cell import Job
-from bench.counting import latest
+from bench.counting import asked_again, latest
 from bench.device import Device, resolve
 from bench.digests import moved, remember, values
 from bench.errors import BenchError
@@ -168,12 +168,16 @@ def execute(
     store = store_of(planned, results)
     outcome = Outcome(planned, store)
     content = store.content()
-    for message in [*filter(None, [store.torn()]), *content.faults, *conflicts(content.records)]:
+    for message in [*content.faults, *conflicts(content.records)]:
         report.warn(message)
     if not force:
         found = on_record(planned, content.records, keep_unvouched)
         outcome.records = found.records
         outcome.reused = len(outcome.records)
+        labels = {(cell.key, cell.row.label) for cell in planned.cells}
+        for record in asked_again(content.records, outcome.records.values()):
+            if (record.key, record.label) in labels:
+                store.append(record)
         for message in stale_lines(found.stale):
             report.warn(message)
     # Rows of other names that ask the same are one cell.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +13,12 @@ from pathlib import Path
 from filelock import FileLock
 
 from bench.errors import BenchError
-from bench.records import START, Record, parse
+from bench.parsing import parse
+from bench.records import Record
+
+ARCHIVE = ".old.jsonl"
+"""How the name of a file of replaced records ends; it is never read as results."""
+STARTS = re.compile(r'\{"sum":"[0-9a-f]{12}","schema":')
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,7 @@ class Content:
     records: list[Record]
     """In file order."""
     faults: tuple[str, ...]
-    """One message a damaged line: file, line and field."""
+    """One message a damaged line, and one for a torn last line: file, line and field."""
 
 
 class Store:
@@ -45,7 +52,7 @@ class Store:
         """
         try:
             with self.lock():
-                self._set_torn_line_aside()
+                self.set_torn_line_aside()
                 before = self.path.stat().st_size if self.path.exists() else 0
                 try:
                     with self.path.open("ab") as file:
@@ -62,57 +69,69 @@ class Store:
                 f"({error.strerror or error}); earlier records are safe: make room and run the same command again"
             ) from error
 
-    def _set_torn_line_aside(self) -> None:
+    def set_torn_line_aside(self) -> None:
+        """Move what follows the last line end to `<file>.torn`; a whole record that lacks but its line end gets one."""
         if not self.path.exists():
             return
         content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with self.path.with_suffix(".jsonl.torn").open("ab") as torn:
-                torn.write(content[whole:] + b"\n")
-                torn.flush()
-                os.fsync(torn.fileno())
-            os.truncate(self.path, whole)
-
-    def torn(self) -> str | None:
-        """A message, if the file ends in a torn line."""
-        if not self.path.exists() or self.path.stat().st_size == 0:
-            return None
-        with self.path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            whole = file.read(1) == b"\n"
-        return (
-            None if whole else f"{self.path}: the last line is torn (a run was killed while writing); it is set aside"
-        )
+        if whole == len(content):
+            return
+        if _read(_text(content[whole:]), str(self.path)).records:
+            with self.path.open("ab") as file:
+                file.write(b"\n")
+            return
+        with self.path.with_suffix(".jsonl.torn").open("ab") as torn:
+            torn.write(content[whole:] + b"\n")
+            torn.flush()
+            os.fsync(torn.fileno())
+        os.truncate(self.path, whole)
 
     def read(self) -> list[Record]:
         """All whole and sound records in file order."""
         return self.content().records
 
     def content(self) -> Content:
-        """The records, and a message for every damaged line. What follows the last line end is torn, and no fault."""
+        """The records, and a message for every line that is damaged or torn."""
         if not self.path.exists():
             return Content([], ())
-        lines = self.path.read_bytes().decode("utf-8", errors="replace").split("\n")
-        records: list[Record] = []
-        faults: list[str] = []
-        for number, line in enumerate(lines[:-1], 1):
-            # A damaged line end joins two lines: each starts with its checksum.
-            for part in _parts(line):
-                try:
-                    records.append(parse(part, f"{self.path}:{number}"))
-                except BenchError as error:
-                    faults.append(str(error))
-        return Content(records, tuple(faults))
+        *lines, tail = _text(self.path.read_bytes().removeprefix(codecs.BOM_UTF8)).split("\n")
+        read = [_read(line, f"{self.path}:{number}") for number, line in enumerate(lines, 1)]
+        last = _read(tail, f"{self.path}:{len(lines) + 1}")
+        torn = (
+            f"{self.path}:{len(lines) + 1}: the last line is torn (a run was killed while writing); "
+            "the next run sets it aside, and computes its cell again"
+        )
+        return Content(
+            [record for one in (*read, last) for record in one.records],
+            (*(fault for one in read for fault in one.faults), *([torn] if last.faults else [])),
+        )
+
+
+def _text(content: bytes) -> str:
+    """Bytes that are no UTF-8 stay what they are (as surrogates), so that a checksum sees them."""
+    return content.decode("utf-8", errors="surrogateescape")
+
+
+def _read(line: str, where: str) -> Content:
+    records: list[Record] = []
+    faults: list[str] = []
+    for part in _parts(line):
+        try:
+            records.append(parse(part, where))
+        except BenchError as error:
+            faults.append(str(error))
+    return Content(records, tuple(faults))
 
 
 def _parts(line: str) -> list[str]:
-    if line.count(START) < 2:
-        return [line] if line else []
-    first, *others = line.split(START)
-    joined = [START + other for other in others]
-    # What stood in place of the line end is left at the end of each but the last.
-    return [*([first] if first else []), *(part[: part.rfind("}") + 1] for part in joined[:-1]), joined[-1]]
+    """A line whose end was damaged, cut where the next one starts: with its checksum.
+
+    What stands in place of the line end (or before it, as on Windows) is one character behind the last brace.
+    """
+    starts = sorted({0, *(found.start() for found in STARTS.finditer(line))})
+    parts = [line[start:end] for start, end in zip(starts, [*starts[1:], len(line)], strict=True)]
+    return [part[:-1] if part[-2:-1] == "}" and part[-1] != "}" else part for part in parts if part]
 
 
 def tell(faults: Iterable[str]) -> None:

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bench.code_digest import Digest
-from bench.counting import counting
+from bench.counting import counting, precedence
 from bench.digests import values
-from bench.environment import PINNED
 from bench.records import Record
 from bench.suite import Suite
 from bench.vouches import Vouches
@@ -77,7 +76,7 @@ def select(suite: Suite, records: Iterable[Record], asked: Mapping[Place, Sequen
         found = [pair for pair in found if pair[0][1].data == data[suite.scenarios[scenario].data]]
         if not found:
             continue
-        (_, record), cell = max(found, key=lambda pair: (pair[0][1].environment == PINNED, pair[0][0]))
+        (_, record), cell = max(found, key=lambda pair: precedence(pair[0][1], pair[0][0]))
         chosen.setdefault((scenario, label), {})[seed] = record.model_copy(update={"label": label})
         if not vouches.stand(record, values(cell.digests)):
             unvouched.setdefault((scenario, label), []).append(seed)
@@ -87,7 +86,7 @@ def select(suite: Suite, records: Iterable[Record], asked: Mapping[Place, Sequen
     return Selection(
         chosen,
         data,
-        tuple(_set_aside(suite, read, kept, keys, used)),
+        tuple(_set_aside(suite, kept, keys, used)),
         dict(earlier),
         {place: tuple(seeds) for place, seeds in unvouched.items()},
     )
@@ -97,10 +96,8 @@ def _rows(suite: Suite) -> set[tuple[str, str]]:
     return {(s.name, row.label) for s in suite.scenarios.values() for row in s.rows}
 
 
-def _set_aside(
-    suite: Suite, read: Sequence[Record], kept: Sequence[Record], keys: set[str], used: set[str]
-) -> Iterable[str]:
-    """What does not count, by reason."""
+def _set_aside(suite: Suite, kept: Sequence[Record], keys: set[str], used: set[str]) -> Iterable[str]:
+    """What does not count, by reason. Records that others replaced are history: a board is the same without them."""
     rows = _rows(suite)
     strange = [r for r in kept if r.key not in keys]
     named = [r for r in strange if (r.scenario, r.label) in rows]
@@ -109,7 +106,6 @@ def _set_aside(
     yield from _note(
         len(named) - len(elsewhere), "of other settings or standard models than the suite asks for now: run it again"
     )
-    yield from _note(len(read) - len(kept), "replaced by a later record of the same cell")
     for what, count in sorted(Counter(map(_data, elsewhere)).items()):
         yield from _note(count, f"computed on {what}, which the suite does not name")
     left = Counter(f"{_data(r)}, {r.environment}" for r in kept if r.key in keys and r.key not in used)

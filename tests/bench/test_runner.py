@@ -15,6 +15,8 @@ import bench
 from bench import registry
 from bench import suite as suites
 from bench.plan import plan
+from bench.records import load_results
+from bench.runner import execute, store_of
 from bench.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -152,7 +154,8 @@ def test_kill_9_in_a_write_leaves_a_torn_line_that_is_set_aside(run, write_suite
     store = Store(tmp_path / "results" / "toysuite" / "smoke.jsonl")
     whole = store.path.read_bytes()
     store.path.write_bytes(whole[:-25])  # what a kill in the middle of the last write leaves
-    frame = run(path, seeds=[0])
+    with pytest.warns(UserWarning, match=r"smoke\.jsonl:3: the last line is torn"):
+        frame = run(path, seeds=[0])
     assert frame["status"].tolist() == ["ok"] * 3
     assert len(store.read()) == 3
     assert store.path.with_suffix(".jsonl.torn").exists()
@@ -257,3 +260,34 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(run, write_suite, t
             run(path, seeds=[0])
     assert len(Store(tmp_path / "results" / "toysuite" / "smoke.jsonl").read()) == 1
     assert run(path, seeds=[0])["status"].tolist() == ["ok"] * 3
+
+
+def test_what_a_suite_asks_again_is_what_was_asked_last(toy, write_suite, record_of, tmp_path):
+    planned = plan(suites.load(write_suite(), "smoke"))
+    store = store_of(planned, tmp_path / "results")
+    first = planned.cells[0]
+    for cell in planned.cells:
+        store.append(record_of(cell))
+    store.append(record_of(first, 90, asked=first.asked | {"threads": 7}))  # the suite was changed meanwhile
+    for _ in range(2):
+        outcome = execute(planned, results=tmp_path / "results")
+        assert (outcome.ran, outcome.reused) == (0, len(planned.cells))
+        assert set(load_results(store.path)["key"]) == {cell.key for cell in planned.cells}
+        assert len(store.read()) == len(planned.cells) + 2
+
+
+def test_a_run_tells_what_is_damaged_and_what_contradicts(toy, write_suite, record_of, tmp_path):
+    planned = plan(suites.load(write_suite(), "smoke"))
+    store = store_of(planned, tmp_path / "results")
+    for cell in planned.cells:
+        store.append(record_of(cell, 10))
+        store.append(record_of(cell, 20))
+    with store.path.open("ab") as file:
+        file.write(b"no record\n")
+    with pytest.warns(UserWarning, match="field sum") as told:
+        execute(planned, results=tmp_path / "results")
+    messages = [str(warning.message) for warning in told]
+    assert f"{store.path}:{2 * len(planned.cells) + 1}: field sum" in messages[0]
+    assert [message.split(" with one key")[0] for message in messages[1:]] == [
+        f"two records of {cell.name}" for cell in planned.cells
+    ]

@@ -157,7 +157,10 @@ METHODS = {row.label: row.method for row in ROWS}
 
 
 def make_record(label: str, seed: int, right: Any = None, *, scenario: str = "skewed", **changes: Any) -> Record:
-    """A record of the row, `given` other parameters than it chose; `right` is bool [N], a number of right answers of 100, or None for no accuracy."""
+    """A record of the row, `given` other parameters than it chose.
+
+    `right` is bool [N], a number of right answers of 100, or None for no accuracy.
+    """
     metrics, examples = dict(changes.pop("metrics", {})), {}
     if right is not None:
         correct = np.arange(100) < right if np.ndim(right) == 0 else np.asarray(right)
