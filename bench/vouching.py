@@ -44,10 +44,17 @@ class Stratum:
         return tuple(part for part in PARTS if self.old.get(part) != self.new[part])
 
     def sample(self) -> list[tuple[Cell, Record]]:
-        """The cheapest cell that has numbers, and the cheapest that was skipped."""
-        by_seconds = sorted(self.pairs, key=lambda pair: (pair[1].provenance.get("seconds") or 0.0, pair[0].name))
-        first = {record.status: (cell, record) for cell, record in reversed(by_seconds)}
+        """The cheapest cell that has numbers, and the cheapest that was skipped.
+
+        Of the first seed, so that strata share the standard models that have to be trained for them.
+        """
+        first = {record.status: (cell, record) for cell, record in sorted(self.pairs, key=_cost, reverse=True)}
         return list(first.values())
+
+
+def _cost(pair: tuple[Cell, Record]) -> tuple[int, float, str]:
+    cell, record = pair
+    return cell.seed, record.provenance.get("seconds") or 0.0, cell.name
 
 
 @dataclass
@@ -127,7 +134,7 @@ def _controls(planned: Plan, records: Iterable[Record], sample: Sequence[Record]
         if cell.key in last and last[cell.key].digests == values(cell.digests) and last[cell.key].status == "ok"
     ]
     found = [pair for pair in found if not pair[1].by_the_clock]
-    return sorted(found, key=lambda pair: (pair[1].provenance.get("seconds") or 0.0, pair[0].name))[:CONTROLS]
+    return sorted(found, key=_cost)[:CONTROLS]
 
 
 def differ(original: Record, again: Record) -> str | None:

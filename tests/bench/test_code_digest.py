@@ -1,6 +1,7 @@
 """A digest changes with what a number could hang on, and with nothing else."""
 
 import importlib
+import json
 import re
 import shutil
 import subprocess
@@ -63,11 +64,12 @@ def blend(a, b, share):
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    """`tree({file: text})` writes a package `pack`; `tree.of(name)` is the digest of `pack.method.solve`, or another."""
+    """`tree.of(name, file=text)` writes a package `pack` and gives the digest of `pack.method.solve`, or another."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
     class Tree:
-        files = {"method.py": METHOD, "helpers.py": HELPERS, "kernels.py": KERNELS, "__init__.py": ""}
+        def __init__(self):
+            self.files = {"method.py": METHOD, "helpers.py": HELPERS, "kernels.py": KERNELS, "__init__.py": ""}
 
         def of(self, name="pack.method.solve", **changed):
             shutil.rmtree(tmp_path / "pack", ignore_errors=True)
@@ -247,7 +249,14 @@ for kind, method, archs in json.loads(sys.argv[1]):
     found[f"{kind}/{method}"] = values(digests(*entry, [], archs, tuned=method == "ties"))
 print(json.dumps(found))
 """
-CELLS = '[["fuse", "regmean", ["mlp"]], ["merge", "ties", ["resnet8"]], ["unlearn", "scrub", ["vgg"]], ["datafree", "dafl", ["vit"]]]'
+CELLS = json.dumps(
+    [
+        ["fuse", "regmean", ["mlp"]],
+        ["merge", "ties", ["resnet8"]],
+        ["unlearn", "scrub", ["vgg"]],
+        ["datafree", "dafl", ["vit"]],
+    ]
+)
 
 
 def test_ten_moved_files_and_a_rename_in_the_real_tree_cost_no_record(tmp_path):
