@@ -167,7 +167,7 @@ def faults(record: Record) -> Iterator[str]:
         elif name in SHARES and not -1e-9 <= value <= 1 + 1e-9:
             yield f"field metrics.{name}: {value} is no share of 1"
     yield from _unlike_examples(record)
-    yield from _no_costs("costs", record.costs)
+    yield from _no_costs(record)
 
 
 def _misshapen(record: Record) -> Iterator[str]:
@@ -175,6 +175,10 @@ def _misshapen(record: Record) -> Iterator[str]:
     for name in TABLES:
         if not isinstance(record.asked.get(name), dict):
             yield f"field asked.{name}: {record.asked.get(name)!r} is no table"
+    zoo = record.asked.get("zoo")
+    for role, model in zoo.items() if isinstance(zoo, dict) else ():
+        if not isinstance(model, str):
+            yield f"field asked.zoo.{role}: {model!r} is no text"
     if not isinstance(record.asked.get("search", {}), dict):
         yield f"field asked.search: {record.asked['search']!r} is no table"
     for field, names in TEXTS.items():
@@ -187,9 +191,6 @@ def _misshapen(record: Record) -> Iterator[str]:
     if not isinstance(record.provenance.get("versions", {}), dict):
         yield f"field provenance.versions: {record.provenance['versions']!r} is no table"
     yield from _no_date(record.provenance.get("started"))
-    seconds = record.provenance.get("seconds")
-    if seconds is not None:
-        yield from _no_costs("provenance.seconds", seconds)
     try:
         DataSpec.model_validate(record.asked.get("data"))
     except ValidationError as error:
@@ -203,13 +204,19 @@ def _no_date(started: Any) -> Iterator[str]:
         yield f"field provenance.started: {started!r} is no date"
 
 
-def _no_costs(place: str, value: Any) -> Iterator[str]:
-    """Costs are numbers from zero on, or tables of such."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _no_costs(f"{place}.{name}", inner)
-    elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        yield f"field {place}: {value!r} is no number from 0 on"
+def _no_costs(record: Record) -> Iterator[str]:
+    """Costs are numbers from zero on; those of the models' samples are a table of such."""
+    samples = record.costs.get("samples", {})
+    told = {f"costs.{name}": value for name, value in record.costs.items() if name != "samples"}
+    if isinstance(samples, dict):
+        told |= {f"costs.samples.{name}": value for name, value in samples.items()}
+    else:
+        yield f"field costs.samples: {samples!r} is no table"
+    if record.provenance.get("seconds") is not None:
+        told["provenance.seconds"] = record.provenance["seconds"]
+    for place, value in told.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            yield f"field {place}: {value!r} is no number from 0 on"
 
 
 def _unlike_asked(record: Record) -> Iterator[str]:

@@ -2,13 +2,17 @@
 
 import base64
 import json
+import random
 import zlib
 
 import pytest
 
+from bench import suite as suites
 from bench.errors import BenchError
+from bench.leaderboard import build
 from bench.parsing import LONGEST, parse
-from bench.records import key_of
+from bench.plan import plan
+from bench.records import as_frame, key_of
 from bench.store import Store
 
 
@@ -59,6 +63,8 @@ LIES: dict[str, tuple[dict[str, object], str]] = {  # what is set, by dotted fie
     "negative seconds": ({"provenance.seconds": -1.0}, "provenance.seconds"),
     "negative costs": ({"costs.seconds": -1.0}, "costs.seconds"),
     "negative costs within": ({"costs.samples": {"teacher": -1}}, "costs.samples.teacher"),
+    "samples that are no table": ({"costs.samples": 3}, "costs.samples"),
+    "a table of costs": ({"costs.flops": {"a": 1}}, "costs.flops"),
     "a cost that is text": ({"costs.flops": "many"}, "costs.flops"),
     "no date": ({"provenance.started": "yesterday"}, "provenance.started"),
     "a number for a date": ({"provenance.started": 20250101}, "provenance.started"),
@@ -119,6 +125,7 @@ ASKED = {  # with a key that fits
     "data of a strange shape": ({"data": {"name": "digits", "train": -3}}, "asked.data"),
     "no fingerprint": ({"fingerprint": None}, "asked.fingerprint"),
     "a zoo that is a list": ({"zoo": []}, "asked.zoo"),
+    "a model that is a table": ({"zoo": {"teacher": {}}}, "asked.zoo.teacher"),
     "no environment": ({"environment": None}, "asked.environment"),
     "a search that is none": ({"search": None}, "asked.search"),
     "true for a seed": ({"seed": False}, "seed"),
@@ -205,3 +212,33 @@ def test_a_lie_costs_its_own_line_only(sound, line_of, lines_in):
     assert [record.seed for record in content.records] == [0, 2]
     assert len(content.faults) == 1
     assert "smoke.jsonl:2: field metrics.accuracy: 0.9" in content.faults[0]
+
+
+ODD = [None, True, -1, 0, 1.5, 10**30, "", "x", "\ud800", [], {}, [1], {"a": 1}, [[]], {"a": {"b": []}}, "2025", 1e300]
+
+
+def places(value, at=()):
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        yield (*at, name)
+        yield from places(inner, (*at, name))
+
+
+def test_no_odd_value_ends_in_a_traceback(toy, write_suite, record_of, line_of):
+    planned = plan(suites.load(write_suite(), "smoke"))
+    first, *others = [record_of(cell) for cell in planned.cells]
+    draw, read = random.Random(0), 0
+    for _ in range(400):
+        content = content_of(first)
+        place = draw.choice(list(places(content)))
+        put(content, {".".join(place): draw.choice(ODD)})
+        if place[0] == "asked" and isinstance(content["asked"], dict):
+            content["key"] = key_of(content["asked"])
+        try:
+            record = parse(line_of(json.dumps(content, separators=(",", ":"))), "here:1")
+        except BenchError:
+            continue
+        read += 1
+        as_frame([record, *others])
+        if read % 4 == 0:
+            build(planned.suite, [record, *others])
+    assert 20 < read < 200  # what boards do not look at may hold anything
