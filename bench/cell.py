@@ -58,13 +58,13 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
     seen: dict[str, Any] = {"costs": Costs().as_data(), "params": job.cell.row.params}
     score, status, reason = Score({}), "ok", None
     try:
-        params, told = tune(job, progress) if job.cell.row.search else (job.cell.row.params, {})
+        params, trials = tune(job, progress) if job.cell.row.search else (job.cell.row.params, {})
         score, found = compute(job, params, progress)
         seen |= found
-        for field, more in told.items():
+        for field, more in trials.items():
             seen[field] = seen.get(field, {}) | more
     except Skip as skip:
-        status, reason = "skipped", str(skip)
+        status, reason = "skipped", str(skip) or "it does not say why"
     except BenchError as error:
         status, reason = "failed", f"{type(error).__name__}: {error}"
     except BaseException as error:  # whatever a method raises is that row's result, and only that row's
@@ -80,7 +80,7 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
         label=cell.row.label,
         seed=cell.seed,
         status=status,  # type: ignore[arg-type]
-        reason=reason,
+        reason=reason and reason.encode(errors="backslashreplace").decode(),  # letters that no file can hold
         metrics=score.metrics,
         examples={name: pack(bits) for name, bits in score.correct.items()},
         data=cell.data_identity,

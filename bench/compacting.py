@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from bench.atomic import write_whole
 from bench.counting import counting
 from bench.errors import BenchError
-from bench.models.files import write_atomically
 from bench.plan import asked_of
 from bench.records import Record, conflicts
 from bench.store import ARCHIVE, Store
@@ -63,5 +63,5 @@ def _lines(records: Iterable[Record]) -> list[bytes]:
 
 def _write(path: Path, lines: Iterable[bytes], like: Path) -> None:
     mode = like.stat().st_mode
-    write_atomically(path, b"".join(lines))
+    write_whole(path, b"".join(lines))
     path.chmod(mode)
