@@ -4,7 +4,11 @@
 pandas frames. Names are imported when first used, so that `import bench` costs little.
 """
 
+import os
+import sys
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,3 +37,26 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
     return getattr(import_module(_PUBLIC[name]), name)
+
+
+def _keep_kernels_where_they_can_be() -> None:
+    """Have Numba keep what it compiles beside the code, else below `BENCH_CACHE`, else nowhere: it only saves time."""
+    beside = Path(__file__).parent / "metrics" / "__pycache__"
+    if "NUMBA_CACHE_DIR" in os.environ or os.access(beside if beside.is_dir() else beside.parent, os.W_OK):
+        return
+    from bench.paths import cache_root
+
+    place = cache_root() / "numba"
+    with suppress(OSError):
+        place.mkdir(parents=True, exist_ok=True)
+    if os.access(place, os.W_OK):
+        os.environ["NUMBA_CACHE_DIR"] = str(place)
+        if "numba" in sys.modules:
+            sys.modules["numba"].config.CACHE_DIR = str(place)
+        return
+    from numba.core.dispatcher import Dispatcher
+
+    Dispatcher.enable_caching = lambda _self: None
+
+
+_keep_kernels_where_they_can_be()

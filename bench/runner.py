@@ -278,12 +278,16 @@ class _CellQueue:
         """Keep another run on the same results from computing the same cell; a killed run's claims vanish with it."""
         place = hashlib.sha256(str(self.outcome.store.path.resolve()).encode()).hexdigest()[:12]
         path = cache_root() / "claims" / f"{place}-{cell.key}"
-        path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
             return False
+        except OSError as error:
+            raise BenchError(
+                f"{path.parent} cannot be written ({error.strerror or error}): set BENCH_CACHE to a folder that can be"
+            ) from error
         self._locks[cell.key] = lock
         return True
 

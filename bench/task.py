@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
 
 from bench.device import Device
-from bench.errors import AccessDenied
+from bench.errors import AccessDenied, BenchError
 
 if TYPE_CHECKING:
     import torch
@@ -83,13 +83,43 @@ def grant(task: type[Task], providers: Mapping[str, Callable[[], Any]], access: 
 
     Raises:
         AccessDenied: an access is declared that this kind of task does not know.
+        BenchError: a model that is given has weights that are NaN or infinite. Methods that rank, sort or take a
+            maximum would pass over them in silence, so nobody is given such a model.
     """
     table = needs(task)
     known = set(itertools.chain.from_iterable(table.values()))
     for name in sorted(set(access) - known):
         raise AccessDenied(f"method {method!r} declares access {name!r}; {task.__name__} knows {sorted(known)}")
     opened = {a for a, names in table.items() if not names or set(names) & set(access)}
-    return task({a: providers[a]() for a in sorted(opened) if a in providers}, access, method)
+    attributes = {a: providers[a]() for a in sorted(opened) if a in providers}
+    for name, value in attributes.items():
+        _refuse_broken(f"task.{name}", value)
+    return task(attributes, access, method)
+
+
+def _refuse_broken(where: str, value: Any) -> None:
+    import torch
+    from torch import nn
+
+    from bench.meter import paused
+
+    if isinstance(value, BlackBox):
+        value = sealed(value)
+    if isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            _refuse_broken(f"{where}[{number}]", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_broken(f"{where}[{key!r}]", item)
+    elif isinstance(value, nn.Module):
+        with paused(), torch.no_grad():  # nobody's cost
+            broken = [name for name, weight in value.named_parameters() if not weight.isfinite().all()]
+            broken += [name for name, buffer in value.named_buffers() if buffer.isnan().any()]  # a mask may be infinite
+        if broken:
+            raise BenchError(
+                f"{where} is broken: {broken[0]!r} is NaN or infinite ({len(broken)} such weights in all); did its "
+                "training diverge? Lower its learning rate"
+            )
 
 
 def _hint_names() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from bench.data.text_sources import TEXTS
 from bench.errors import DataError
 from bench.paths import data_root
 
-__all__ = ["SOURCES", "Remote", "Source", "folder_of", "places", "remedy", "source_of"]
+__all__ = ["SOURCES", "Remote", "Source", "fullest", "missing", "places", "remedy", "source_of"]
 
 _DIGIT_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
@@ -162,9 +162,24 @@ def places(source: Source) -> list[Path]:
     return [data_root() / folder for folder in source.folders]
 
 
-def folder_of(source: Source) -> Path | None:
-    """The first of its places that is there."""
-    return next((place for place in places(source) if place.is_dir()), None)
+def fullest(source: Source, suffixes: tuple[str, ...] = ("",)) -> tuple[Path, list[str]]:
+    """The one of its places that lacks least, the first of equals, and which of its `hashes` files are not there.
+
+    A file may be there under any of the suffixes.
+    """
+    lacking = {place: _lacking(source, place, suffixes) for place in places(source)}
+    return min(lacking.items(), key=lambda item: len(item[1]))
+
+
+def missing(source: Source, suffixes: tuple[str, ...] = ("",)) -> str:
+    """Of every place where some of its files are, which are not; '' where no place has any."""
+    lacking = {place: _lacking(source, place, suffixes) for place in places(source)}
+    partly = {place: names for place, names in lacking.items() if 0 < len(names) < len(source.hashes)}
+    return "; ".join(f"{place} lacks {', '.join(names)}" for place, names in partly.items())
+
+
+def _lacking(source: Source, place: Path, suffixes: tuple[str, ...]) -> list[str]:
+    return [name for name, _ in source.hashes if not any((place / f"{name}{end}").is_file() for end in suffixes)]
 
 
 def remedy(source: Source) -> str:

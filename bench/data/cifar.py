@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.catalogue import Source, folder_of, places, remedy
+from bench.data.catalogue import Source, fullest, missing, places, remedy
 from bench.data.parts import Parts
 from bench.data.remote import download, fetching
 from bench.data.unpickle import load_arrays
@@ -19,19 +19,17 @@ from bench.paths import data_root
 
 
 def files(source: Source) -> tuple[Path, ...]:
-    """The batch files in the official order; () where the folder is not there.
+    """The batch files in the official order; () where none is there.
 
     Raises:
-        DataError: the folder is there and some of its files are not.
+        DataError: some of them are there and some are not.
     """
-    folder = folder_of(source)
-    if folder is None:
+    folder, lacking = fullest(source)
+    if len(lacking) == len(source.hashes):
         return ()
-    paths = tuple(folder / name for name, _ in source.hashes)
-    missing = [path.name for path in paths if not path.is_file()]
-    if missing:
-        raise DataError(f"{folder} lacks {', '.join(missing)}: {source.name} is not whole; {remedy(source)}")
-    return paths
+    if lacking:
+        raise DataError(f"{missing(source)}: {source.name} is not whole; {remedy(source)}")
+    return tuple(folder / name for name, _ in source.hashes)
 
 
 def read(source: Source, paths: tuple[Path, ...]) -> Parts:
@@ -90,8 +88,14 @@ def _batch(source: Source, path: Path) -> tuple[np.ndarray, np.ndarray]:
     data, labels = batch.get("data"), batch.get("labels")
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3072,):
         raise DataError(f"{path}: 'data' should be uint8 [N, 3072]; {remedy(source)}")
-    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+    if isinstance(labels, np.ndarray):
+        labels = labels.tolist()
+    if not isinstance(labels, list | tuple) or not all(_is_whole(label) for label in labels):
         raise DataError(f"{path}: 'labels' should be a list of whole numbers; {remedy(source)}")
     if len(labels) != len(data):
         raise DataError(f"{path}: {len(data)} images and {len(labels)} labels; {remedy(source)}")
     return data.reshape(-1, *source.shape), np.array(labels, dtype=np.int64)
+
+
+def _is_whole(label: object) -> bool:
+    return isinstance(label, int | np.integer) and not isinstance(label, bool)

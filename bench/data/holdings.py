@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data.catalogue import Source, places, remedy, source_of
+from bench.data.catalogue import Source, missing, places, remedy, source_of
 from bench.data.identity import Facts, examine, facts_of, files, reader_of
 from bench.errors import DataError
 
@@ -84,4 +84,5 @@ def _absent(source: Source) -> str:
         if not reader_of(member).files(member):
             return f"{source.name} lacks {member.name}: {_absent(member)}"
     where = " or ".join(map(str, places(source)))
-    return f"{source.name} is not, or not wholly, in {where}; {remedy(source)}"
+    partly = missing(source, ("", ".gz"))
+    return f"{source.name} is not, or not wholly, in {where}; {f'{partly}; ' if partly else ''}{remedy(source)}"

@@ -11,22 +11,27 @@ from typing import IO
 
 import numpy as np
 
-from bench.data.catalogue import Source, folder_of, places, remedy
+from bench.data.catalogue import Source, fullest, remedy
 from bench.data.parts import Parts
 from bench.data.remote import download, fetching
 from bench.errors import DataError
 
+SUFFIXES = (".gz", "")
+LIMIT = 1 << 30
+"""Bytes; no data set of this format comes near. A header that promises more is not believed."""
+
 
 def files(source: Source) -> tuple[Path, ...]:
-    """Images and labels of the training part, then of the test part; () where one of the four is missing."""
-    folder = folder_of(source)
-    if folder is None:
+    """Images and labels of the training part, then of the test part; () where no place has all four.
+
+    Where some are there and nothing can be fetched, `missing` tells what is not.
+    """
+    folder, lacking = fullest(source, SUFFIXES)
+    if lacking:
         return ()
-    found = []
-    for name, _ in source.hashes:
-        paths = [path for path in (folder / f"{name}.gz", folder / name) if path.is_file()]
-        found.extend(paths[:1])
-    return tuple(found) if len(found) == len(source.hashes) else ()
+    return tuple(
+        next(path for end in SUFFIXES if (path := folder / f"{name}{end}").is_file()) for name, _ in source.hashes
+    )
 
 
 def read(source: Source, paths: tuple[Path, ...]) -> Parts:
@@ -53,7 +58,7 @@ def fetch(source: Source, patience: float) -> None:
         UnreachableError, DataError: see `bench.data.remote.fetching`.
     """
     with fetching(source):
-        folder = folder_of(source) or places(source)[0]
+        folder, _ = fullest(source, SUFFIXES)
         for (name, _), remote in zip(source.hashes, source.remotes, strict=True):
             if not (folder / name).is_file() and not (folder / remote.file).is_file():
                 download(remote, folder / remote.file, patience)
@@ -84,7 +89,11 @@ def _parse(file: IO[bytes] | gzip.GzipFile, path: Path, dims: int, advice: str) 
         raise DataError(f"{path} ends inside its header: it is half-downloaded; {advice}")
     shape = struct.unpack(f">{dims}I", header)
     expected = math.prod(shape)
-    content = file.read(expected + 1)
+    if expected > LIMIT:
+        raise DataError(f"{path} is altered: its header promises {expected} bytes; {advice}")
+    content = bytearray()
+    while len(content) <= expected and (chunk := file.read(1 << 20)):  # no room is made for what may not come
+        content += chunk
     if len(content) != expected:
         told = "more" if len(content) > expected else f"{len(content)}"
         raise DataError(

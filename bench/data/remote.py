@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from bench.data.catalogue import places, remedy
+from bench.data.catalogue import missing, places, remedy
 from bench.errors import DataError
 from bench.paths import data_root
 
@@ -57,12 +57,17 @@ def fetching(source: Source) -> Iterator[None]:
     except _SilenceError as error:
         raise UnreachableError(
             f"data set {source.name!r} is not (or not wholly) in {where}, and could not be fetched: {error}; "
-            f"{remedy(source)}"
+            f"{_partly(source)}{remedy(source)}"
         ) from error
     except OSError as error:
         raise DataError(f"data set {source.name!r} could not be written to {data_root()}: {error}") from error
     finally:
         lock.release()
+
+
+def _partly(source: Source) -> str:
+    told = missing(source, ("", ".gz"))
+    return f"{told}; " if told else ""
 
 
 def download(remote: Remote, target: Path, patience: float) -> None:

@@ -71,7 +71,7 @@ def _stored(path: Path) -> Parts | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             parts = Parts(**{name: content[name] for name in Parts.__dataclass_fields__})
             return parts if str(content["fingerprint"]) == parts.fingerprint() else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile):
         return None
 
 

@@ -53,4 +53,4 @@ def between(delta: Tensor, density: float, gamma: float) -> Tensor:
     kept = torch.from_numpy(order[lower:upper]).to(delta.device)
     masked = torch.zeros_like(delta).flatten()
     masked[kept] = delta.flatten()[kept]
-    return masked.view_as(delta)
+    return torch.where(delta.isfinite(), masked.view_as(delta), delta)  # what is NaN or infinite stays to be seen

@@ -48,7 +48,7 @@ def trim(vector: Tensor, keep: float) -> Tensor:
     magnitude = vector.abs()
     place = len(vector) - count
     threshold = np.partition(magnitude.cpu().numpy(), place)[place].item()
-    return torch.where(magnitude >= threshold, vector, 0.0)
+    return torch.where(magnitude < threshold, 0.0, vector)  # NaN is below nothing, and stays to be seen
 
 
 def elect_and_average(trimmed: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import pytest
 import bench
 from bench import registry
 from bench import suite as suites
+from bench.errors import BenchError
 from bench.plan import plan
 from bench.records import load_results
 from bench.runner import execute, store_of
@@ -55,6 +56,12 @@ def test_bad_methods_fail_alone_and_say_why(run, write_suite, tmp_path):
     assert frame.loc["toy-constant", "status"] == "ok"
     records = Store(tmp_path / "results" / "toysuite" / "smoke.jsonl").read()
     assert len(records) == len(BAD) + 3
+
+
+def test_a_cache_that_cannot_be_written_is_told(run, write_suite, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", "/proc/none/cache")
+    with pytest.raises(BenchError, match=r"/proc/none/cache/claims cannot be written .*set BENCH_CACHE"):
+        run(write_suite())
 
 
 def test_what_a_row_leaves_changed_does_not_reach_the_next(run, write_suite):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.errors import AccessDenied
+from bench.errors import AccessDenied, BenchError
 from bench.task import Access, BlackBox, Task, grant, needs
 
 
@@ -67,3 +67,32 @@ def test_a_black_box_answers_and_does_not_open():
     assert torch.equal(box(x), model(x))
     assert not box(x).requires_grad
     assert not any(isinstance(v, nn.Module | Tensor) for v in vars(box).values())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        (lambda model: model, "task.model is broken: 'weight'"),
+        (lambda model: [nn.Linear(2, 2), model], r"task.model\[1\] is broken"),
+        (lambda model: {"teacher": (model,)}, r"task.model\['teacher'\]\[0\] is broken"),
+        (BlackBox, "task.model is broken"),
+    ],
+)
+def test_a_model_whose_weights_are_not_finite_is_given_to_nobody(value, given, where):
+    model = nn.Linear(2, 2)
+    with torch.no_grad():
+        model.weight[1, 0] = value
+    called = []
+    with pytest.raises(BenchError, match=where):
+        grant(AnyTask, providers(called) | {"model": lambda: given(model)}, {"weights"}, "m")
+
+
+def test_an_infinite_mask_is_no_broken_weight_and_a_nan_statistic_is():
+    model = nn.Sequential(nn.BatchNorm2d(2))
+    model.register_buffer("mask", torch.full((2, 2), float("-inf")))
+    given = {"model": lambda: model}
+    grant(AnyTask, providers([]) | given, {"weights"}, "m")
+    model[0].running_var[0] = float("nan")
+    with pytest.raises(BenchError, match=r"'0\.running_var' is NaN"):
+        grant(AnyTask, providers([]) | given, {"weights"}, "m")

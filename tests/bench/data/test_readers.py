@@ -5,13 +5,19 @@ from __future__ import annotations
 import gzip
 import os
 import pickle
+import re
 import struct
+import tracemalloc
+from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from bench.data import identify, load
+from bench.data import identify, load, verify
+from bench.data.catalogue import SOURCES
 from bench.data.spec import DataSpec
 from bench.data.unpickle import load_arrays
 from bench.errors import DataError
@@ -61,6 +67,82 @@ def test_nothing_but_arrays_can_be_named(name: str, tmp_path: Path):
     (tmp_path / "p").write_bytes(b"\x80\x02c" + name.encode() + b"\n.")
     with pytest.raises(DataError, match="only NumPy arrays are read"):
         load_arrays(tmp_path / "p")
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_arrays_of_any_protocol_and_version_of_numpy_are_read(tmp_path: Path, protocol: int):
+    content = {
+        "fortran": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "bytes": np.arange(4, dtype=np.uint8),
+        "none": np.zeros((0, 3)),
+        "number": np.int64(7),
+        "plain": [b"", b"text", 1.5, None, True],
+        "ordered": OrderedDict(a=1),
+    }
+    written = pickle.dumps(content, protocol=protocol)
+    texts = {written, written.replace(b"numpy._core", b"numpy.core")} if protocol < 4 else {written}
+    for number, text in enumerate(texts):
+        (tmp_path / str(number)).write_bytes(text)
+        read = {(k.decode() if isinstance(k, bytes) else k): v for k, v in load_arrays(tmp_path / str(number)).items()}
+        for name in ("fortran", "bytes", "none", "number"):
+            assert read[name].dtype == content[name].dtype
+            assert np.array_equal(read[name], content[name])
+        assert read["plain"] == content["plain"]
+        assert list(read["ordered"].values()) == [1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"cnumpy\nndarray\n((I1000000000000\ntR.",  # would make room for a terabyte
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I1000000000000\ntS'b'\ntR.",
+        b"c__builtin__\nbytes\n(I1000000000000\ntR.",
+        b"c_codecs\nencode\n(V/etc/passwd\nVrot13\ntR.",
+        b"\x80\x04\x8e\xff\xff\xff\xff\xff\x00\x00\x00.",  # promises 2^40 bytes
+    ],
+)
+def test_a_pickle_gets_no_room_for_what_it_does_not_hold(tmp_path: Path, text: bytes):
+    (tmp_path / "p").write_bytes(text)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"is refused|is not a whole pickle"):
+            load_arrays(tmp_path / "p")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("labels", [np.arange(40) % 10, tuple(range(10)) * 4, [np.uint8(i % 10) for i in range(40)]])
+def test_cifar_labels_may_be_numpys(cifar: Path, labels):
+    batch = {"data": np.zeros((40, 3072), np.uint8), "labels": labels}
+    (cifar / "data_batch_1").write_bytes(pickle.dumps(batch, protocol=5))
+    assert load(CIFAR.model_copy(update={"validation": 10})).train.labels.dtype == torch.int64
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_an_idx_header_that_promises_too_much_gets_no_room(mnist: Path, suffix: str):
+    for old in mnist.glob("train-images*"):
+        old.unlink()
+    content = bytes((0, 0, 8, 3)) + struct.pack(">3I", 1 << 20, 1 << 12, 1 << 12) + bytes(100)
+    path = mnist / f"train-images-idx3-ubyte{suffix}"
+    path.write_bytes(gzip.compress(content) if suffix else content)
+    with pytest.raises(DataError, match=r"is altered: its header promises 17592186044416 bytes"):
+        identify(MNIST)
+
+
+def test_the_first_place_that_is_whole_is_used(home: Path, mnist: Path, monkeypatch):
+    source = replace(SOURCES["mnist"], folders=("first", "second", "mnist"))
+    monkeypatch.setitem(SOURCES, "mnist", source)
+    (home / "first").mkdir()
+    (home / "second").mkdir()
+    (home / "second" / "train-labels-idx1-ubyte").write_bytes(b"")
+    assert verify("mnist").folder == mnist
+    (mnist / "t10k-labels-idx1-ubyte").unlink()
+    told = f"{mnist} lacks t10k-labels-idx1-ubyte; put its"
+    with pytest.raises(DataError, match=re.escape(told)):
+        identify(MNIST)
+    with pytest.raises(DataError, match=re.escape(told)):
+        verify("mnist")
 
 
 def test_a_torn_pickle_is_recognised(cifar: Path):

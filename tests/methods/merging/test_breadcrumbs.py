@@ -79,3 +79,9 @@ def test_a_small_tensor_may_lose_all_it_has():
     (change,) = task_vectors(task.init, [breadcrumbs(task, density=0.1)])
     assert torch.equal(change["linear.bias"], torch.zeros(4, dtype=torch.float64))  # floor(0.1 * 4) = 0
     assert int((change["conv.weight"] != 0).sum()) > 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_no_outlier_to_be_removed(value: float):
+    delta = torch.tensor([1.0, 2.0, value, 3.0, 4.0])
+    assert not between(delta, 0.4, 0.2).isfinite()[2]

@@ -1,5 +1,6 @@
 """TIES: the cases that a textbook can work out by hand."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,3 +62,9 @@ def test_the_order_of_tasks_does_not_matter(values, order):
     vectors = [{"w": torch.from_numpy(row)} for row in values]
     shuffled = merge([vectors[i] for i in order], keep=0.5)["w"]
     torch.testing.assert_close(shuffled, merge(vectors, keep=0.5)["w"], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("broken", [[0.0, float("nan"), 0.0, 0.0, 0.0], [float("nan")] * 5])
+def test_what_is_nan_in_a_parent_shows_in_the_merge(broken):
+    merged = merge([{"w": VECTOR}, {"w": torch.tensor(broken)}], keep=0.4)["w"]
+    assert torch.equal(merged.isnan(), torch.tensor(broken).isnan())
