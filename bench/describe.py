@@ -9,6 +9,7 @@ from bench import registry
 from bench import suite as suites
 from bench.console import plain
 from bench.data import DATASETS
+from bench.declared import declared
 from bench.errors import BenchError
 from bench.registry import METHODS, SCENARIOS, near_miss
 from bench.task import needs
@@ -20,23 +21,29 @@ if TYPE_CHECKING:
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
-    """Methods, scenarios, data sets and suites by name."""
-    registry.discover()
+    """Methods, scenarios, data sets and suites by name; ours are not imported where their files tell enough."""
+    entries = declared()
+    if entries is None:
+        registry.discover()
+    else:
+        registry.load_installed()
+    methods = {name: told for kind, name, told in entries or () if kind == "method"} | {
+        name: {
+            "family": m.family,
+            "scenarios": list(m.scenarios),
+            "access": sorted(m.access),
+            "paper": m.paper,
+            "summary": m.summary,
+        }
+        for name, m in METHODS.entries.items()
+    }
+    scenarios = {name: told for kind, name, told in entries or () if kind == "scenario"} | {
+        name: {"headline": s.headline, "lower": s.lower, "upper": s.upper, "summary": s.summary}
+        for name, s in SCENARIOS.entries.items()
+    }
     return {
-        "methods": {
-            name: {
-                "family": m.family,
-                "scenarios": list(m.scenarios),
-                "access": sorted(m.access),
-                "paper": m.paper,
-                "summary": m.summary,
-            }
-            for name, m in sorted(METHODS.entries.items(), key=lambda item: (item[1].family, item[0]))
-        },
-        "scenarios": {
-            name: {"headline": s.headline, "lower": s.lower, "upper": s.upper, "summary": s.summary}
-            for name, s in sorted(SCENARIOS.entries.items())
-        },
+        "methods": dict(sorted(methods.items(), key=lambda item: (item[1]["family"], item[0]))),
+        "scenarios": dict(sorted(scenarios.items())),
         "data": {name: {"summary": text} for name, text in DATASETS.items()},
         "suites": {name: {"path": str(path)} for name, path in suites.shipped().items()},
     }

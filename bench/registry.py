@@ -167,6 +167,12 @@ def discover() -> None:
     for package in (bench.scenarios, methods):
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             importlib.import_module(module.name)
+    load_installed()
+
+
+@cache
+def load_installed() -> None:
+    """Import the methods and scenarios of installed packages (entry points)."""
     for group in ("bench.scenarios", "bench.methods"):
         for point in entry_points(group=group):
             point.load()
