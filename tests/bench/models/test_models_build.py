@@ -52,7 +52,7 @@ def test_every_parameter_gets_a_gradient(arch, options):
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 
-@pytest.mark.parametrize("arch", sorted(architectures()))
+@pytest.mark.parametrize("arch", sorted(architectures().keys() - {"text_classifier"}))
 def test_defaults_build_and_the_seed_alone_decides_the_weights(arch):
     before = torch.random.get_rng_state()
     one, again, other = (build(arch, {}, 10, data(side=32), seed=s) for s in (1, 1, 2))
@@ -61,7 +61,7 @@ def test_defaults_build_and_the_seed_alone_decides_the_weights(arch):
     assert any(not torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("arch", sorted(architectures()))
+@pytest.mark.parametrize("arch", sorted(architectures().keys() - {"text_classifier"}))
 def test_the_model_normalises_inside(arch):
     model = build(arch, {}, 10, data(side=8), seed=0).eval()
     same = build(arch, {}, 10, replace(data(side=8), mean=(0.0,) * 3, std=(1.0,) * 3), seed=0).eval()

@@ -187,7 +187,7 @@ def test_training_learns_by_the_projects_own_loop():
     assert accuracy(model, *topics(400, 1)) > 0.6  # chance is 0.25
 
 
-def test_suites_build_it_by_its_path():
+def test_suites_build_it_by_its_name():
     problem = SimpleNamespace(shape=(2, 1, 30), mean=(0.1, 0.2), std=(0.1, 0.2))
     arch = "text_classifier"
     model, same = (build(arch, {"width": 16}, 3, problem, seed=5) for _ in range(2))
@@ -196,8 +196,8 @@ def test_suites_build_it_by_its_path():
     with pytest.raises(BenchError, match="has no option 'widht'"):
         build(arch, {"widht": 16}, 3, problem, seed=5)
     with pytest.raises(BenchError, match="two bytes a token"):
-        build(arch, {}, 3, SimpleNamespace(shape=(3, 32, 32)), seed=5)
+        build(arch, {}, 3, SimpleNamespace(shape=(3, 32, 32), mean=(), std=()), seed=5)
     with pytest.raises(BenchError, match="must divide the width"):
         build(arch, {"width": 10, "heads": 4}, 3, problem, seed=5)
-    with pytest.raises(BenchError, match="must be at least 1"):
+    with pytest.raises(BenchError, match="greater than or equal to 1"):
         build(arch, {"depth": 0}, 3, problem, seed=5)

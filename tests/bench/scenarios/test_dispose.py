@@ -16,6 +16,7 @@ from bench.data.spec import DataSpec
 from bench.device import Device
 from bench.errors import AccessDenied, BadResult, SuiteError
 from bench.lab import Bench, Lab
+from bench.models.keys import place
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
@@ -109,7 +110,7 @@ def test_who_is_trained_on_what(lab):
     assert specs["transferred"].init == specs["source"]
     assert specs["scratch-0"].init is None
     assert (specs["transferred"].recipe, specs["scratch-0"].recipe) == (TUNE, RECIPE)
-    assert len({lab.zoo.key(spec) for spec in specs.values()}) == 4
+    assert len({place(spec) for spec in specs.values()}) == 4
 
 
 @pytest.mark.parametrize("target", [TARGET, (9, 2, 5, 7)], ids=["fewer", "as many"])

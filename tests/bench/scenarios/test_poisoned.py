@@ -15,6 +15,7 @@ from bench.data.spec import DataSpec, Split
 from bench.device import Device, as_input
 from bench.errors import AccessDenied, BenchError, DataError, SuiteError
 from bench.lab import Bench, Lab
+from bench.models.keys import place
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
@@ -132,7 +133,7 @@ def test_training_data_is_poisoned_for_the_poisoned_model_only(lab):
 def test_both_teachers_are_trained_once(lab):
     TINY.prepare(lab)
     trained = {entry.key: entry.weights.stat().st_mtime_ns for entry in lab.zoo.entries()}
-    assert set(trained) == {lab.zoo.key(spec) for spec in TINY.zoo(lab.bench).values()}
+    assert set(trained) == {place(spec) for spec in TINY.zoo(lab.bench).values()}
     situation = TINY.prepare(lab)
     assert {entry.key: entry.weights.stat().st_mtime_ns for entry in lab.zoo.entries()} == trained
     poisoned, clean = (situation.providers[name]().state_dict() for name in ("teacher", "clean_teacher"))

@@ -13,6 +13,7 @@ from bench.data.spec import DataSpec, Split
 from bench.device import Device
 from bench.errors import AccessDenied, BadResult, BenchError, SuiteError
 from bench.lab import Bench, Lab
+from bench.models.keys import place
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
@@ -83,7 +84,7 @@ def test_judges_are_trained_on_the_other_rows_by_other_draws(settings, lab):
     for role, spec in specs.items():
         seen = set(select(spec.rows, labels).tolist())
         assert seen == set(range(len(labels))) - (set() if role == "original" else forgotten)
-    assert len({lab.zoo.key(spec) for spec in specs.values()}) == 4
+    assert len({place(spec) for spec in specs.values()}) == 4
 
 
 @REQUESTS

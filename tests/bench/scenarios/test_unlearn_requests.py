@@ -9,12 +9,11 @@ from pydantic import ValidationError
 from bench import suite as suites
 from bench.data import load, select
 from bench.data.spec import DataSpec, Rows, Split
-from bench.device import Device
 from bench.errors import BenchError, DataError, SuiteError
 from bench.lab import Bench
 from bench.models import make
+from bench.models.keys import place
 from bench.models.spec import Architecture
-from bench.models.zoo import Zoo
 from bench.recipe import Recipe
 from bench.scenarios import backdoor
 from bench.scenarios.unlearn import Unlearn
@@ -177,7 +176,7 @@ def test_judges_see_no_forgotten_row(name, bench, dataset):
     assert list(seen) == ["original", "judge-0", "judge-1"]
     assert forgotten <= seen["original"]
     assert not forgotten & (seen["judge-0"] | seen["judge-1"])
-    assert len({Zoo("unused", Device()).key(spec) for spec in specs.values()}) == 3
+    assert len({place(spec) for spec in specs.values()}) == 3
 
 
 def test_models_of_a_subclass_request_know_coarse_classes(bench, dataset):

@@ -15,6 +15,7 @@ from bench.device import Device
 from bench.errors import BadResult, BenchError
 from bench.lab import Bench, Lab
 from bench.models import make
+from bench.models.keys import place
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.recipe import Recipe
@@ -128,7 +129,7 @@ def test_who_is_trained_on_what(settings, lab):
         assert out[k] | out[k + 1] == pool
         assert not out[k] & out[k + 1]
     assert len({frozenset(rows) for rows in [*out, members, others]}) == 8
-    assert len({lab.zoo.key(spec) for spec in specs.values()}) == 9
+    assert len({place(spec) for spec in specs.values()}) == 9
 
 
 @REQUESTS
