@@ -144,7 +144,7 @@ def compute(job: Job, params: dict[str, Any], progress: Callable[[int, int], Non
         raise BadResult(f"metrics {', '.join(broken)} are not finite")
     monitor = situation.judge.get("monitor")
     seen = {"costs": spent} if monitor is None else observed(monitor, spent)
-    weights = {role: lab.zoo.sha256(spec) for role, spec in sorted(cell.specs.items())}
+    weights = {role: lab.sha256(spec) for role, spec in sorted(cell.specs.items())}
     return score, seen | {"params": params, "weights": weights}
 
 

@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.code_digest import FRAME, Digest, Root, digest, members_of
+from bench.code_digest import FRAME, Digest, Root, digest
+from bench.code_names import members_of
 from bench.models.keys import archs_of, factory_root
 from bench.paths import cache_root
 

@@ -91,6 +91,12 @@ class Lab:
         """A fresh copy of a standard model on the device, in eval mode; trained now if the zoo lacks it."""
         return self.zoo.load(spec, self.dataset).to(self.device.torch).eval()
 
+    def sha256(self, spec: ModelSpec) -> str:
+        """The hash of a standard model's weights; trained now if the zoo lacks it."""
+        if not self.zoo.has(spec):
+            self.model(spec)
+        return self.zoo.sha256(spec)
+
     def fresh(self, model: str, role: str, num_classes: int | None = None) -> nn.Module:
         """An untrained network of suite model `model`, the same for every method of this seed."""
         from bench.models import build

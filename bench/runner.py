@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from bench import arguments, code_digest, environment, registry
+from bench import arguments, code_names, environment, registry
 from bench import suite as suites
 from bench.cell import Job
 from bench.counting import asked_again, latest
@@ -312,7 +312,7 @@ class _CellQueue:
             Path(lock.lock_file).unlink(missing_ok=True)
 
     def _keep(self, cell: Cell, record: Record) -> None:
-        if path := code_digest.changed():
+        if path := code_names.changed():
             raise BenchError(
                 f"{path} was changed while the run went on, so that nobody knows on what code {cell.name} stands; "
                 "finished cells are on record: start the run again"

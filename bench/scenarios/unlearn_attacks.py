@@ -50,7 +50,7 @@ class Signals:
 
 def of_shadows(lab: Lab, shadows: Sequence[ModelSpec], pool: Pool) -> Signals:
     """What the shadows show: worked out once for all cells of a seed."""
-    key = ("shadows", lab.device.name, *map(lab.zoo.sha256, shadows), pool.digest())
+    key = ("shadows", lab.device.name, *map(lab.sha256, shadows), pool.digest())
     return remembered(key, lambda: Signals.of_all(map(lab.model, shadows), pool, lab.bench.num_classes))
 
 

@@ -95,7 +95,7 @@ def _shown_by_judges(judge: Mapping[str, Any], lab: Lab) -> list[Shown]:
 
 def _judges(judge: Mapping[str, Any], lab: Lab) -> list[tuple[str, Any]]:
     """(sha256 of the weights, model) of each."""
-    keys = [lab.zoo.sha256(spec) for role, spec in judge["specs"].items() if role.startswith("judge-")]
+    keys = [lab.sha256(spec) for role, spec in judge["specs"].items() if role.startswith("judge-")]
     return list(zip(keys, judge["judges"], strict=True))
 
 
@@ -175,7 +175,7 @@ def _relearned(judge: Mapping[str, Any], result: object, lab: Lab) -> dict[str, 
     rows: JudgedRows = judge["rows"]
     if not trainable(result):
         return {}
-    told = ("relearned", lab.device.name, rows.digest(), lab.zoo.sha256(judge["specs"]["original"]))
+    told = ("relearned", lab.device.name, rows.digest(), lab.sha256(judge["specs"]["original"]))
     lesson, wanted = remembered((*told, "lesson"), lambda: _lesson(judge, lab))
     judges = [
         remembered((*told, key), lambda model=model: relearn_steps(model, lesson, wanted, lab.device))  # type: ignore[misc]
