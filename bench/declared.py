@@ -73,7 +73,7 @@ def _entry(call: ast.Call, node: ast.FunctionDef | ast.ClassDef, about: str | No
         else ("kind", "headline", "lower", "upper")
     )
     try:
-        said |= {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg in shown}
+        said |= {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg and word.arg in shown}
     except ValueError:
         return None
     if any(word.arg is None for word in call.keywords):

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.code_digest import FRAME, Digest, Root, digest
-from bench.code_names import members_of
+from bench.code_names import members_of, module_file
+from bench.errors import BenchError
 from bench.models.keys import archs_of, factory_root
 from bench.paths import cache_root
 
@@ -72,8 +73,20 @@ def digests(
         "harness": digest((*WORKER, *TRIALS * tuned, *factories), KNOWN),
         "prepare": digest(_members(settings, [*prepare, FRAME]), KNOWN),
         "score": digest(_members(settings, ["score"]), KNOWN),
-        "method": digest(((method.function.__module__, method.function.__qualname__),), KNOWN),
+        "method": digest((_root_of(method),), KNOWN),
     }
+
+
+def _root_of(method: Method) -> Root:
+    """Where a method is defined: of one that a function makes, that function.
+
+    Raises:
+        BenchError: its source cannot be read (an interactive session).
+    """
+    module, name = method.function.__module__, method.function.__qualname__.partition(".<locals>")[0]
+    if module_file(module) is None:
+        raise BenchError(f"the source of method {method.name!r} cannot be read: put it into a file of its own")
+    return module, name
 
 
 def _members(of: Root, names: Iterable[str]) -> tuple[Root, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.errors import DataError
 
-_RECONSTRUCT = np.empty(0).__reduce_ex__(2)[0]
+_RECONSTRUCT: Any = np.empty(0).__reduce_ex__(2)[0]
 _SCALAR = np.float64(0).__reduce__()[0]
 _FROM_BUFFER = np.empty(1).__reduce_ex__(5)[0]
 
