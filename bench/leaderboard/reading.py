@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.leaderboard import curves
+from bench.leaderboard import curves, pairing
 from bench.leaderboard.board import Board
 from bench.leaderboard.wording import more_costs, more_metrics
 
@@ -133,6 +133,22 @@ READ_PICTURES = (
 )
 
 
+READ_UNVOUCHED = (
+    "Unvouched code",
+    (
+        "marks a row that earlier code computed. Nobody has rerun a sample since to show that today's code gives the "
+        "same numbers; `bench vouch` does that, and `bench run` computes the row again."
+    ),
+)
+READ_ENVIRONMENT = (
+    "Other environment",
+    (
+        "marks a row that was computed under other processor instructions than most rows of its scenario and seed. "
+        "Last digits differ, and so do the networks trained from them: such rows are not compared with the others."
+    ),
+)
+
+
 def how_to_read(board: Board) -> list[tuple[str, str]]:
     """(term, explanation) of what stands on a board."""
     more = [
@@ -144,6 +160,8 @@ def how_to_read(board: Board) -> list[tuple[str, str]]:
         (READ_RELEARN, any("relearn_steps" in more_metrics(section) for section in board.sections)),
         (READ_REPEATS, any(n in OF_UNLEARNING for s in board.sections for n, _, _ in more_costs(s))),
         (READ_CURVES, any(not curves.is_known(n) for s in board.sections for row in s.rows for n in row.curves)),
+        (READ_UNVOUCHED, any(pairing.UNVOUCHED in row.marks for s in board.sections for row in s.rows)),
+        (READ_ENVIRONMENT, any(pairing.OTHER_ENVIRONMENT in row.marks for s in board.sections for row in s.rows)),
         (READ_PICTURES, any(row.pictures for section in board.sections for row in section.rows)),
     ]
     return [*HOW_TO_READ, *(entry for entry, there in more if there)]

@@ -120,15 +120,16 @@ class _Source:
 
     def marks(self, label: str) -> tuple[str, ...]:
         """That its records were computed in another environment than most of the board, or by code that moved."""
-        other = any(r.environment != self.environment for r in self.records(label).values())
+        other = any(r.environment != self.environments[seed] for seed, r in self.records(label).items())
         moved = (self.scenario.name, label) in self.selection.unvouched
         return (pairing.OTHER_ENVIRONMENT,) * other + (pairing.UNVOUCHED,) * moved
 
     @cached_property
-    def environment(self) -> str:
-        """The numeric environment of most of the scenario's records."""
-        labels = [row.label for row in self.scenario.rows]
-        return pairing.main_environment(r for label in labels for r in self.records(label).values())
+    def environments(self) -> dict[int, str]:
+        """Seed -> the numeric environment of most of the scenario's records of that seed: rows are paired by seed."""
+        rows = [self.records(row.label) for row in self.scenario.rows]
+        seeds = {seed for row in rows for seed in row}
+        return {seed: pairing.main_environment(row[seed] for row in rows if seed in row) for seed in seeds}
 
     def beside_default(self, row: Row, own: SuiteRow, before: _Source) -> Row:
         """A row with what it shows without its search in the scenario `before`, if it stands there."""
@@ -195,7 +196,7 @@ class _Source:
 
     def pairs(self, label: str, seeds: Sequence[int]) -> bool:
         """Whether a row was computed where most of the board was."""
-        return all(self.ok(label)[seed].environment == self.environment for seed in seeds)
+        return all(self.ok(label)[seed].environment == self.environments[seed] for seed in seeds)
 
 
 def _usual_seeds(rows: Sequence[Seeds]) -> list[int]:
