@@ -38,15 +38,18 @@ def section(scenario: SuiteScenario, selection: Selection, given: SuiteScenario 
     kind = registry.SCENARIOS.get(scenario.kind)
     source = _Source(scenario, selection, kind.headline, kind.higher_is_better, _references(kind.references))
     rows = [source.row(row) for row in scenario.rows]
+    apart: list[str] = []
     if given is not None:
         before = replace(source, scenario=given)
         rows = [source.beside_default(*pair, before) for pair in zip(rows, scenario.rows, strict=True)]
+        apart = [note for row in scenario.rows if (note := source.apart(row, before))]
     scored = [row for row in rows if row.headline is not None]
     scored.sort(key=lambda row: (-source.sign * row.headline.mean, row.label))  # type: ignore[union-attr]
     ranked, notes = source.with_ranks(scored)
     pairs = zip([None, *ranked], ranked, strict=False)
     compared = [row if above is None else replace(row, above=source.against(row, above)) for above, row in pairs]
     notes += [row.above.unpaired for row in compared if row.above is not None and row.above.unpaired]
+    notes += apart
     return Section(
         name=scenario.name,
         kind=scenario.kind,
@@ -138,6 +141,13 @@ class _Source:
         if gained is None:
             return row
         return replace(row, default=comparing.estimate(found, self.headline), gained=gained)
+
+    def apart(self, own: SuiteRow, before: _Source) -> str:
+        """That a row with a search is no pair with itself without it, on which seeds and why; "" where it is."""
+        if not tuned.same_but_for_search(own, before.scenario.rows):
+            return ""
+        seeds = pairing.unpaired(self.ok(own.label), before.ok(own.label))
+        return pairing.told(own.label, f"itself in {before.scenario.name}", seeds) if seeds else ""
 
     def role(self, label: str, family: str | None) -> Role | None:
         """References are those of the kind, and rows whose method is one (`family = "reference"`)."""

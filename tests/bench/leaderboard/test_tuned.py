@@ -165,3 +165,16 @@ def test_validation_scores_have_a_chart_in_the_headlines_unit(tuned_suite, chose
     assert (drawn.over, drawn.share) == ("the trials", "share of the trials")
     assert drawn.y_ticks[0][1] == "60"
     assert drawn.lines[0].end[0] == chart.RIGHT
+
+
+def test_a_row_tuned_in_another_environment_than_its_default_gains_nothing_and_is_named(tuned_suite, chosen, record):
+    (gram,) = (row for row in tuned_suite.scenarios["skewed"].rows if row.label == "gram")
+    as_given = dataclasses.replace(gram, search={})
+    suite = held_against(tuned_suite, as_given)
+    before = [record("gram", seed, 50, params=as_given.params, environment="x86_64-native-avx512f") for seed in (0, 1)]
+    after = [chosen(seed, scenario="skewed-tuned") for seed in (0, 1)]
+    section = build(suite, [*before, *after]).sections[1]
+    assert next(row for row in section.rows if row.label == "gram").gained is None
+    assert section.notes == (
+        "gram and itself in skewed are not paired on seeds 0, 1: x86-64-avx2 and x86_64-native-avx512f",
+    )
