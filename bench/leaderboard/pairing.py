@@ -39,5 +39,10 @@ def main_environment(records: Iterable[Record]) -> str:
 
 def told(a: str, b: str, seeds: Mapping[int, str]) -> str:
     """That two rows are not paired on some seeds, and why."""
-    whys = "; ".join(dict.fromkeys(seeds.values()))
-    return f"{a} and {b} are not paired on seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}: {whys}"
+    return f"{a} and {b} are not paired {why(seeds)}"
+
+
+def why(seeds: Mapping[int, str]) -> str:
+    """On which seeds rows are not paired, and the reasons."""
+    named = ", ".join(map(str, seeds))
+    return f"on seed{'s' * (len(seeds) > 1)} {named} ({'; '.join(dict.fromkeys(seeds.values()))})"

@@ -42,7 +42,7 @@ def section(scenario: SuiteScenario, selection: Selection, given: SuiteScenario 
     if given is not None:
         before = replace(source, scenario=given)
         rows = [source.beside_default(*pair, before) for pair in zip(rows, scenario.rows, strict=True)]
-        apart = [note for row in scenario.rows if (note := source.apart(row, before))]
+        apart = source.apart(before)
     scored = [row for row in rows if row.headline is not None]
     scored.sort(key=lambda row: (-source.sign * row.headline.mean, row.label))  # type: ignore[union-attr]
     ranked, notes = source.with_ranks(scored)
@@ -142,12 +142,16 @@ class _Source:
             return row
         return replace(row, default=comparing.estimate(found, self.headline), gained=gained)
 
-    def apart(self, own: SuiteRow, before: _Source) -> str:
-        """That a row with a search is no pair with itself without it, on which seeds and why; "" where it is."""
-        if not tuned.same_but_for_search(own, before.scenario.rows):
-            return ""
-        seeds = pairing.unpaired(self.ok(own.label), before.ok(own.label))
-        return pairing.told(own.label, f"itself in {before.scenario.name}", seeds) if seeds else ""
+    def apart(self, before: _Source) -> list[str]:
+        """Which rows with a search are no pair with themselves without it, on which seeds and why."""
+        found: dict[str, list[str]] = {}
+        for row in self.scenario.rows:
+            stands_there = tuned.same_but_for_search(row, before.scenario.rows)
+            seeds = pairing.unpaired(self.ok(row.label), before.ok(row.label)) if stands_there else {}
+            if seeds:
+                found.setdefault(pairing.why(seeds), []).append(row.label)
+        where = before.scenario.name
+        return [f"not paired with itself in {where} {why}: {', '.join(labels)}" for why, labels in found.items()]
 
     def role(self, label: str, family: str | None) -> Role | None:
         """References are those of the kind, and rows whose method is one (`family = "reference"`)."""

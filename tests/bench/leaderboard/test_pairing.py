@@ -45,8 +45,8 @@ def test_only_seeds_that_both_have_are_looked_at(record):
     other = {seed: record("average", seed, 50, environment=NATIVE) for seed in (1, 2, 3)}
     found = unpaired(one, other)
     assert list(found) == [1, 2]
-    assert told("gram", "average", found) == f"gram and average are not paired on seeds 1, 2: {PINNED} and {NATIVE}"
-    assert told("gram", "average", {1: "why"}) == "gram and average are not paired on seed 1: why"
+    assert told("gram", "average", found) == f"gram and average are not paired on seeds 1, 2 ({PINNED} and {NATIVE})"
+    assert told("gram", "average", {1: "why"}) == "gram and average are not paired on seed 1 (why)"
 
 
 def test_the_main_environment_is_that_of_most_records(record):
