@@ -104,6 +104,12 @@ class Plan:
             for spec in cell.specs.values():
                 for one in _chain(spec):
                     own = one.fingerprint != cell.data.fingerprint and hasattr(cell.scenario.settings, "training_data")
+                    if own and not one.data_code:
+                        raise SuiteError(
+                            f"[scenarios.{cell.scenario.name}] kind {cell.scenario.kind} makes the data that "
+                            f"{one.describe()} is trained on, and does not say by what code: give its spec "
+                            "data_code = bench.code_digest.of(THE_FUNCTION), so that other code trains another model"
+                        )
                     model = StandardModel(one, cell.scenario.settings if own else None)
                     ordered.setdefault(place(one), model)
         return ordered

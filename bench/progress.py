@@ -91,7 +91,7 @@ class _Sheltered:
 
 
 def sheltered(report: Report) -> Report:
-    """A report that ends no computation: after its first fault it is silent, and the run goes on."""
+    """A report that ends no computation: after its first fault it shows nothing but warnings, and the run goes on."""
     return cast(Report, _Sheltered(report))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from torch import nn
 
-from bench import Access, Task, method, scenario
+from bench import Access, Task, code_digest, method, scenario
 from bench.data.spec import Dataset, Split
 from bench.lab import Bench, Lab
 from bench.models.spec import ModelSpec
@@ -20,7 +20,11 @@ class NegativeTask(Task):
     teacher: Annotated[nn.Module, Access("weights")]
 
 
-@scenario(kind="toy-negative", task=NegativeTask, lower="toy-of-negatives", upper="toy-of-negatives")
+def negatives(split: Split) -> Split:
+    return Split(255 - split.images, split.labels)
+
+
+@scenario(kind="toy-negative", task=NegativeTask, lower="toy-of-negatives", upper="toy-of-negatives-again")
 class Negative(Settings):
     """A teacher that has seen negatives only, judged on positives and negatives."""
 
@@ -28,10 +32,11 @@ class Negative(Settings):
 
     def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
         spec = bench.spec(self.teacher, "teacher")
-        return {"teacher": spec.model_copy(update={"fingerprint": f"{bench.fingerprint}-negative"})}
+        made = {"fingerprint": f"{bench.fingerprint}-negative", "data_code": code_digest.of(negatives)}
+        return {"teacher": spec.model_copy(update=made)}
 
     def training_data(self, spec: ModelSpec, dataset: Dataset) -> Dataset:
-        train, validation = (Split(255 - s.images, s.labels) for s in (dataset.train, dataset.validation))
+        train, validation = map(negatives, (dataset.train, dataset.validation))
         return replace(dataset, train=train, validation=validation, fingerprint=spec.fingerprint)
 
     def prepare(self, lab: Lab) -> Situation:
@@ -49,4 +54,10 @@ class Negative(Settings):
 @method(family="toy", scenario="toy-negative", access={"weights"})
 def toy_of_negatives(task: NegativeTask) -> nn.Module:
     """The teacher itself."""
+    return task.teacher
+
+
+@method(family="toy", scenario="toy-negative", access={"weights"})
+def toy_of_negatives_again(task: NegativeTask) -> nn.Module:
+    """The teacher itself, as the other reference."""
     return task.teacher

@@ -19,7 +19,9 @@
             '''Optional: the data that a standard model is trained on, where they are not the suite's.'''
 
 `training_data` is asked, with the suite's data set, for each model whose `spec.fingerprint` `zoo` has changed; the
-data set that it returns must carry that fingerprint. The models are there before any cell is prepared.
+data set that it returns must carry that fingerprint. Such a spec also says by what code its data are made
+(`data_code = bench.code_digest.of(function)`), so that other code trains another model. The models are there before any
+cell is prepared. A budget in seconds is a setting named `seconds`: numbers of such boards hang on the machine.
 
 A scenario knows neither methods nor the command line.
 """

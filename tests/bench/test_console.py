@@ -86,7 +86,8 @@ def test_a_report_that_fails_ends_no_run_and_is_silent_from_there(caplog):
         report.tick({}, {})
     report.warn("first")
     assert broken.closed
-    report.warn("second")
+    with pytest.warns(UserWarning, match="second"):
+        report.warn("second")
     report.tick({}, {})
     assert [record.getMessage() for record in caplog.records] == [
         "nothing more is shown of this run, which goes on: ZeroDivisionError: first"

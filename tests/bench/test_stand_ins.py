@@ -72,7 +72,7 @@ def test_every_shipped_suite_plans_without_data_and_network(name, profile):
 @pytest.mark.parametrize("proxy", ["shapes32", "shapes40"])
 def test_a_proxy_stays_from_elsewhere_where_data_stand_in_and_the_run_says_so(suite, proxy):
     planned = plan(suites.load(suite(old='student = "net"', new=f'student = "net"\nproxy = "{proxy}"'), "smoke"))
-    assert {cell.recipe["settings"]["proxy"] for cell in planned.cells} == {"digits"}
+    assert {cell.asked["settings"]["proxy"] for cell in planned.cells} == {"digits"}
     assert {cell.scenario.settings.proxy for cell in planned.cells} == {"digits"}
     _, told = stand_in_lines(planned)
     assert f"[scenarios.free] proxy = '{proxy}' is not from elsewhere where shapes32 stands in" in told
@@ -81,7 +81,7 @@ def test_a_proxy_stays_from_elsewhere_where_data_stand_in_and_the_run_says_so(su
 
 def test_a_proxy_from_elsewhere_is_left_alone(suite):
     planned = plan(suites.load(suite(old='student = "net"', new='student = "net"\nproxy = "digits"'), "smoke"))
-    assert {cell.recipe["settings"]["proxy"] for cell in planned.cells} == {"digits"}
+    assert {cell.asked["settings"]["proxy"] for cell in planned.cells} == {"digits"}
     assert len(stand_in_lines(planned)) == 1
 
 

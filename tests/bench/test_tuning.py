@@ -119,7 +119,7 @@ def test_a_tuned_row_is_chosen_on_validation_and_scored_on_test(toy, tuned_suite
     assert record.params == {"shrink": 0.5}
     assert record.costs["trials"] == 3
     assert record.costs["tuning_seconds"] > 0
-    assert record.recipe["search"] == {"shrink": [1.0, 0.5]}
+    assert record.asked["search"] == {"shrink": [1.0, 0.5]}
     data = load(DataSpec(name="digits"))
     images, labels = data.train.images[:200].flatten(1).float() / 255, data.train.labels[:200]
     means = 0.5 * torch.stack([images[labels == c].mean(0) for c in range(10)])
@@ -143,7 +143,7 @@ def test_a_search_changes_the_key_and_nothing_else_does(toy, write_suite, tuned_
     }
     keys.add(key(tuned_suite(old="trials = 3", new="trials = 4")))
     assert len(keys) == 3
-    assert not any("search" in c.recipe for c in plan(suites.load(write_suite(), "smoke")).cells)
+    assert not any("search" in c.asked for c in plan(suites.load(write_suite(), "smoke")).cells)
 
 
 @pytest.mark.parametrize(
