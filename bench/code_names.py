@@ -304,8 +304,8 @@ def _class_of(module: str, named: ast.expr) -> Thing | None:
     found = find(module, ast.unparse(named)) if isinstance(named, ast.Name | ast.Attribute) else None
     if not isinstance(found, Thing) or not found.name:
         return None
-    last = (_definitions(found) or [None])[-1]
-    return _class_of(found.module, last.value) if isinstance(last, ast.Assign) else found
+    last = _definitions(found)[-1:]
+    return _class_of(found.module, last[0].value) if last and isinstance(last[0], ast.Assign) else found
 
 
 def _definitions(thing: Thing) -> list[ast.stmt]:
