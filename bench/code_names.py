@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,25 @@ def module_file(name: str) -> Path | None:
     """The file of a module, loaded or not; None where it is not written in Python, or there is none."""
     file = getattr(sys.modules.get(name), "__file__", None)
     if file is None:
-        try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, ValueError, AttributeError):
-            return None
+        spec = _spec_of(name)
         file = spec.origin if spec else None
     return Path(file) if file and file.endswith(".py") else None
+
+
+def _spec_of(name: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+
+
+@cache
+def _is_namespace(name: str) -> bool:
+    """Whether a module is a folder of modules without a file of its own."""
+    if getattr(sys.modules.get(name), "__file__", None) is not None:
+        return False
+    spec = _spec_of(name)
+    return spec is not None and spec.origin is None and spec.submodule_search_locations is not None
 
 
 @dataclass(frozen=True)
@@ -67,8 +80,10 @@ class Source:
     module: str
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
     aliases: dict[str, Alias] = field(default_factory=dict)
+    imports: dict[Alias, None] = field(default_factory=dict)
+    """All that is imported at the top, in order; `*` for all names of a module."""
     effects: list[ast.stmt] = field(default_factory=list)
-    """Statements at the top that bind no name, and are executed all the same."""
+    """Statements at the top that do more than to bind names."""
 
 
 @cache
@@ -80,7 +95,10 @@ def source_of(module: str) -> Source | None:
     _read_at[path] = path.stat().st_mtime_ns
     found = Source(module)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    _take_apart(ast.parse(path.read_text(encoding="utf-8")).body, found, package)
+    _take_apart(ast.parse(path.read_bytes()).body, found, package)
+    for name, nodes in list(found.definitions.items()):
+        if all(isinstance(node, ast.Import | ast.ImportFrom) for node in nodes):
+            del found.definitions[name]
     return found
 
 
@@ -89,13 +107,14 @@ def _take_apart(body: Sequence[ast.stmt], found: Source, package: str) -> None:
         if isinstance(node, ast.If) and is_for_types(node):
             # Imports for type hints also say where the names are that a module hands out by `__getattr__`.
             found.aliases = {**aliases_of(node.body, package), **found.aliases}
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            found.aliases |= aliases_of([node], package)
-        elif names := sorted(bound_by(node)):
-            for name in names:
-                found.definitions.setdefault(name, []).append(node)
-            found.aliases |= {n: a for n, a in aliases_of(ast.walk(node), package).items() if n in names}
-        elif not is_prose(node):
+            _take_apart(node.orelse, found, package)
+            continue
+        found.imports |= dict.fromkeys(imported_by(own_nodes(node), package))
+        names = sorted(bound_by(node) - {"*"})
+        for name in names:  # also by an import: something else may bind the name as well
+            found.definitions.setdefault(name, []).append(node)
+        found.aliases |= {n: a for n, a in aliases_of(own_nodes(node), package).items() if n in names}
+        if does_more(node):
             found.effects.append(node)
 
 
@@ -118,8 +137,44 @@ def aliases_of(nodes: Any, package: str) -> dict[str, Alias]:
     return found
 
 
+def imported_by(nodes: Any, package: str) -> list[Alias]:
+    """All that these imports name, in order, whether or not one of them hides another."""
+    found: list[Alias] = []
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found += [Alias(alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                one = ast.ImportFrom(node.module, [ast.alias(alias.name)], node.level)
+                found += aliases_of([one], package).values()
+    return found
+
+
+def own_nodes(*nodes: ast.AST) -> Iterator[ast.AST]:
+    """These nodes and all in them but what stands in functions and classes inside them."""
+    queue = list(nodes)
+    while queue:
+        item = queue.pop(0)
+        yield item
+        if not isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            queue += ast.iter_child_nodes(item)
+
+
+def does_more(node: ast.stmt) -> bool:
+    """Whether a statement at the top does more than to bind names: it calls, or writes into things."""
+    if isinstance(node, ast.Import | ast.ImportFrom) or is_prose(node):
+        return False
+    if not bound_by(node):
+        return True
+    return any(
+        (isinstance(item, ast.Expr) and not is_prose(item))
+        or (isinstance(item, ast.Attribute | ast.Subscript) and not isinstance(item.ctx, ast.Load))
+        for item in own_nodes(node)
+    )
+
+
 def is_for_types(node: ast.If) -> bool:
-    return ast.unparse(node.test).endswith("TYPE_CHECKING")
+    return getattr(node.test, "attr", getattr(node.test, "id", None)) == "TYPE_CHECKING"
 
 
 def is_prose(node: ast.stmt) -> bool:
@@ -164,15 +219,24 @@ def evaluated_outside(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDe
 
 def find(module: str, name: str) -> Thing | str | None:
     """What `name` in a module stands for: a definition or module of ours, the full path of what is not, or None."""
+    return _find(module, name, frozenset())
+
+
+def _find(module: str, name: str, asked: frozenset[str]) -> Thing | str | None:
     source = source_of(module)
-    if source is None:
+    if source is None or module in asked:
         return None
-    first, _, member = name.partition(".")
+    first, *steps = name.split(".")
     if first in source.definitions:
-        return Thing(module, name)
+        return Thing(module, ".".join([first, *steps[:1]]))  # what stands in a class in a class counts with that class
     if first in source.aliases:
         found = follow(source.aliases[first])
-        return Thing(found.module, f"{found.name}.{member}") if member and isinstance(found, Thing) else found
+        while isinstance(found, Thing) and not found.name and steps:
+            found = follow(Alias(found.module, steps.pop(0)))
+        return Thing(found.module, f"{found.name}.{steps[0]}") if steps and isinstance(found, Thing) else found
+    for alias in reversed(source.imports):
+        if alias.name == "*" and is_ours(alias.module) and (found := _find(alias.module, name, asked | {module})):
+            return found
     return None
 
 
@@ -180,67 +244,121 @@ def find(module: str, name: str) -> Thing | str | None:
 def follow(alias: Alias) -> Thing | str | None:
     if not is_ours(alias.module):
         return alias.module if alias.name is None else f"{alias.module}.{alias.name}"
+    if alias.name == "*":
+        return Thing(alias.module, "")
     if alias.name is None:
         return Thing(alias.module, "")
     found = find(alias.module, alias.name)
-    if found is None and module_file(f"{alias.module}.{alias.name}") is not None:
+    if found is None and is_ours(f"{alias.module}.{alias.name}"):
         return Thing(f"{alias.module}.{alias.name}", "")
     return Thing(alias.module, "") if found is None else found  # a name made at run time: all of the module counts
 
 
 _followed: set[str] = set(OURS)
-"""Top packages that are ours: those of `OURS`, and of every root that was ever asked for."""
+"""Top packages that are ours: those of `OURS`, and of the roots that are asked for."""
 
 
 @cache
 def is_ours(module: str) -> bool:
-    if module.partition(".")[0] in _followed:
-        return module_file(module) is not None
+    top = module.partition(".")[0]
     path = module_file(module)
     if path is None:
-        return False
-    places = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return not any(path.is_relative_to(place) or path.resolve().is_relative_to(place) for place in places)
+        return top not in sys.stdlib_module_names and _is_namespace(module)
+    if top in _followed:
+        return True
+    installed = {"site-packages", "dist-packages"}  # of this environment, of the user or of the system
+    return top not in sys.stdlib_module_names and not installed & {*path.parts, *path.resolve().parts}
 
 
 @cache
-def members_of(module: str, name: str) -> dict[str, tuple[str, ast.stmt]]:
-    """Member -> (module, statement) of a class of ours and of the classes of ours that it inherits from."""
-    source = source_of(module)
-    found: dict[str, tuple[str, ast.stmt]] = {}
-    for base in reversed(bases_of(module, name)):
-        found |= members_of(base.module, base.name)
-    for node in source.definitions.get(name, []) if source else []:
-        if isinstance(node, ast.ClassDef):
-            for statement in node.body:
-                found |= dict.fromkeys(bound_by(statement), (module, statement))
+def members_of(module: str, name: str) -> dict[str, tuple[str, tuple[ast.stmt, ...]]]:
+    """Member -> (module, its statements) of a class of ours and of the classes of ours that it inherits from."""
+    found: dict[str, tuple[str, tuple[ast.stmt, ...]]] = {}
+    for one in reversed(_lineage(Thing(module, name))):
+        own: dict[str, tuple[ast.stmt, ...]] = {}
+        for node in _definitions(one):
+            for statement in node.body if isinstance(node, ast.ClassDef) else ():
+                for member in bound_by(statement):
+                    own[member] = (*own.get(member, ()), statement)
+        found |= {member: (one.module, statements) for member, statements in own.items()}
     return found
+
+
+def _lineage(of: Thing) -> list[Thing]:
+    """A class and all that it inherits from, in the order in which Python looks a member up."""
+    every = [of, *(above for base in bases_of(of.module, of.name) for above in _lineage(base))]
+    return [one for number, one in enumerate(every) if one not in every[number + 1 :]]
 
 
 def bases_of(module: str, name: str) -> list[Thing]:
     """The classes of ours that a class of ours inherits from directly."""
+    named = [base for n in _definitions(Thing(module, name)) if isinstance(n, ast.ClassDef) for base in n.bases]
+    found = [_class_of(module, base) for base in named]
+    return [base for base in found if base is not None]
+
+
+def _class_of(module: str, named: ast.expr) -> Thing | None:
+    """The class of ours that `Base`, `module.Base`, `Base[int]` or `Other`, where `Other = Base`, stands for."""
+    if isinstance(named, ast.Subscript):
+        return _class_of(module, named.value)
+    found = find(module, ast.unparse(named)) if isinstance(named, ast.Name | ast.Attribute) else None
+    if not isinstance(found, Thing) or not found.name:
+        return None
+    last = _definitions(found)[-1:]
+    return _class_of(found.module, last[0].value) if last and isinstance(last[0], ast.Assign) else found
+
+
+def _definitions(thing: Thing) -> list[ast.stmt]:
+    source = source_of(thing.module)
+    return source.definitions.get(thing.name, []) if source else []
+
+
+@cache
+def effects_above(module: str) -> tuple[tuple[str, ast.stmt], ...]:
+    """(module, statement) of what is done before a file of ours is executed: by its imports and packages."""
+    found: list[tuple[str, ast.stmt]] = []
+    seen, queue = {module}, _executed(module)
+    while queue:
+        here = queue.pop(0)
+        source = source_of(here) if here not in seen and is_ours(here) else None
+        seen.add(here)
+        if source is not None:
+            found += [(here, effect) for effect in source.effects]
+            queue += _executed(here)
+    return tuple(found)
+
+
+def _executed(module: str) -> list[str]:
+    """The modules that a file of ours imports at its top, and the packages that it stands in."""
     source = source_of(module)
-    nodes = source.definitions.get(name, []) if source else []
-    named = [base for node in nodes if isinstance(node, ast.ClassDef) for base in node.bases]
-    found = [find(module, ast.unparse(base)) for base in named if isinstance(base, ast.Name)]
-    return [base for base in found if isinstance(base, Thing) and base.name]
+    found: list[str] = []
+    for alias in source.imports if source else ():
+        inner = [f"{alias.module}.{alias.name}"] if alias.name and is_ours(alias.module) else []
+        found += [alias.module, *inner]
+    parts = module.split(".")
+    above = [".".join(parts[:number]) for number in range(1, len(parts))]
+    return [name for name in (*found, *above) if name != "bench"]  # it says where Numba keeps what it compiles
 
 
 @cache
 def is_module(name: str) -> bool:
-    return all(part.isidentifier() for part in name.split(".")) and module_file(name) is not None
+    top, *inner = name.split(".")
+    if not all(part.isidentifier() for part in (top, *inner)) or not (is_ours(top) or _is_namespace(top)):
+        return False
+    return module_file(name) is not None
 
 
-def follow_package(package: str) -> None:
-    """Count a package as ours from now on, wherever it is installed."""
-    if package not in _followed:
-        _followed.add(package)
-        is_ours.cache_clear()
-        follow.cache_clear()
+def follow_packages(packages: set[str]) -> None:
+    """Count these packages as ours, wherever they are installed, and no others that are installed."""
+    if _followed != {*OURS, *packages}:
+        _followed.clear()
+        _followed.update(OURS, packages)
+        for remembered in (is_ours, follow, members_of, effects_above):
+            remembered.cache_clear()
 
 
 def forget() -> None:
     """Read all files anew: for a process that outlives an edit of a plug-in."""
     _read_at.clear()
-    for remembered in (source_of, members_of, follow, is_ours, is_module):
+    for remembered in (source_of, members_of, follow, is_ours, is_module, effects_above, _is_namespace):
         remembered.cache_clear()

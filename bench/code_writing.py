@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.code_names import (
-    OURS,
     Alias,
     Thing,
     aliases_of,
@@ -18,8 +17,10 @@ from bench.code_names import (
     follow,
     is_for_types,
     is_module,
+    is_ours,
     is_prose,
     module_file,
+    own_nodes,
 )
 
 
@@ -44,6 +45,7 @@ class Writer:
     ) -> None:
         self.number, self.module = number, module
         self.own, self.members = own, members
+        self.itself = {"self", "cls"}
         self.scopes: list[Scope] = []
 
     def definition(self, node: ast.stmt) -> str:
@@ -56,6 +58,8 @@ class Writer:
 
     def member(self, node: ast.stmt) -> str:
         """A member of a class on its own."""
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            self.itself = {"self", "cls", *[a.arg for a in (*node.args.posonlyargs, *node.args.args)][:1]}
         self.scopes.append(Scope(set(), {}, of_class=True))
         text = self.write(node)
         self.scopes.pop()
@@ -67,13 +71,15 @@ class Writer:
         return f"class({' '.join(map(self.write, parts))})"
 
     def statements(self, body: Sequence[ast.stmt], in_class: bool = False) -> Iterator[str]:
-        """The statements of a body, without prose and imports."""
+        """The statements of a body, without prose."""
         for node in body:
-            if is_prose(node) or isinstance(node, ast.Import | ast.ImportFrom):
+            if is_prose(node):
                 continue
             if isinstance(node, ast.If) and is_for_types(node):
-                continue
-            if isinstance(node, ast.AnnAssign):
+                yield from self.statements(node.orelse, in_class)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                yield from filter(None, [self._import(node)])
+            elif isinstance(node, ast.AnnAssign):
                 yield self._annotated(node, in_class)
             else:
                 yield self.write(node)
@@ -82,7 +88,7 @@ class Writer:
         """Any node."""
         match node:
             case ast.Name():
-                return self._name(node.id)
+                return self._name(node)
             case ast.Attribute():
                 return self._attribute(node)
             case ast.Constant():
@@ -90,13 +96,16 @@ class Writer:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 return self._function(node, node.name)
             case ast.Lambda():
-                return self._scoped(node, _parameters(node.args), {}, [node.args, node.body])
+                outside = self.write(node.args)  # with the defaults, which are made where the lambda is
+                return self._scoped(node, _parameters(node.args), outside, [node.body])
             case ast.ClassDef():
                 return self._class(node, node.name)
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
                 targets = set().union(*(bound_by(generator.target) for generator in node.generators))
                 values = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
-                return self._scoped(node, targets, {}, [*values, *node.generators])
+                text, first = self._scoped(node, targets, "", [*values, *node.generators]), node.generators[0].iter
+                hidden = any(isinstance(part, ast.Name) and part.id in targets for part in ast.walk(first))
+                return f"{text}{self.write(first)}" if hidden else text  # what is gone through is named outside
             case ast.AnnAssign():
                 return self._annotated(node, in_class=False)
             case ast.arg():
@@ -104,7 +113,7 @@ class Writer:
             case ast.Expr() if is_prose(node):
                 return ""
             case ast.Import() | ast.ImportFrom():
-                return ""
+                return self._import(node)
         return self._generic(node)
 
     def _generic(self, node: ast.AST) -> str:
@@ -124,12 +133,19 @@ class Writer:
                 parts.append(f"{name}={value!r}")
         return f"({' '.join(parts)})"
 
+    def _import(self, node: ast.Import | ast.ImportFrom) -> str:
+        """What an import brings that its names do not lead to, since something else may bind them as well."""
+        brought = aliases_of([node], self._package())
+        return " ".join(
+            self.number(follow(alias)) for name, alias in brought.items() if self._resolved(name) != follow(alias)
+        )
+
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> str:
         outside = " ".join(map(self.write, [*node.decorator_list, *evaluated_outside(node)]))
         body = set().union(*map(bound_by, node.body)) - _declared_elsewhere(node)
         own, defaults = node.args, ast.arguments(**{**vars(node.args), "defaults": [], "kw_defaults": []})
         given = f"{len(own.defaults)}/{[d is None for d in own.kw_defaults]}"
-        aliases = aliases_of(_own_statements(node), self._package())
+        aliases = aliases_of(own_nodes(*ast.iter_child_nodes(node)), self._package())
         names = (_parameters(own) | body) - aliases.keys()
         self.scopes.append(Scope(names, aliases))
         text = " ".join([self._generic(defaults), *self.statements(node.body)])
@@ -144,9 +160,9 @@ class Writer:
         self.scopes.pop()
         return f"{shell} {name}({text})"
 
-    def _scoped(self, node: ast.AST, names: set[str], aliases: dict[str, Alias], parts: Sequence[ast.AST]) -> str:
-        self.scopes.append(Scope(names, aliases))
-        text = " ".join(map(self.write, parts))
+    def _scoped(self, node: ast.AST, names: set[str], outside: str, parts: Sequence[ast.AST]) -> str:
+        self.scopes.append(Scope(names, {}))
+        text = " ".join([*filter(None, [outside]), *map(self.write, parts)])
         self.scopes.pop()
         return f"{type(node).__name__}({text})"
 
@@ -160,18 +176,24 @@ class Writer:
             parts.append(f"= {self.write(node.value)}")
         return f"({' '.join(parts)})" if in_class or node.value is not None else ""
 
-    def _name(self, name: str) -> str:
-        if name == "super" and self.own:
-            # What it leads to may call whatever the class overrides: all of the class and of those above it counts.
+    def _name(self, node: ast.Name) -> str:
+        name, bound = node.id, not isinstance(node.ctx, ast.Load)
+        if name in ("super", *self.itself) and self.own and not bound:
+            # Who gets it may call whatever the class has: all of the class and of those above it counts.
             module, own = self.own
             above = [*bases_of(module, own), *(Thing(module, f"{own}.{member}") for member in sorted(self.members))]
-            return " ".join(["super", *map(self.number, above)])
-        return self.number(self._resolved(name)) or name
+            return " ".join([name, *map(self.number, above)])
+        if name == "globals" and self._resolved(name) is None:
+            return f"globals {self.number(Thing(self.module, ''))}"
+        return self.number(self._resolved(name, bound)) or name
 
-    def _resolved(self, name: str) -> Thing | str | None:
+    def _resolved(self, name: str, bound: bool = False) -> Thing | str | None:
+        """What a name stands for; `bound`: where it is bound."""
         for depth, scope in enumerate(reversed(self.scopes)):
-            if scope.of_class and depth:
-                continue  # a method does not see the names of its class
+            if scope.of_class and self.own and not depth and not bound and name in self.members:
+                return Thing(self.own[0], f"{self.own[1]}.{name}")
+            if scope.of_class and (depth or not bound):
+                continue  # a method does not see the names of its class, and the class sees those around it too
             if name in scope.aliases:
                 return follow(scope.aliases[name])
             if name in scope.names:
@@ -187,7 +209,7 @@ class Writer:
         if not isinstance(inner, ast.Name):
             return ".".join([self.write(inner), *steps])
         found = self._resolved(inner.id)
-        if self.own and inner.id in ("self", "cls") and steps[0] in self.members:
+        if self.own and inner.id in self.itself and steps[0] in self.members:
             found = Thing(self.own[0], f"{self.own[1]}.{steps.pop(0)}")
         while isinstance(found, Thing) and not found.name and steps:  # a module of ours: on to what it holds
             found = follow(Alias(found.module, steps.pop(0)))
@@ -196,8 +218,10 @@ class Writer:
         return ".".join([self.number(found) or inner.id, *steps])
 
     def _constant(self, value: object) -> str:
-        if isinstance(value, str) and value.partition(".")[0] in OURS and "." in value and is_module(value):
-            return "<module>"  # where it leads is a root of its own
+        if isinstance(value, str) and "." in value:
+            named = f"{self._package()}{value}" if value.startswith(".") else value
+            if is_module(named) and is_ours(named):
+                return self.number(Thing(named, ""))  # to be imported by its name
         return f"{type(value).__name__}:{value!r}"
 
     def _package(self) -> str:
@@ -210,17 +234,6 @@ def _parameters(arguments: ast.arguments) -> set[str]:
     return {a.arg for a in every if a is not None}
 
 
-def _own_statements(function: ast.AST) -> Iterator[ast.AST]:
-    """All nodes of a function but those of functions and classes inside it."""
-    queue = list(ast.iter_child_nodes(function))
-    while queue:
-        node = queue.pop(0)
-        yield node
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            queue += ast.iter_child_nodes(node)
-
-
 def _declared_elsewhere(function: ast.AST) -> set[str]:
-    return {
-        name for node in _own_statements(function) if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names
-    }
+    inside = own_nodes(*ast.iter_child_nodes(function))
+    return {name for node in inside if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}

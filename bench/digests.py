@@ -8,18 +8,22 @@ named here or that the registries hold.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from bench.code_digest import FRAME, Digest, Root, digest
-from bench.code_names import members_of, module_file
+from bench.code_names import is_ours, members_of, module_file
 from bench.errors import BenchError
 from bench.models.keys import archs_of, factory_root
 from bench.paths import cache_root
+from bench.registry import parameters
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from bench.models.spec import ModelSpec
     from bench.registry import Method, Scenario
 
@@ -29,8 +33,14 @@ WORKER = (
     ("bench.executors", "_start_worker"),
     ("bench.cell", "compute"),
     ("bench.cell", "train_standard_model"),
+    ("bench.plan", "Cell.draws"),
+    ("bench.lab", "Bench"),
+    ("bench.device", "Device"),
+    ("bench.models.spec", "ModelSpec"),
+    ("bench.environment", "pinned"),
 )
-"""Where the code of the harness starts, inside a worker."""
+"""Where the code of the harness starts: what a worker calls, the classes of what a job brings along, and what is set
+before a worker starts. No call inside a worker leads to the latter two."""
 TRIALS = (("bench.cell", "tune"),)
 """For rows that have a search as well."""
 KNOWN = (
@@ -71,9 +81,9 @@ def digests(
     prepare = [name for name in ("zoo", "prepare", "training_data") if name in members]
     return {
         "harness": digest((*WORKER, *TRIALS * tuned, *factories), KNOWN),
-        "prepare": digest(_members(settings, [*prepare, FRAME]), KNOWN),
+        "prepare": digest(_members(settings, [*prepare, FRAME]), KNOWN, classes_in(kind.settings)),
         "score": digest(_members(settings, ["score"]), KNOWN),
-        "method": digest((_root_of(method),), KNOWN),
+        "method": digest((_root_of(method),), KNOWN, (*_bound_to(method), *classes_in(parameters(method)))),
     }
 
 
@@ -87,6 +97,32 @@ def _root_of(method: Method) -> Root:
     if module_file(module) is None:
         raise BenchError(f"the source of method {method.name!r} cannot be read: put it into a file of its own")
     return module, name
+
+
+def _bound_to(method: Method) -> tuple[Root, ...]:
+    """The names that files of ours give to a method that a function makes: what it was made with stands there."""
+    if "<locals>" not in method.function.__qualname__:
+        return ()
+    files = {name: module for name, module in list(sys.modules.items()) if is_ours(name)}
+    return tuple(
+        (file, name)
+        for file, module in sorted(files.items())
+        for name, thing in sorted(vars(module).items())
+        if thing is method.function
+    )
+
+
+def classes_in(model: type[BaseModel]) -> tuple[Root, ...]:
+    """The classes of ours that its fields may hold: pydantic makes them from type hints, which no digest follows."""
+    found: dict[type, None] = {}
+    queue: list[Any] = [field.annotation for field in model.model_fields.values()]
+    while queue:
+        hint = queue.pop(0)
+        queue += get_args(hint)
+        if isinstance(hint, type) and hint not in found and is_ours(hint.__module__):
+            found[hint] = None
+            queue += [field.annotation for field in getattr(hint, "model_fields", {}).values()]
+    return tuple((hint.__module__, hint.__qualname__) for hint in found)
 
 
 def _members(of: Root, names: Iterable[str]) -> tuple[Root, ...]:

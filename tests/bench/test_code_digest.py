@@ -81,7 +81,7 @@ def tree(tmp_path, monkeypatch):
                 del sys.modules[loaded]
             importlib.invalidate_caches()
             code_digest.forget()
-            module, _, thing = name.rpartition(".")
+            module, _, thing = name.partition(":") if ":" in name else name.rpartition(".")
             return digest(((module, thing),)).value
 
     yield Tree()
@@ -224,6 +224,149 @@ def test_a_root_that_is_not_there_is_named(tree):
     tree.of()
     with pytest.raises(KeyError, match=r"pack\.method does not define nothing"):
         digest((("pack.method", "nothing"),))
+
+
+IN_MODULE = {
+    "tried import": "try:\n    from nowhere import g\nexcept ImportError:\n    from pack.aid import g\n",
+    "tried import, first": "try:\n    from pack.aid import g\nexcept ImportError:\n    g = None\n",
+    "import under a condition": "if FAST:\n    from pack.aid import g\nelse:\n    from pack.aid import h as g\n",
+    "definition, then import": "def g(x):\n    return x\nfrom pack.aid import g\n",
+    "import, then wrapped": "from pack.aid import g\ng = jit(g)\n",
+    "all names of a module": "from pack.aid import *\n",
+    "tried, all names": "try:\n    from pack.aid import *\nexcept ImportError:\n    pass\n",
+    "all names, handed on": "from pack.every import g\n",
+    "handed on by the package": "from pack import g\n",
+    "default of a lambda": "from pack.aid import g as h\ng = lambda x, h=h: h(x)\n",
+    "gone through under its own name": "from pack.aid import g as h\ndef g(x):\n    return [h for h in h(x)]\n",
+    "class attribute of its own name": "from pack.aid import g as h\nclass g:\n    h = h\n",
+    "table filled in a loop": "from pack.aid import g as h\ng = {}\nfor n in 'ab':\n    g[n] = h\n",
+    "not for types": "from pack.aid import g as h\nif not TYPE_CHECKING:\n    def g(x):\n        return h(x)\n",
+    "else of types": "if TYPE_CHECKING:\n    from pack.aid import h as g\nelse:\n    from pack.aid import g\n",
+    "imports in branches": """
+def g(x):
+    if x:
+        from pack.aid import g
+    else:
+        from pack.aid import h as g
+    return g(x)
+""",
+    "by name": "import importlib\ndef g(x):\n    return importlib.import_module('pack.aid').g(x)\n",
+    "lazy": "from pack.lazy import g\n",
+    "whole package": "import pack\ndef g(x):\n    return getattr(pack, x)\n",
+    "own names": "from pack.aid import g as h\ndef g(x):\n    return globals()[x]\n",
+    "folder of modules": "from pack.folder import inner\ndef g(x):\n    return inner.g(x)\n",
+    "folder of modules, dotted": "import pack.folder.inner\ndef g(x):\n    return pack.folder.inner.g(x)\n",
+    "done by an import": "import pack.patch\ndef g(x):\n    return x\n",
+    "done by an import of an import": "from pack import patching\ndef g(x):\n    return x\n",
+    "done by the package": "from pack.folded.inner import g\n",
+}
+AROUND = {
+    "__init__.py": "from .aid import g\n",
+    "every.py": "from .aid import *\n",
+    "lazy/__init__.py": "FROM = {'g': '.aid'}\ndef __getattr__(name):\n    return load(FROM[name], __name__)\n",
+    "lazy/aid.py": "def g(x):\n    return 2 * x\n",
+    "folder/inner.py": "def g(x):\n    return 2 * x\n",
+    "patch.py": "x = 1\nTABLE = {}\nTABLE[0] = 2 * x\n",
+    "patching.py": "from pack import patch\n",
+    "folded/__init__.py": "x = 1\nTABLE = {}\nTABLE[0] = 2 * x\n",
+    "folded/inner.py": "def g(x):\n    return 1\n",
+}
+AID = "def g(x):\n    return 2 * x\ndef h(x):\n    return 3 * x\n"
+
+
+def _moves(tree, text, name="pack.method.solve", **more):
+    """Whether the digest moves when what `aid` (or what stands around it) computes does."""
+    files = {**AROUND, "aid.py": AID, "method.py": text, **more}
+    tree.files = files
+    before = tree.of(name)
+    tree.files = {file: t if file == "method.py" else t.replace("2 * x", "5 * x") for file, t in files.items()}
+    return tree.of(name) != before
+
+
+@pytest.mark.parametrize("how", IN_MODULE)
+def test_every_way_to_a_definition_is_followed(tree, how):
+    assert _moves(tree, f"{IN_MODULE[how]}\n\ndef solve(task):\n    return g(task)\n")
+
+
+def test_an_import_of_what_nobody_uses_and_that_does_nothing_is_free(tree):
+    before = tree.of()
+    assert tree.of(method=METHOD.replace("import math", "import math\nimport pack.more"), more="X = 1\n") == before
+
+
+IN_CLASS = {
+    "handed to a function": "def p(self):\n        return made(self)",
+    "another name for self": "def p(this):\n        return this.helper()",
+    "its type": "def p(self):\n        return type(self).helper(self)",
+    "default that the class holds": "own = g(1)\n    def p(self, n=own):\n        return n",
+    "written over": "def q(self):\n        return g(1)\n    q = cached(q)\n    def p(self):\n        return self.q()",
+    "two of one name": """@property
+    def q(self):
+        return g(1)
+    @q.setter
+    def q(self, to):
+        pass
+    def p(self):
+        return self.q""",
+}
+
+
+@pytest.mark.parametrize("how", IN_CLASS)
+def test_a_member_stands_on_all_of_its_class_that_it_can_reach(tree, how):
+    text = f"from pack.aid import g\nclass K:\n    def helper(self):\n        return g(1)\n    {IN_CLASS[how]}\n"
+    assert _moves(tree, text, "pack.method:K.p")
+
+
+@pytest.mark.parametrize("base", ["Base", "base.Base", "Base[int]", "Other"])
+def test_a_method_of_a_base_reaches_what_the_class_overrides(tree, base):
+    text = (
+        f"from pack.aid import g\nfrom pack import base\nfrom pack.base import Base\nOther = Base\nclass K({base}):\n"
+    )
+    above = {"base.py": "class Base:\n    def p(self):\n        return self.helper()\n"}
+    assert _moves(tree, f"{text}    def helper(self):\n        return g(1)\n", "pack.method:K.p", **above)
+
+
+def test_members_are_looked_up_in_the_order_of_python(tree):
+    above = "class A:\n    p = 1\nclass B(A):\n    pass\nclass C(A):\n    p = g(1)\n"
+    text = f"from pack.aid import g\n{above}class K(B, C):\n    pass\n"
+    assert _moves(tree, text, "pack.method:K.p")
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "def model_post_init(self, context):\n        self.x = g(1)",
+        "def __getattr__(self, name):\n        return g(1)",
+        "@model_validator(mode='after')\n    def check(self):\n        return self.helper()",
+        "@computed_field\n    def found(self):\n        return g(1)",
+    ],
+)
+def test_what_a_class_does_unasked_is_of_its_frame(tree, method):
+    text = f"from pack.aid import g\nclass K:\n    {method}\n    def helper(self):\n        return g(1)\n"
+    assert _moves(tree, text, f"pack.method:K.{FRAME}")
+
+
+def test_a_method_in_a_class_in_a_class_counts_with_it(tree):
+    text = "from pack.aid import g\nclass K:\n    class Inner:\n        def p(self):\n            return g(1)\n"
+    assert _moves(tree, text, "pack.method:K.Inner.p")
+
+
+def test_a_digest_does_not_hang_on_what_was_digested_before(tmp_path, monkeypatch):
+    """Packages that are installed count with a root of their own package only."""
+    installed = tmp_path / "lib" / "site-packages"
+    for package, text in {
+        "first": "def g():\n    return 1\n",
+        "second": "import first\ndef f():\n    return first.g()\n",
+    }.items():
+        (installed / package).mkdir(parents=True)
+        (installed / package / "__init__.py").write_text(text)
+    monkeypatch.syspath_prepend(str(installed))
+    importlib.invalidate_caches()
+    code_digest.forget()
+    alone = digest((("second", "f"),))
+    assert list(alone.parts) == ["second.f"]
+    code_digest.forget()
+    digest((("first", "g"),))
+    assert digest((("second", "f"),)) == alone
 
 
 MOVES = {

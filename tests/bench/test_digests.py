@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bench import Task, registry
+from bench.digests import digests
+from bench.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 CELLS = {
     "fuse/average": ["fuse", "average", ["mlp"], False],
@@ -24,6 +28,9 @@ EDITS = {
     "threads": ("bench/executors.py", "torch.set_num_threads(threads)", "torch.set_num_threads(2 * threads)", EVERY),
     "the zoo": ("bench/models/zoo.py", 'seed_of("zoo", "train"', 'seed_of("zoo", "fit"', EVERY),
     "training": ("bench/models/make.py", "torch.manual_seed(seed)", "torch.manual_seed(seed + 1)", EVERY),
+    "a method's own draws": ("bench/plan.py", 'return seed_of("method"', 'return seed_of("methods"', EVERY),
+    "a device": ("bench/device.py", "dtype=torch.bfloat16", "dtype=torch.float16", EVERY),
+    "the specs of models": ("bench/lab.py", "def spec(", "more = 1\n\n    def spec(", EVERY),
     "the meter": ("bench/meter.py", "time.perf_counter()", "time.process_time()", EVERY),
     "an architecture": (
         "bench/models/vgg.py",
@@ -47,7 +54,8 @@ EDITS = {
         "bench/scenarios/fuse.py",
         'metrics["agreement"] = sum(shares) / len(shares)',
         'metrics["agreement"] = min(shares)',
-        {"fuse/average: score", "fuse/regmean: score"},
+        # Its settings are handed around while it prepares: all of their class counts there too.
+        {f"{cell}: {part}" for cell in ("fuse/average", "fuse/regmean") for part in ("prepare", "score")},
     ),
     "a constant of a family": (
         "methods/merging/task_vectors.py",
@@ -118,3 +126,53 @@ def moved(tmp_path_factory):
 @pytest.mark.parametrize("name", EDITS)
 def test_an_edit_moves_the_cells_that_can_reach_it_and_no_others(moved, name):
     assert set(moved[name]) == EDITS[name][3]
+
+
+NESTED = """
+from pydantic import BaseModel
+
+from bench import method
+
+
+class Inner(BaseModel):
+    def go(self):
+        return 1
+
+
+class Options(BaseModel):
+    inner: list[Inner] = []
+
+
+def make(share):
+    def made(task, *, options: Options | None = None):
+        return options.inner[0].go() * share
+    return made
+
+
+half = make(0.5)
+method(family="toy", scenario="fuse", access=set(), name="digests-half")(half)
+"""
+
+
+@pytest.mark.parametrize(("old", "new"), [("return 1", "return 2"), ("make(0.5)", "make(0.6)"), ("* share", "+ share")])
+def test_a_method_stands_on_what_pydantic_makes_for_it_and_on_what_it_was_made_with(tmp_path, monkeypatch, old, new):
+    monkeypatch.setattr(registry.METHODS, "entries", dict(registry.METHODS.entries))
+    kind = registry.Scenario("toy", Toy, Task, "accuracy", True, "lower", "upper")
+    found = []
+    for text in (NESTED, NESTED.replace(old, new)):
+        path = tmp_path / "digests_nested.py"
+        path.write_text(text)
+        registry.load_plugin(path)
+        found.append(digests(kind, registry.METHODS.get("digests-half"), [], [], tuned=False)["method"].value)
+    registry.parameters.cache_clear()
+    assert found[0] != found[1]
+
+
+class Toy(Settings):
+    """Nothing."""
+
+    def prepare(self, lab):
+        return lab
+
+    def score(self, situation, result, lab):
+        return result
