@@ -20,7 +20,7 @@ def provenance() -> dict[str, Any]:
     """Commit (and whether the code differed from it), package versions, machine. Constant within a process."""
     return {
         "commit": _git("rev-parse", "--short=12", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain", "--", "bench", "methods", "suites")),
+        "dirty": bool(_git("status", "--porcelain", "--", "bench", "methods", "suites", ":!bench/vouched.jsonl")),
         "versions": {"python": platform.python_version()} | {p: v for p in PACKAGES if (v := _version(p))},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} x {processor_name()}",
     }
