@@ -128,7 +128,7 @@ def test_committed_records_are_whole_compact_and_without_contradiction(path: Pat
     assert len(counting(content.records)) == len(content.records)
 
 
-DRAWS_NOTHING = {"original", "retrain", "teacher", "parent", "average", "ensemble", "initial", "individual"}
+DRAWS_NOTHING = {"original", "retrain", "teacher", "parent", "average", "ensemble", "initialisation", "experts"}
 """Methods whose result hangs on the standard models alone; the draws of others are named by their scenario."""
 
 
