@@ -13,10 +13,21 @@ from bench.errors import ZooError
 from bench.models import module_of
 from bench.models.spec import ModelSpec
 
-MAKING = (("bench.models.zoo", "Zoo._train"), ("bench.models.zoo", "Zoo._start"), ("bench.data.loading", "load"))
+MAKING = (
+    ("bench.models.zoo", "Zoo._train"),
+    ("bench.models.zoo", "Zoo._start"),
+    ("bench.data.loading", "load"),
+    ("bench.device", "Device"),
+)
 """Where the code starts that turns a spec into weights."""
-KNOWN = (("bench.data.identity", "identify"), ("bench.data.catalogue", "SOURCES"), ("bench.models", "ARCHITECTURES"))
-"""What it looks up: the fingerprint in a spec says what the data are, and the architecture's factory counts itself."""
+KNOWN = (
+    ("bench.data.identity", "identify"),
+    ("bench.data.catalogue", "SOURCES"),
+    ("bench.models", "ARCHITECTURES"),
+    ("bench.models.keys", "place"),
+)
+"""What it looks up: the fingerprint in a spec says what the data are, the architecture's factory counts itself, and how
+a model is called changes no weight."""
 
 
 def asked(spec: ModelSpec) -> str:

@@ -21,15 +21,16 @@ CELLS = {
     "unlearn/scrub": ["unlearn", "scrub", ["vgg"], False],
 }
 EVERY = {f"{cell}: harness" for cell in CELLS}
+MODELS = {"standard models: making"}
 EDITS = {
     "an unused function": ("bench/meter.py", "", "\n\ndef unused():\n    return 1\n", set()),
     "prose": ("bench/meter.py", '"""', '"""Better explained. ', set()),
     "seeding": ("bench/cell.py", "random.seed(seed)", "random.seed(seed + 1)", EVERY),
     "threads": ("bench/executors.py", "torch.set_num_threads(threads)", "torch.set_num_threads(2 * threads)", EVERY),
-    "the zoo": ("bench/models/zoo.py", 'seed_of("zoo", "train"', 'seed_of("zoo", "fit"', EVERY),
-    "training": ("bench/models/make.py", "torch.manual_seed(seed)", "torch.manual_seed(seed + 1)", EVERY),
+    "the zoo": ("bench/models/zoo.py", 'seed_of("zoo", "train"', 'seed_of("zoo", "fit"', EVERY | MODELS),
+    "training": ("bench/models/make.py", "torch.manual_seed(seed)", "torch.manual_seed(seed + 1)", EVERY | MODELS),
     "a method's own draws": ("bench/plan.py", 'return seed_of("method"', 'return seed_of("methods"', EVERY),
-    "a device": ("bench/device.py", "dtype=torch.bfloat16", "dtype=torch.float16", EVERY),
+    "a device": ("bench/device.py", "dtype=torch.bfloat16", "dtype=torch.float16", EVERY | MODELS),
     "the specs of models": ("bench/lab.py", "def spec(", "more = 1\n\n    def spec(", EVERY),
     "the meter": ("bench/meter.py", "time.perf_counter()", "time.process_time()", EVERY),
     "an architecture": (
@@ -69,6 +70,7 @@ EDITS = {
         "off_diagonal: Fraction = 0.8",
         {"fuse/regmean: method"},
     ),
+    "how digests are taken": ("bench/code_digest.py", "PLAIN = (", 'PLAIN = ("more", ', set()),
     "a registry": ("bench/registry.py", "class Registry:", "class Registry:\n    more = 1\n", set()),
     "a data set more": ("bench/data/catalogue.py", "_TEXTURES = (", "_MORE = 1\n_TEXTURES = (", set()),
 }
@@ -77,12 +79,13 @@ import json, sys
 from pathlib import Path
 from bench import code_digest, registry
 from bench.digests import digests, values
+from bench.models.keys import KNOWN, MAKING
 cells, edits = json.loads(sys.stdin.read())
 registry.discover()
 
 def found():
     code_digest.forget()
-    return {
+    return {"standard models: making": code_digest.digest(MAKING, KNOWN).value} | {
         f"{name}: {part}": value
         for name, (kind, method, archs, tuned) in cells.items()
         for part, value in values(
