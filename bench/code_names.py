@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,23 @@ def module_file(name: str) -> Path | None:
 
 
 def _spec_of(name: str) -> ModuleSpec | None:
+    """Where a module lies. Python's own `find_spec` would import the packages above it."""
+    above = name.rpartition(".")[0]
     try:
-        return importlib.util.find_spec(name)
-    except (ImportError, ValueError, AttributeError):
+        return PathFinder.find_spec(name, _folders_of(above)) if above else importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError, KeyError):  # the last: of a folder in a folder without a file
         return None
+
+
+def _folders_of(package: str) -> list[str]:
+    """Where the modules of a package are looked for."""
+    if package in sys.modules:
+        return list(getattr(sys.modules[package], "__path__", ()))
+    above, _, last = package.rpartition(".")
+    if not above:
+        spec = _spec_of(package)
+        return list((spec and spec.submodule_search_locations) or ())
+    return [str(place) for folder in _folders_of(above) if (place := Path(folder, last)).is_dir()]
 
 
 @cache
@@ -54,7 +67,7 @@ def _is_namespace(name: str) -> bool:
     if getattr(sys.modules.get(name), "__file__", None) is not None:
         return False
     spec = _spec_of(name)
-    return spec is not None and spec.origin is None and spec.submodule_search_locations is not None
+    return (spec is None or spec.origin is None) and bool(_folders_of(name))
 
 
 @dataclass(frozen=True)

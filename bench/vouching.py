@@ -197,7 +197,9 @@ def _file(stratum: Stratum, back: Mapping[str, Record], suite: str) -> None:
         day=datetime.now(UTC).date().isoformat(),
     )
     try:
+        before = vouches.FILE.read_text(encoding="utf-8") if vouches.FILE.is_file() else ""
         with vouches.FILE.open("a", encoding="utf-8") as file:
+            file.truncate(len(before[: before.rfind("\n") + 1].encode()))  # half a line that a killed vouch left
             file.write(line.model_dump_json() + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -444,3 +444,9 @@ def _asked(folder):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+def test_files_are_never_executed(tree, capsys):
+    tree.of(kernels=KERNELS + "\nprint('executed')\n", helpers=HELPERS + "\nraise SystemExit('executed')\n")
+    assert capsys.readouterr().out == ""
+    assert "pack" not in sys.modules

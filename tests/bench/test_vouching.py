@@ -190,3 +190,13 @@ def test_a_skipped_row_is_tried_too(here, edit):
 def _strata_of(here, edit):
     edit(OTHER_WORDS)
     return vouching.strata(here(), here.store.read())
+
+
+def test_half_a_line_that_a_killed_vouch_left_costs_nothing(here, edit):
+    here.run()
+    vouches.FILE.write_text('{"old":{"har')
+    assert stale(here) == []
+    edit(OTHER_WORDS)
+    vouch(here)
+    assert stale(here) == []
+    assert len(vouches.FILE.read_text().splitlines()) == 1
