@@ -72,6 +72,9 @@ def vouch(
         at_once = jobs or default_jobs(planned.suite.threads)
         report = Terminal(console(), at_once)
         found = vouch_for(planned, results=results, jobs=at_once, device=device, plugins=plugins, report=report)
+        if not (found.vouched or found.refused or found.clocked):
+            click.echo(f"{planned.suite.name}: nothing to vouch for: no record here stands on code that moved")
+            continue
         records = sum(len(stratum.pairs) for stratum in found.vouched)
         click.echo(f"{planned.suite.name}: {len(found.vouched)} kinds of cells vouched for; {records} records stand on")
         if found.clocked:
