@@ -132,6 +132,7 @@ def _take_apart(body: Sequence[ast.stmt], found: Source, package: str) -> None:
 
 
 def aliases_of(nodes: Any, package: str) -> dict[str, Alias]:
+    """What the imports among these nodes bind: name -> where it leads."""
     found: dict[str, Alias] = {}
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -187,10 +188,12 @@ def does_more(node: ast.stmt) -> bool:
 
 
 def is_for_types(node: ast.If) -> bool:
+    """Whether an `if` asks for `TYPE_CHECKING`: what stands in it is for type checkers alone."""
     return getattr(node.test, "attr", getattr(node.test, "id", None)) == "TYPE_CHECKING"
 
 
 def is_prose(node: ast.stmt) -> bool:
+    """Whether a statement does nothing: `pass`, or a text by itself."""
     return isinstance(node, ast.Pass) or (
         isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     )
@@ -225,6 +228,7 @@ def bound_by(node: ast.AST) -> set[str]:
 
 
 def evaluated_outside(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list[ast.expr]:
+    """The parts of a definition that are evaluated where it stands: defaults, bases, keywords."""
     if isinstance(node, ast.ClassDef):
         return [*node.bases, *(k.value for k in node.keywords)]
     return [d for d in (*node.args.defaults, *node.args.kw_defaults) if d is not None]
@@ -255,6 +259,7 @@ def _find(module: str, name: str, asked: frozenset[str]) -> Thing | str | None:
 
 @cache
 def follow(alias: Alias) -> Thing | str | None:
+    """Where an import leads: a definition or module of ours, or the full path of what is not."""
     if not is_ours(alias.module):
         return alias.module if alias.name is None else f"{alias.module}.{alias.name}"
     if alias.name == "*":
@@ -273,6 +278,7 @@ _followed: set[str] = set(OURS)
 
 @cache
 def is_ours(module: str) -> bool:
+    """Whether a module is followed: ours, of a package that was asked for, or installed nowhere."""
     top = module.partition(".")[0]
     path = module_file(module)
     if path is None:
@@ -355,6 +361,7 @@ def _executed(module: str) -> list[str]:
 
 @cache
 def is_module(name: str) -> bool:
+    """Whether a text is the name of a module of ours."""
     top, *inner = name.split(".")
     if not all(part.isidentifier() for part in (top, *inner)) or not (is_ours(top) or _is_namespace(top)):
         return False
