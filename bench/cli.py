@@ -259,12 +259,12 @@ def zoo(
 
     planned = plan_of(suite, profile, seeds, None, device)
     if prune:
-        for path in zookeeping.prune(suite):
+        for path in zookeeping.prune(suite, device):
             click.echo(f"removed {path}")
         return
     if not listing:
         zookeeping.train(planned, jobs, device, plugins, console())
-    rows = zookeeping.entries(planned)
+    rows = zookeeping.entries(planned, device)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.device import Device
+from bench.device import resolve
 from bench.errors import ZooError
 from bench.paths import zoo_root
 from bench.plan import Plan, plan
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from bench.models.zoo import Zoo
 
 
-def the_zoo() -> Zoo:
-    """The zoo of this machine."""
+def the_zoo(device: str) -> Zoo:
+    """The zoo of a device of this machine: each kind of environment has its own."""
     from bench.models.zoo import Zoo
 
-    return Zoo(zoo_root("cpu"), Device())
+    where = resolve(device, "fp32", 1)
+    return Zoo(zoo_root(where.name), where)
 
 
 def train(planned: Plan, jobs: int | None, device: str, plugins: Sequence[Path], console: Console) -> None:
@@ -37,9 +38,9 @@ def train(planned: Plan, jobs: int | None, device: str, plugins: Sequence[Path],
         raise ZooError("\n".join([*broken.values(), *fault_lines(planned)]))
 
 
-def entries(planned: Plan) -> list[dict[str, Any]]:
+def entries(planned: Plan, device: str) -> list[dict[str, Any]]:
     """One dict a standard model of the plan: key, what it is, whether it is there, its accuracy and seconds."""
-    zoo = the_zoo()
+    zoo = the_zoo(device)
     about = {entry.key: entry.about for entry in zoo.entries()}
     return [
         {
@@ -70,7 +71,7 @@ def line(entry: dict[str, Any]) -> str:
     )
 
 
-def prune(suite: str) -> list[Path]:
+def prune(suite: str, device: str) -> list[Path]:
     """Remove what no profile of the suite needs; the weight files removed.
 
     Raises:
@@ -85,4 +86,4 @@ def prune(suite: str) -> list[Path]:
         if planned.faults:
             raise ZooError("\n".join(["nothing is removed, since some models cannot be named:", *fault_lines(planned)]))
         keep |= planned.models().keys()
-    return the_zoo().prune(keep)
+    return the_zoo(device).prune(keep)

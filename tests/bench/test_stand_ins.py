@@ -121,7 +121,7 @@ def test_a_scenario_whose_data_cannot_be_had_fails_alone(suite, tmp_path, monkey
     assert ended.value.code == 1
     assert "NOT RUN: scenario far" in capsys.readouterr().out
     with pytest.raises(ZooError, match="nothing is removed"):
-        prune(str(path))
+        prune(str(path), "cpu")
     monkeypatch.setattr(runner, "execute", lambda planned, **_: runner.Outcome(planned, runner.Store(tmp_path / "r")))
     with pytest.warns(UserWarning, match="NOT RUN: scenario far"):
         runner.run(path, "smoke")
