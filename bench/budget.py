@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from bench.clock import clock
 
 
 class Budget:
@@ -23,7 +24,7 @@ class Budget:
     def __init__(self, steps: int, seconds: float | None = None, *, cuda: bool = False) -> None:
         self.steps = steps
         self.seconds = seconds
-        self._clock = time.perf_counter if cuda else time.process_time
+        self._clock = clock(cuda)
         self._start: float | None = None
 
     def spent(self, updates: int) -> float:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import environment, png, registry, tuning
+from bench.clock import clock
 from bench.device import Device
 from bench.errors import BadResult, BenchError, DataError, Skip
 from bench.lab import seed_of
@@ -54,7 +55,7 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
     """Run one cell. Whatever its method does becomes a record: `ok`, `skipped` or `failed` with the reason."""
     from bench.meter import Costs
 
-    started, clock = datetime.now(UTC), time.perf_counter()
+    started, began = datetime.now(UTC), time.perf_counter()
     seen: dict[str, Any] = {"costs": Costs().as_data(), "params": job.cell.row.params}
     score, status, reason = Score({}), "ok", None
     try:
@@ -92,7 +93,7 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
             "environment": environment.kind(job.device.name),
             "canary": environment.canary(),
             "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - clock, 3),
+            "seconds": round(time.perf_counter() - began, 3),
         },
         asked=cell.asked,
         digests={part: found.value for part, found in cell.digests.items()},
@@ -159,7 +160,8 @@ def _with_repeats(
     Raises:
         BenchError: the method raises on one of them, or says that it does not apply; it tells which.
     """
-    repeats, repeated, clock = situation.judge["repeats"], [], time.perf_counter()
+    now = clock(job.device.torch.type == "cuda")
+    repeats, repeated, began = situation.judge["repeats"], [], now()
     for number, providers in enumerate(repeats):
         draws = seed_of("repeat", number, job.cell.draws)
         told = part_of(progress, 1 + number, 1 + len(repeats))
@@ -170,7 +172,7 @@ def _with_repeats(
                 f"repeat {number + 1} of {len(repeats)}: {type(error).__name__}: {error} ({_where(error)})"
             ) from error
         repeated.append(result)
-    seconds = round(time.perf_counter() - clock, 3)
+    seconds = round(now() - began, 3)
     return replace(situation, judge={**situation.judge, "repeated": repeated}), seconds
 
 
@@ -228,7 +230,8 @@ def tune(job: Job, progress: Callable[[int, int], None]) -> tuple[dict[str, Any]
         result, _ = _run_method(job, held_out, situation, cell.row.params | params, lambda _done, _total: None)
         return settings.score(situation, result, held_out).metrics[kind.headline]
 
-    clock = time.perf_counter()
+    now = clock(job.device.torch.type == "cuda")
+    began = now()
     chosen = tuning.choose(
         cell.row.search,
         cell.scenario.trials,
@@ -238,7 +241,7 @@ def tune(job: Job, progress: Callable[[int, int], None]) -> tuple[dict[str, Any]
         higher_is_better=kind.higher_is_better,
         progress=progress,
     )
-    costs = {"tuning_seconds": round(time.perf_counter() - clock, 3), "trials": cell.scenario.trials}
+    costs = {"tuning_seconds": round(now() - began, 3), "trials": cell.scenario.trials}
     return cell.row.params | chosen.params, {"costs": costs, "curves": {"validation": chosen.best_so_far}}
 
 

@@ -10,7 +10,6 @@ in the middle of a method's run stands in `paused()` and is charged to nobody.
 from __future__ import annotations
 
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
+from bench.clock import clock
 from bench.task import BlackBox, Task, sealed
 
 
@@ -30,6 +30,7 @@ class Costs:
     """What one method has cost so far."""
 
     seconds: float = 0.0
+    """Processor seconds of this process; on a GPU seconds of the wall."""
     peak_memory_mb: float = 0.0
     """Growth of the process's resident memory (CPU) or of allocated memory (GPU) above its start."""
     flops: float = 0.0
@@ -54,12 +55,12 @@ def metered(costs: Costs, device: torch.device) -> Iterator[Costs]:
     handle = register_module_forward_hook(_flop_counter(costs))
     meter = _Meter(costs, device)
     _OPEN.append(meter)
-    start = time.perf_counter()
+    start = meter.clock()
     try:
         yield costs
     finally:
         meter.synchronize()
-        costs.seconds += time.perf_counter() - start
+        costs.seconds += meter.clock() - start
         _OPEN.remove(meter)
         handle.remove()
         meter.close()
@@ -140,6 +141,7 @@ class _Meter:
 
     def __init__(self, costs: Costs, device: torch.device) -> None:
         self.costs = costs
+        self.clock = clock(device.type == "cuda")
         self._device = device
         self._process = psutil.Process()
         self._paused_at, self._held_at_pause = 0.0, 0
@@ -162,12 +164,12 @@ class _Meter:
         with self._lock:
             self.costs.paused = True
             self._held_at_pause = self._held()
-        self._paused_at = time.perf_counter()
+        self._paused_at = self.clock()
 
     def resume(self) -> None:
         """Count again, as if the time since `pause` had not been."""
         self.synchronize()
-        self.costs.seconds -= time.perf_counter() - self._paused_at
+        self.costs.seconds -= self.clock() - self._paused_at
         with self._lock:
             self._level += max(0, self._held() - self._held_at_pause)
             self._reset_peak()

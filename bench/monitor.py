@@ -61,9 +61,9 @@ class Monitor:
         """What happens inside is the student's learning, as against the making of images."""
         seen = _SEEN[self._number]
         if not seen.cuda:
-            start = time.perf_counter()
+            start = time.process_time()
             yield
-            seen.seconds += time.perf_counter() - start
+            seen.seconds += time.process_time() - start
         else:  # events wait for nothing; they are read at the end
             pair = (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
             pair[0].record()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import platform
 import re
-import time
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 
 from bench import environment
 from bench.atomic import write_whole
+from bench.clock import clock
 from bench.data import loading
 from bench.data.spec import Dataset, Split
 from bench.device import Device, as_input
@@ -161,7 +161,8 @@ class Zoo:
         drawn = seed_of("zoo", "init", spec.init_role or spec.role, spec.seed)
         model = make.initialise(spec, dataset, seed=drawn, start=start)
         split = make.training_rows(spec, dataset)
-        began = time.perf_counter()
+        now = clock(self.device.torch.type == "cuda")
+        began = now()
         told = None if progress is None else partial(progress, spec)
         try:
             make.train(
@@ -169,7 +170,7 @@ class Zoo:
             )
         except BenchError as error:
             raise ZooError(f"{spec.describe()} cannot be trained: {error}") from error
-        seconds = time.perf_counter() - began
+        seconds = now() - began
         content = serialise(model.state_dict())
         about = {
             "spec": spec.model_dump(mode="json"),
