@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.errors import AccessDenied, BenchError, Skip
-    from bench.records.record import load_results
+    from bench.records.frame import load_results
     from bench.registry import method, scenario
     from bench.run.runner import run
     from bench.task.task import Access, Task
@@ -27,7 +27,7 @@ _PUBLIC = {
     "Skip": "bench.errors",
     "Task": "bench.task.task",
     "run": "bench.run.runner",
-    "load_results": "bench.records.record",
+    "load_results": "bench.records.frame",
 }
 __all__ = ["Access", "AccessDenied", "BenchError", "Skip", "Task", "load_results", "method", "run", "scenario"]
 __version__ = "0.1.0"

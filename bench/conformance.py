@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import onednn, registry
+from bench import registry
 from bench.data.spec import Dataset, DataSpec, Split
 from bench.device import Device
 from bench.errors import AccessDenied, BenchError, Skip
@@ -81,7 +81,6 @@ def check_method(name: str, only: str | None = None) -> Iterator[Result]:
     Raises:
         BenchError: no method is named so, or a kind has no `tiny` settings.
     """
-    onednn.go_round()
     registry.discover()
     method = METHODS.get(name)
     for kind_name in method.scenarios:

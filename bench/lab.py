@@ -43,8 +43,7 @@ class Setup:
         head: str = "trained",
     ) -> ModelSpec:
         """The spec of suite model `model` in this role and seed. Raises SuiteError for an unknown name."""
-        from bench.errors import SuiteError
-        from bench.registry import near_miss
+        from bench.errors import SuiteError, near_miss
 
         if model not in self.models:
             raise SuiteError(f"unknown model {model!r}{near_miss(model, self.models)}")

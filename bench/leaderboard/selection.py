@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bench.digests.parts import values
 from bench.digests.walk import Digest
 from bench.records.counting import counting, precedence
 from bench.records.record import Record
+from bench.records.vouches import Vouches
+from bench.run.cell_code import values
 from bench.suite.suite import Suite
-from bench.vouching.vouches import Vouches
 
 Place = tuple[str, str, int]
 """(scenario, label, seed)."""

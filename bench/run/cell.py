@@ -215,7 +215,7 @@ def _run_method(
     costs = Costs()
     with metered(costs, job.device.torch):
         task = grant(kind.task, common | dict(situation.providers), method.access, method.name)
-        watch(task, costs)
+        watch(vars(task), costs)
         result = method.function(task, **params)
     return result, costs.as_data()  # before scoring sends test images through a returned model
 

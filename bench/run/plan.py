@@ -13,16 +13,15 @@ from bench.data import Identity, identify
 from bench.data.catalogue import SOURCES
 from bench.data.spec import DataSpec
 from bench.device import resolve
-from bench.digests.parts import digests
 from bench.digests.walk import Digest
 from bench.draws import seed_of
-from bench.errors import DataError, SuiteError
+from bench.errors import DataError, SuiteError, near_miss
 from bench.lab import Setup
 from bench.models.keys import asked, place
 from bench.models.spec import ModelSpec, as_data
 from bench.records.record import Record, key_of
-from bench.registry import near_miss
-from bench.run import tuning
+from bench.run.cell_code import digests
+from bench.schema.search import Choices, Range
 from bench.suite.rows import Row
 from bench.suite.stand_ins import on_stand_in
 from bench.suite.suite import Suite, SuiteScenario
@@ -97,6 +96,17 @@ class Plan:
             if cell.scenario.name not in names:
                 names.append(cell.scenario.name)
         return {data: tuple(names) for data, names in found.items()}
+
+    def replaced(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """(scenario, setting, data set that it names, data set in its place, the stand-in) of what stand-ins changed.
+
+        `bench.suite.stand_ins` says why.
+        """
+        for scenario, data in {cell.scenario.name: (cell.scenario, cell.data) for cell in self.cells}.values():
+            asked = self.suite.scenarios[scenario.name].settings
+            for name, value in scenario.settings:
+                if value != getattr(asked, name):
+                    yield scenario.name, name, getattr(asked, name), value, data.spec.name
 
     def models(self, cells: Sequence[Cell] | None = None) -> dict[str, StandardModel]:
         """Zoo key -> every standard model of these cells, what others start from first."""
@@ -237,6 +247,11 @@ def asked_of(suite: Suite, records: Iterable[Record]) -> dict[tuple[str, str, in
     return found
 
 
+def keys_asked(suite: Suite, records: Iterable[Record]) -> set[str]:
+    """The keys of `asked_of`."""
+    return {cell.key for cells in asked_of(suite, records).values() for cell in cells}
+
+
 def _identities(spec: DataSpec, records: Iterable[Record]) -> list[Identity]:
     """What the records say of the data set that a scenario asks for, and of the one that it lets stand in."""
     found: dict[str, Identity] = {}
@@ -254,8 +269,8 @@ def _identities(spec: DataSpec, records: Iterable[Record]) -> list[Identity]:
     return list(found.values())
 
 
-def _as_told(place: tuning.Range | tuning.Choices) -> Any:
-    return place.model_dump() if isinstance(place, tuning.Range) else list(place)
+def _as_told(place: Range | Choices) -> Any:
+    return place.model_dump() if isinstance(place, Range) else list(place)
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -18,12 +18,11 @@ from rich.text import Text
 from bench.console import plain
 from bench.records.record import Record
 from bench.records.store import Store
-from bench.suite import stand_ins
 
 if TYPE_CHECKING:
     from bench.models.spec import ModelSpec
+    from bench.run.outcome import Outcome
     from bench.run.plan import Cell, Plan
-    from bench.run.runner import Outcome
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +125,7 @@ def stand_in_lines(planned: Plan) -> list[str]:
     lines += [
         f"STAND-IN DATA: [scenarios.{scenario}] {setting} = {asked!r} is not from elsewhere where {stand_in} stands "
         f"in; {taken} takes its place, and the records say {setting} = {taken!r}."
-        for scenario, setting, asked, taken, stand_in in stand_ins.replaced(planned)
+        for scenario, setting, asked, taken, stand_in in planned.replaced()
     ]
     return lines + fault_lines(planned)
 

@@ -17,40 +17,26 @@ from filelock import FileLock, Timeout
 from bench import environment, registry
 from bench.device import Device, resolve
 from bench.digests import names
-from bench.digests.parts import moved, remember, values
 from bench.errors import BenchError
 from bench.paths import cache_root
 from bench.records.counting import asked_again, latest
+from bench.records.frame import as_frame
 from bench.records.provenance import provenance
-from bench.records.record import Record, as_frame, conflicts
+from bench.records.record import Record, conflicts
 from bench.records.store import Store
+from bench.records.vouches import Vouches
 from bench.run import arguments
 from bench.run.cell import Job
+from bench.run.cell_code import moved, remember, values
+from bench.run.outcome import Outcome
 from bench.run.plan import Cell, Plan, plan
 from bench.run.progress import Report, Silent, fault_lines, sheltered
 from bench.run.queues import ModelQueue, work
 from bench.run.workers import Workers, unpack_failure
 from bench.suite import suite as suites
-from bench.vouching.vouches import Vouches
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass
-class Outcome:
-    """What a run did. `records` holds one record a cell of the plan, reused or new."""
-
-    plan: Plan
-    store: Store
-    records: dict[str, Record] = field(default_factory=dict)
-    reused: int = 0
-    ran: int = 0
-
-    @property
-    def failed(self) -> list[Record]:
-        """Records of cells that failed."""
-        return [r for r in self.records.values() if r.status == "failed"]
 
 
 def run(

@@ -233,10 +233,9 @@ def _start_worker(threads: int, plugins: tuple[Path, ...], progress_folder: Path
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     import torch
 
-    from bench import onednn, registry
+    from bench import registry
 
     torch.set_num_threads(threads)
-    onednn.go_round()
     registry.discover()
     for plugin in plugins:
         registry.load_plugin(plugin)

@@ -15,7 +15,7 @@ import pytest
 import bench
 from bench import registry
 from bench.errors import BenchError
-from bench.records.record import load_results
+from bench.records.frame import load_results
 from bench.records.store import Store
 from bench.run.plan import plan
 from bench.run.runner import execute, store_of

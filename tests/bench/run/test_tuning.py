@@ -10,7 +10,8 @@ from bench.data.spec import DataSpec
 from bench.errors import BenchError, Skip, SuiteError
 from bench.records.store import Store
 from bench.run.plan import plan
-from bench.run.tuning import Range, choose
+from bench.run.tuning import choose
+from bench.schema.search import Range
 from bench.suite import suite as suites
 
 SEARCH = {"x": Range(low=-1.0, high=1.0), "kind": ("flat", "steep")}

@@ -10,7 +10,7 @@ import pytest
 
 from bench import registry
 from bench.cli import describe
-from bench.declared import _of_file, declared
+from bench.cli.declared import _of_file, declared
 from bench.registry import METHODS, SCENARIOS
 
 ROOT = Path(__file__).parents[2]

@@ -19,6 +19,7 @@ from bench.digests.walk import FRAME, Digest, Root, digest
 from bench.errors import BenchError
 from bench.models.keys import archs_of, factory_root
 from bench.paths import cache_root
+from bench.records.record import PARTS
 from bench.registry import parameters
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from bench.models.spec import ModelSpec
     from bench.registry import Method, Scenario
-
-PARTS = ("harness", "prepare", "score", "method")
 
 WORKER = (
     ("bench.run.workers", "_start_worker"),
@@ -54,7 +53,7 @@ KNOWN = (
     ("bench.registry", "SCENARIOS"),
     ("bench.registry", "discover"),
     ("bench.registry", "load_plugin"),
-    ("bench.registry", "near_miss"),
+    ("bench.errors", "near_miss"),
     ("bench.registry", "method"),
     ("bench.registry", "scenario"),
 )

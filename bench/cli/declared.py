@@ -14,9 +14,6 @@ from typing import Any
 
 from bench import registry
 
-PACKAGES = ("bench.scenarios", "methods")
-"""Those that `registry.discover` imports."""
-
 Entry = tuple[str, str, dict[str, Any]]
 """("method" or "scenario", its name, what `list` tells of it)."""
 
@@ -35,7 +32,7 @@ def declared() -> list[Entry] | None:
 
 
 def _files() -> Iterator[Path]:
-    for package in PACKAGES:
+    for package in registry.PACKAGES:
         spec = find_spec(package)
         for folder in (spec.submodule_search_locations if spec else None) or ():
             yield from sorted(Path(folder).rglob("*.py"))

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.digests.parts import PARTS
 from bench.errors import BenchError
-from bench.records.record import Record
+from bench.records.record import PARTS, Record
 
 FILE = Path(__file__).parent / "vouched.jsonl"
 

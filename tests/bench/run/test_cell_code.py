@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import Task, registry
-from bench.digests.parts import digests
+from bench.run.cell_code import digests
 from bench.schema.settings import Settings
 
 ROOT = Path(__file__).parents[3]

@@ -5,15 +5,13 @@ import sys
 
 import pytest
 import torch
-from torch import nn
+
+from bench.models.resnet import Projection
 
 LOOP = """
 import gc, torch
-from bench import onednn
 from bench.data.spec import Dataset, Split
 from bench.models import build
-
-onednn.go_round()
 split = Split(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]))
 data = Dataset("x", "x", "0", ("a", "b"), split, split, split, mean=(0.4,) * 3, std=(0.2,) * 3)
 for width in (3, 4, 5, 6, 7) * 6:
@@ -28,7 +26,7 @@ for width in (3, 4, 5, 6, 7) * 6:
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(("inputs", "stride", "side"), [(1, (2, 2), 8), (3, (2, 2), 7), (5, (3, 3), 8), (7, (2, 1), 6)])
 def test_the_function_and_its_gradients_are_those_of_the_convolution(inputs, stride, side, bias):
-    conv = nn.Conv2d(inputs, 6, 1, stride, bias=bias).to(memory_format=torch.channels_last)
+    conv = Projection(inputs, 6, 1, stride, bias=bias).to(memory_format=torch.channels_last)
     x = torch.rand(4, inputs, side, side).contiguous(memory_format=torch.channels_last).requires_grad_()
     y = conv(x)
     seen = x[..., :: stride[0], :: stride[1]]
