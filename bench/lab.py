@@ -78,7 +78,6 @@ class Lab:
     dataset: Dataset
     zoo: Zoo
     device: Device
-    cell_axes: tuple[str, ...] = ()
 
     def model(self, spec: ModelSpec) -> nn.Module:
         """A fresh copy of a standard model on the device, in eval mode; trained now if the zoo lacks it."""

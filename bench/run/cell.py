@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench import environment, registry
 from bench.clock import clock
@@ -25,11 +25,14 @@ from bench.records import png
 from bench.records.provenance import provenance
 from bench.records.record import Record, pack
 from bench.run import tuning
+from bench.run.cell_code import values
 from bench.run.plan import Cell, StandardModel
 from bench.scenarios import Score, Situation
 
 if TYPE_CHECKING:
     from bench.lab import Lab
+    from bench.registry import Method, Scenario
+    from bench.task.task import Task
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
 
     started, began = datetime.now(UTC), time.perf_counter()
     seen: dict[str, Any] = {"costs": Costs().as_data(), "params": job.cell.row.params}
-    score, status, reason = Score({}), "ok", None
+    score, reason = Score({}), None
+    status: Literal["ok", "failed", "skipped"] = "ok"
     try:
         params, trials = tune(job, progress) if job.cell.row.search else (job.cell.row.params, {})
         score, found = compute(job, params, progress)
@@ -72,6 +76,28 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
         status, reason = "failed", f"{type(error).__name__}: {error}"
     except BaseException as error:  # whatever a method raises is that row's result, and only that row's
         status, reason = "failed", f"{told(error)} ({_where(error)})"
+    metrics, examples = score.metrics, {name: pack(bits) for name, bits in score.correct.items()}
+    seconds, canary = round(time.perf_counter() - began, 3), environment.canary()
+    return record_of(job, started, status, reason, seconds, canary, metrics=metrics, examples=examples, **seen)
+
+
+def record_of(
+    job: Job,
+    started: datetime,
+    status: Literal["ok", "failed", "skipped"],
+    reason: str | None,
+    seconds: float | None = None,
+    canary: str | None = None,
+    **seen: Any,
+) -> Record:
+    """The record of a cell: what was asked and where it was computed, and what was seen.
+
+    Args:
+        started: when.
+        seconds: how long it took; None where nobody knows.
+        canary: of the process that computed it; None where none did.
+        seen: further fields of the record.
+    """
     cell = job.cell
     return Record(
         key=cell.key,
@@ -82,10 +108,8 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
         method=cell.row.method,
         label=cell.row.label,
         seed=cell.seed,
-        status=status,  # type: ignore[arg-type]
+        status=status,
         reason=reason and reason.encode(errors="backslashreplace").decode(),  # letters that no file can hold
-        metrics=score.metrics,
-        examples={name: pack(bits) for name, bits in score.correct.items()},
         data=cell.data_identity,
         provenance=provenance()
         | {
@@ -93,12 +117,12 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
             "precision": job.device.precision,
             "threads": job.device.threads,
             "environment": environment.kind(job.device.name),
-            "canary": environment.canary(),
+            **({} if canary is None else {"canary": canary}),
             "started": started.isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - began, 3),
+            "seconds": seconds,
         },
         asked=cell.asked,
-        digests={part: found.value for part, found in cell.digests.items()},
+        digests=values(cell.digests),
         **seen,
     )
 
@@ -192,32 +216,45 @@ def _run_method(
     draws: int | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """What the cell's method returns on a task of this situation, and what it cost; `draws` in place of its seed."""
-    import torch
-
     from bench.task.meter import Costs, metered, watch
-    from bench.task.task import grant
 
     cell = job.cell
     seed = cell.draws if draws is None else draws
     kind = registry.SCENARIOS.get(cell.scenario.kind)
     method = registry.METHODS.get(cell.row.method)
-    common = {
-        "device": lambda: job.device.torch,
-        "compute": lambda: job.device,
-        "seed": lambda: seed,
-        "generator": lambda: torch.Generator().manual_seed(seed),
-        "num_classes": lambda: cell.setup.num_classes,
-        "input_shape": lambda: lab.dataset.shape,
-        "progress": lambda: progress,
-    }
     seed_everything(seed)
     give_back_freed_memory()
     costs = Costs()
     with metered(costs, job.device.torch):
-        task = grant(kind.task, common | dict(situation.providers), method.access, method.name)
+        task = task_of(kind, method, situation, lab, seed, progress)
         watch(vars(task), costs)
         result = method.function(task, **params)
     return result, costs.as_data()  # before scoring sends test images through a returned model
+
+
+def task_of(
+    kind: Scenario, method: Method, situation: Situation, lab: Lab, seed: int, progress: Callable[[int, int], None]
+) -> Task:
+    """The task that a method is given: what its access opens of the situation, and what every method has.
+
+    Raises:
+        AccessDenied: it declares an access that this kind of scenario does not know.
+        BenchError: a model that is given is broken.
+    """
+    import torch
+
+    from bench.task.task import grant
+
+    common = {
+        "device": lambda: lab.device.torch,
+        "compute": lambda: lab.device,
+        "seed": lambda: seed,
+        "generator": lambda: torch.Generator().manual_seed(seed),
+        "num_classes": lambda: lab.setup.num_classes,
+        "input_shape": lambda: lab.dataset.shape,
+        "progress": lambda: progress,
+    }
+    return grant(kind.task, common | dict(situation.providers), method.access, method.name)
 
 
 def tune(job: Job, progress: Callable[[int, int], None]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from bench import environment, registry
+from bench import registry
 from bench.device import Device, resolve
 from bench.digests import names
 from bench.errors import BenchError
 from bench.paths import cache_root
 from bench.records.counting import asked_again, latest
 from bench.records.frame import as_frame
-from bench.records.provenance import provenance
 from bench.records.record import Record, conflicts
 from bench.records.store import Store
 from bench.records.vouches import Vouches
 from bench.run import arguments
-from bench.run.cell import Job
+from bench.run.cell import Job, record_of
 from bench.run.cell_code import moved, remember, values
 from bench.run.outcome import Outcome
 from bench.run.plan import Cell, Plan, plan
@@ -222,7 +221,6 @@ class _CellQueue:
     def start(self, workers: Workers) -> bool:
         """Start one whose standard models are there, or settle one that cannot run, or that another run has done."""
         missing, broken = self.models.missing(), self.models.broken
-        suite = self.outcome.plan.suite
         for cell in self.waiting:
             keys = self.models.places(cell)
             if not missing.isdisjoint(keys):
@@ -235,8 +233,7 @@ class _CellQueue:
                 continue
             self.waiting.remove(cell)
             if not self._already_there(cell):
-                job = Job(cell, suite.name, suite.profile, self.device, self.models.zoo_root)
-                self._flight[workers.submit(job, cell.scenario.max_seconds)] = cell
+                self._flight[workers.submit(self._job(cell), cell.scenario.max_seconds)] = cell
             return True
         return False
 
@@ -311,31 +308,10 @@ class _CellQueue:
         self._release(cell)
         self.report.finished(cell, record)
 
+    def _job(self, cell: Cell) -> Job:
+        suite = self.outcome.plan.suite
+        return Job(cell, suite.name, suite.profile, self.device, self.models.zoo_root)
+
     def _failure(self, cell: Cell, reason: str) -> Record:
         """The record of a cell whose worker could not write its own."""
-        suite = self.outcome.plan.suite
-        return Record(
-            key=cell.key,
-            suite=suite.name,
-            profile=suite.profile,
-            scenario=cell.scenario.name,
-            kind=cell.scenario.kind,
-            method=cell.row.method,
-            label=cell.row.label,
-            params=cell.row.params,
-            seed=cell.seed,
-            status="failed",
-            reason=reason,
-            data=cell.data_identity,
-            provenance=provenance()
-            | {
-                "device": self.device.name,
-                "precision": self.device.precision,
-                "threads": self.device.threads,
-                "environment": environment.kind(self.device.name),
-                "started": datetime.now(UTC).isoformat(timespec="seconds"),
-                "seconds": None,
-            },
-            asked=cell.asked,
-            digests=values(cell.digests),
-        )
+        return record_of(self._job(cell), datetime.now(UTC), "failed", reason, params=cell.row.params)

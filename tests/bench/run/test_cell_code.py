@@ -32,7 +32,7 @@ EDITS = {
     "a method's own draws": ("bench/run/plan.py", 'return seed_of("method"', 'return seed_of("methods"', EVERY),
     "a device": ("bench/device.py", "dtype=torch.bfloat16", "dtype=torch.float16", EVERY | MODELS),
     "the specs of models": ("bench/lab.py", "def spec(", "more = 1\n\n    def spec(", EVERY),
-    "the meter": ("bench/task/meter.py", "time.perf_counter()", "time.process_time()", EVERY),
+    "the meter": ("bench/task/meter.py", "/ 2**20", "/ 2**10", EVERY),
     "an architecture": (
         "bench/models/vgg.py",
         "nn.ReLU",
@@ -77,15 +77,16 @@ EDITS = {
 ASK = """
 import json, sys
 from pathlib import Path
-from bench import code_digest, registry
-from bench.digests import digests, values
+from bench import registry
+from bench.digests import walk
 from bench.models.keys import KNOWN, MAKING
+from bench.run.cell_code import digests, values
 cells, edits = json.loads(sys.stdin.read())
 registry.discover()
 
 def found():
-    code_digest.forget()
-    return {"standard models: making": code_digest.digest(MAKING, KNOWN).value} | {
+    walk.forget()
+    return {"standard models: making": walk.digest(MAKING, KNOWN).value} | {
         f"{name}: {part}": value
         for name, (kind, method, archs, tuned) in cells.items()
         for part, value in values(
