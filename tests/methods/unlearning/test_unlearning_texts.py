@@ -33,9 +33,9 @@ WORKING = {
     "random-labels": GENTLE,
     "cf-k": GENTLE,
     "eu-k": {},
-    "scrub": {"epochs": 2, "msteps": 1},
+    "scrub": {"turns": 2, "ascent_turns": 1},
     "bad-teacher": {"epochs": 1},
-    "laf": {"epochs": 1, "vae_epochs": 2},
+    "laf": {"steps": 10, "vae_steps": 20},
     "ssd": {},
     "influence": {"rows": 40},
 }
