@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.errors import BenchError
-from bench.verdicts.null_path import SMALL, total_error
+from bench.verdicts.null_path import total_error
 
 TOTAL = 0.05
 """Share of true nulls that a claim's looks refuse together."""
@@ -46,8 +46,9 @@ class Schedule:
 
     def adjusted(self, factor: float) -> float:
         """Share of true nulls that the looks would refuse together, were every level `factor` times as large."""
-        sizes = [look.n for look in self.looks]
-        return total_error(sizes, [max(factor * look.level, SMALL**4) for look in self.looks])
+        if factor == 0:
+            return 0.0
+        return total_error([look.n for look in self.looks], [factor * look.level for look in self.looks])
 
 
 def schedule(declared: Sequence[int] = STANDARD, added: Sequence[int] = ()) -> Schedule:

@@ -24,6 +24,10 @@ def test_declared_looks(declared: tuple[int, ...]) -> None:
     assert found.total == pytest.approx(TOTAL, abs=1e-4)
 
 
+def test_levels_of_nothing_refuse_nothing() -> None:
+    assert schedule().adjusted(0.0) == 0.0
+
+
 def test_an_added_look_is_marked_and_costs_error() -> None:
     found = schedule(added=(24,))
     assert [(look.n, look.level, look.added) for look in found.looks[2:]] == [(12, 0.0318, False), (24, 0.0306, True)]
