@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.errors import AccessDenied, BenchError, Skip
     from bench.metrics.metric import Cost, Metric
-    from bench.records.record import load_results
+    from bench.records.frame import load_results
     from bench.registry import method, scenario
-    from bench.run.runner import run
+    from bench.running.runner import run
     from bench.task.task import Access, Task
 
 _PUBLIC = {
@@ -29,8 +29,8 @@ _PUBLIC = {
     "Metric": "bench.metrics.metric",
     "Skip": "bench.errors",
     "Task": "bench.task.task",
-    "run": "bench.run.runner",
-    "load_results": "bench.records.record",
+    "run": "bench.running.runner",
+    "load_results": "bench.records.frame",
 }
 __all__ = [
     "Access",
