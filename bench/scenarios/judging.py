@@ -60,6 +60,11 @@ def judge_classifier(z: Tensor, split: Split) -> tuple[dict[str, float], np.ndar
     return metrics, correct
 
 
+def accuracy(z: Tensor, labels: Tensor | int) -> float:
+    """Share of examples on which logits [N, C] pick the label: each one's own [N], or one class for all."""
+    return float((z.argmax(1) == (labels.cpu() if isinstance(labels, Tensor) else labels)).double().mean())
+
+
 def agreement(z: Tensor, other: Tensor) -> float:
     """Share of examples on which two sets of logits [N, C] pick the same class."""
     return float((z.argmax(1) == other.argmax(1)).double().mean())

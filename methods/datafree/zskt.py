@@ -23,10 +23,10 @@ from bench import method
 from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate, Weight
 from methods.datafree.generator import AffinePixels, Generator, normalizer
-from methods.datafree.hooks import Outputs
 from methods.datafree.online import Term
 from methods.datafree.student import LARGEST_GRADIENT, StudentTraining, still, targets
 from methods.distillation.losses import distillation_kl
+from methods.watching import Latest
 
 
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1905.09768", year=2019)
@@ -59,7 +59,7 @@ def zskt(
     optimizer = torch.optim.Adam(generator.parameters(), lr=lr_g)
     compared = compared_stages(student, teacher) if beta else ([], [])
 
-    with Outputs(compared[0]) as mine, Outputs(compared[1]) as its:
+    with Latest(compared[0]) as mine, Latest(compared[1]) as its:
 
         def learn(x: Tensor, t: Tensor, maps: list[Tensor]) -> None:
             def loss() -> Tensor:
@@ -112,7 +112,7 @@ def compared_stages(student: nn.Module, teacher: nn.Module) -> tuple[list[nn.Mod
     return (ours, theirs) if len(ours) == len(theirs) else ([], [])
 
 
-def attention_maps(stages: Outputs) -> list[Tensor]:
+def attention_maps(stages: Latest) -> list[Tensor]:
     """Of each stage's latest output [B, C, H, W]: mean square over channels, [B, H * W], scaled to length 1."""
     return [normalize(a.float().square().mean(1).flatten(1)) for _, a in sorted(stages.latest.items())]
 
