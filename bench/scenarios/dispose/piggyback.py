@@ -22,7 +22,7 @@ from bench.errors import BadResult
 from bench.metrics.linear_probe import ridge_probe
 from bench.models.layers import HEAD, Classifier
 from bench.models.train import fit
-from bench.scenarios.judging import accuracy, logits
+from bench.scenarios.judging import accuracy, logits, misfit
 from bench.schema.recipe import Recipe
 
 
@@ -98,13 +98,8 @@ def rebuilt(result: object, given: Classifier) -> Classifier:
     if not isinstance(result, nn.Module):
         raise BadResult(f"a model of the given one's architecture was expected, got {type(result).__name__}")
     model, state = copy.deepcopy(given), result.state_dict()
-    expected, got = ({name: tuple(t.shape) for name, t in s.items()} for s in (model.state_dict(), state))
-    for name in [*expected, *got]:
-        if expected.get(name) != got.get(name):
-            raise BadResult(
-                f"the result is not of the given model's architecture: {name!r} has shape {got.get(name, 'none')}, "
-                f"expected {expected.get(name, 'no such entry')}"
-            )
+    if fault := misfit(state, model.state_dict()):
+        raise BadResult(f"the result is not of the given model's architecture: {fault}")
     model.load_state_dict(state)
     return model.eval()
 
