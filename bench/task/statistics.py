@@ -73,8 +73,9 @@ def gram_matrices(model: nn.Module, images: Tensor, device: Device, batch_size: 
 def diagonal_fisher(model: nn.Module, images: Tensor, device: Device) -> dict[str, Tensor]:
     """Diagonal of the Fisher information: F[p] = mean over x of sum_c p(c|x) (d log p(c|x) / d p)^2.
 
-    Gradients are squared example by example, and the expectation over classes is exact. (Squaring the gradient of a
-    batch, as public implementations do, adds the products between examples.)
+    Gradients are squared example by example, and the expectation over classes is exact. So do the authors of
+    Fisher merging (mmatena/model_merging); RegMean's code and fusion_bench square the gradient of a batch, which adds
+    the products between examples.
 
     Args:
         model: logits [B, C]; run in eval mode; left as it was. Where it `computes_alone`

@@ -138,6 +138,27 @@ def test_attention_transfer_brings_the_maps_together(trained, make_task, digits)
     assert gap(2500.0) < gap(0.0)
 
 
+def test_attention_weighs_against_the_divergence_as_in_the_authors_code(trained, make_task, monkeypatch):
+    """There: PyTorch's mean over images and classes of the divergence, and 250 times the gap of attention."""
+    task = make_task(trained, steps=1)
+    task.__dict__["temperature"] = 1.0
+    caught = []
+
+    class Noted(module.StudentTraining):
+        def update(self, loss, x):
+            twin = copy.deepcopy(self.model)
+            mine, its = compared_stages(twin, trained)
+            with Latest(mine) as ours, Latest(its) as theirs, torch.no_grad():
+                divergence = kl_div(twin(x).log_softmax(1), trained(x).softmax(1), reduction="none").mean()
+                gap = attention_gap(attention_maps(ours), attention_maps(theirs))
+            caught.append((float(loss().detach()), float(10 * (divergence + 250 * gap))))
+            super().update(loss, x)
+
+    module.transfer(task, Noted(task), student_steps=1, **SMALL)
+    [(got, expected)] = caught
+    assert got == pytest.approx(expected, rel=1e-4)
+
+
 def test_hooks_are_gone_afterwards(trained, make_task):
     student = zskt(make_task(trained), **SMALL)
     assert all(not m._forward_hooks for network in (student, trained) for m in network.modules())
