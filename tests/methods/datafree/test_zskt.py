@@ -154,7 +154,7 @@ def test_attention_weighs_against_the_divergence_as_in_the_authors_code(trained,
             caught.append((float(loss().detach()), float(10 * (divergence + 250 * gap))))
             super().update(loss, x)
 
-    module.transfer(task, Noted(task), student_steps=1, **SMALL)
+    module.zskt(task, Noted(task), student_steps=1, **SMALL)
     [(got, expected)] = caught
     assert got == pytest.approx(expected, rel=1e-4)
 
