@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.errors import AccessDenied, BenchError, Skip
     from bench.records.frame import load_results
     from bench.registry import method, scenario
-    from bench.run.runner import run
+    from bench.running.runner import run
     from bench.task.task import Access, Task
 
 _PUBLIC = {
@@ -26,7 +26,7 @@ _PUBLIC = {
     "BenchError": "bench.errors",
     "Skip": "bench.errors",
     "Task": "bench.task.task",
-    "run": "bench.run.runner",
+    "run": "bench.running.runner",
     "load_results": "bench.records.frame",
 }
 __all__ = ["Access", "AccessDenied", "BenchError", "Skip", "Task", "load_results", "method", "run", "scenario"]

@@ -28,7 +28,7 @@ from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.registry import METHODS, SCENARIOS, Method, Scenario
-from bench.run.cell import seed_everything, task_of
+from bench.running.cell import seed_everything, task_of
 from bench.scenarios import Score, Situation
 from bench.schema.recipe import Recipe
 from bench.task.task import Task, needs

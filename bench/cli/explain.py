@@ -11,9 +11,9 @@ from typing import Any
 from bench.errors import BenchError, near_miss
 from bench.records.record import Record
 from bench.records.vouches import Vouches
-from bench.run.cell_code import moved, values
-from bench.run.plan import Cell, Plan
-from bench.run.runner import store_of
+from bench.running.cell_code import moved, values
+from bench.running.plan import Cell, Plan
+from bench.running.runner import store_of
 
 
 def explain(planned: Plan, row: str, results: Path) -> Iterator[str]:

@@ -63,8 +63,8 @@ def vouch(
 
     What is equal to the last digit is written to bench/records/vouched.jsonl, and records of its kind stand on.
     """
-    from bench.run.progress import Terminal
-    from bench.run.workers import default_jobs
+    from bench.running.progress import Terminal
+    from bench.running.workers import default_jobs
     from bench.vouching.vouch import vouch as vouch_for
 
     refused = False
@@ -109,8 +109,8 @@ def reproduce(
     plugins: tuple[Path, ...],
 ) -> None:
     """Rerun a sample of the cells on record here, and say whether each lies within its row's own spread over seeds."""
-    from bench.run.progress import Terminal
-    from bench.run.workers import default_jobs
+    from bench.running.progress import Terminal
+    from bench.running.workers import default_jobs
     from bench.vouching.reproduce import line
     from bench.vouching.reproduce import reproduce as rerun
 
@@ -135,7 +135,7 @@ def reproduce(
 def compact(suites: tuple[str, ...], profile: str | None, drop: bool, results: Path) -> None:
     """Leave one record a cell in a suite's results file."""
     from bench.records.compacting import compact as shorten
-    from bench.run.plan import keys_asked
+    from bench.running.plan import keys_asked
     from bench.suite import suite as suites_
 
     for suite in suites:

@@ -16,7 +16,7 @@ from bench.digests.walk import Digest
 from bench.records.counting import counting, precedence
 from bench.records.record import Record
 from bench.records.vouches import Vouches
-from bench.run.cell_code import values
+from bench.running.cell_code import values
 from bench.suite.suite import Suite
 
 Place = tuple[str, str, int]
@@ -24,7 +24,7 @@ Place = tuple[str, str, int]
 
 
 class Asked(Protocol):
-    """A cell that a suite asks for (`bench.run.plan.Cell`)."""
+    """A cell that a suite asks for (`bench.running.plan.Cell`)."""
 
     @property
     def key(self) -> str:
@@ -61,7 +61,7 @@ def select(suite: Suite, records: Iterable[Record], asked: Mapping[Place, Sequen
     Args:
         suite: its scenarios and data sets.
         records: in file order.
-        asked: the cells that it asks for at each place (`bench.run.plan.asked_of`).
+        asked: the cells that it asks for at each place (`bench.running.plan.asked_of`).
     """
     read = list(records)
     keys = {cell.key for cells in asked.values() for cell in cells}

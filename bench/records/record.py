@@ -90,7 +90,7 @@ class Record(BaseModel):
     asked: dict[str, Any] = {}
     """Everything that the key is made of, so that a reader can tell what was asked."""
     digests: dict[str, str] = {}
-    """Part of the code -> its digest when the cell was computed (`PARTS`; `bench.run.cell_code` says of what)."""
+    """Part of the code -> its digest when the cell was computed (`PARTS`; `bench.running.cell_code` says of what)."""
     weights: dict[str, str] = {}
     """Role -> sha256 of the file of weights of each standard model that it stands on."""
     curves: dict[str, list[tuple[float, float]]] = {}

@@ -21,10 +21,10 @@ from bench.records.counting import latest
 from bench.records.provenance import provenance
 from bench.records.record import PARTS, Record
 from bench.records.vouches import Vouch, Vouches
-from bench.run.cell_code import values
-from bench.run.plan import Cell, Plan
-from bench.run.progress import Report
-from bench.run.runner import execute, store_of
+from bench.running.cell_code import values
+from bench.running.plan import Cell, Plan
+from bench.running.progress import Report
+from bench.running.runner import execute, store_of
 
 CONTROLS = 3
 """So many unchanged cells are rerun first where the records come from another machine."""

@@ -123,13 +123,13 @@ def test_no_kind_of_scenario_knows_another():
 @pytest.mark.parametrize(
     "text",
     [
-        "import bench.run.cell",
-        "from bench.run import cell",
-        "def f():\n    from bench.run.cell import run_cell",
-        "if TYPE_CHECKING:\n    from bench.run.cell import Job",
+        "import bench.running.cell",
+        "from bench.running import cell",
+        "def f():\n    from bench.running.cell import run_cell",
+        "if TYPE_CHECKING:\n    from bench.running.cell import Job",
     ],
 )
 def test_every_way_to_import_counts(text):
-    assert [name for name, _ in imported("bench.data.rows", text, {"bench.run", "bench.run.cell"})] == [
-        "bench.run.cell"
+    assert [name for name, _ in imported("bench.data.rows", text, {"bench.running", "bench.running.cell"})] == [
+        "bench.running.cell"
     ]

@@ -384,7 +384,7 @@ MOVES = {
 ASK = """
 import json, sys
 from bench import registry
-from bench.run.cell_code import digests, values
+from bench.running.cell_code import digests, values
 registry.discover()
 found = {}
 for kind, method, archs in json.loads(sys.argv[1]):

@@ -11,7 +11,7 @@ from bench.leaderboard import build, write
 from bench.records.compacting import archive_of, compact
 from bench.records.frame import load_results
 from bench.records.store import Store
-from bench.run.plan import keys_asked, plan
+from bench.running.plan import keys_asked, plan
 from bench.suite import suite as suites
 
 

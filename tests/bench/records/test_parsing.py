@@ -13,7 +13,7 @@ from bench.records.frame import as_frame
 from bench.records.parsing import LONGEST, parse
 from bench.records.record import key_of
 from bench.records.store import Store
-from bench.run.plan import plan
+from bench.running.plan import plan
 from bench.suite import suite as suites
 
 

@@ -22,8 +22,8 @@ from bench import environment
 from bench.console import forgive
 from bench.errors import BenchError
 from bench.records.record import Record
-from bench.run import leftovers
-from bench.run.cell import Job, ZooJob, run_cell, seed_everything, told, train_standard_model
+from bench.running import leftovers
+from bench.running.cell import Job, ZooJob, run_cell, seed_everything, told, train_standard_model
 
 if TYPE_CHECKING:
     from bench.data.spec import Dataset

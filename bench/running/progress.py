@@ -21,8 +21,8 @@ from bench.records.store import Store
 
 if TYPE_CHECKING:
     from bench.models.spec import ModelSpec
-    from bench.run.outcome import Outcome
-    from bench.run.plan import Cell, Plan
+    from bench.running.outcome import Outcome
+    from bench.running.plan import Cell, Plan
 
 _log = logging.getLogger(__name__)
 

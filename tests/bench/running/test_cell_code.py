@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import Task, registry
-from bench.run.cell_code import digests
+from bench.running.cell_code import digests
 from bench.schema.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -25,11 +25,16 @@ MODELS = {"standard models: making"}
 EDITS = {
     "an unused function": ("bench/task/meter.py", "", "\n\ndef unused():\n    return 1\n", set()),
     "prose": ("bench/task/meter.py", '"""', '"""Better explained. ', set()),
-    "seeding": ("bench/run/cell.py", "random.seed(seed)", "random.seed(seed + 1)", EVERY),
-    "threads": ("bench/run/workers.py", "torch.set_num_threads(threads)", "torch.set_num_threads(2 * threads)", EVERY),
+    "seeding": ("bench/running/cell.py", "random.seed(seed)", "random.seed(seed + 1)", EVERY),
+    "threads": (
+        "bench/running/workers.py",
+        "torch.set_num_threads(threads)",
+        "torch.set_num_threads(2 * threads)",
+        EVERY,
+    ),
     "the zoo": ("bench/models/zoo.py", 'seed_of("zoo", "train"', 'seed_of("zoo", "fit"', EVERY | MODELS),
     "training": ("bench/models/make.py", "torch.manual_seed(seed)", "torch.manual_seed(seed + 1)", EVERY | MODELS),
-    "a method's own draws": ("bench/run/plan.py", 'return seed_of("method"', 'return seed_of("methods"', EVERY),
+    "a method's own draws": ("bench/running/plan.py", 'return seed_of("method"', 'return seed_of("methods"', EVERY),
     "a device": ("bench/device.py", "dtype=torch.bfloat16", "dtype=torch.float16", EVERY | MODELS),
     "the specs of models": ("bench/lab.py", "def spec(", "more = 1\n\n    def spec(", EVERY),
     "the meter": ("bench/task/meter.py", "/ 2**20", "/ 2**10", EVERY),
@@ -40,7 +45,7 @@ EDITS = {
         {"unlearn/scrub: harness"},
     ),
     "trials": (
-        "bench/run/tuning.py",
+        "bench/running/tuning.py",
         "round(number / trials, 6)",
         "round(number / trials, 5)",
         {"merge/ties tuned: harness"},
@@ -80,7 +85,7 @@ from pathlib import Path
 from bench import registry
 from bench.digests import walk
 from bench.models.keys import KNOWN, MAKING
-from bench.run.cell_code import digests, values
+from bench.running.cell_code import digests, values
 cells, edits = json.loads(sys.stdin.read())
 registry.discover()
 

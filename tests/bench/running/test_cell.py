@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.records import png
-from bench.run.cell import give_back_freed_memory, observed
+from bench.running.cell import give_back_freed_memory, observed
 
 SPENT = {"seconds": 5.0, "peak_memory_mb": 1.0, "flops": 2.0, "samples": {}}
 

@@ -18,7 +18,7 @@ from torch import nn
 from bench import registry
 from bench.data import load
 from bench.data.spec import DataSpec
-from bench.run import leftovers
+from bench.running import leftovers
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -160,7 +160,7 @@ def test_what_imports_change_is_put_back(tmp_path, monkeypatch):
 
 
 def test_a_worker_that_cannot_come_up_ends_the_run_with_a_message(monkeypatch, tmp_path):
-    from bench.run import workers
+    from bench.running import workers
 
     class Dead:
         def __init__(self, *_):

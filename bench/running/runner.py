@@ -24,14 +24,14 @@ from bench.records.frame import as_frame
 from bench.records.record import Record, conflicts
 from bench.records.store import Store
 from bench.records.vouches import Vouches
-from bench.run import arguments
-from bench.run.cell import Job, record_of
-from bench.run.cell_code import moved, remember, values
-from bench.run.outcome import Outcome
-from bench.run.plan import Cell, Plan, plan
-from bench.run.progress import Report, Silent, fault_lines, sheltered
-from bench.run.queues import ModelQueue, work
-from bench.run.workers import Workers, unpack_failure
+from bench.running import arguments
+from bench.running.cell import Job, record_of
+from bench.running.cell_code import moved, remember, values
+from bench.running.outcome import Outcome
+from bench.running.plan import Cell, Plan, plan
+from bench.running.progress import Report, Silent, fault_lines, sheltered
+from bench.running.queues import ModelQueue, work
+from bench.running.workers import Workers, unpack_failure
 from bench.suite import suite as suites
 
 if TYPE_CHECKING:

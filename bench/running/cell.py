@@ -24,9 +24,9 @@ from bench.errors import BadResult, BenchError, DataError, Skip
 from bench.records import png
 from bench.records.provenance import provenance
 from bench.records.record import Record, pack
-from bench.run import tuning
-from bench.run.cell_code import values
-from bench.run.plan import Cell, StandardModel
+from bench.running import tuning
+from bench.running.cell_code import values
+from bench.running.plan import Cell, StandardModel
 from bench.scenarios import Score, Situation
 
 if TYPE_CHECKING:

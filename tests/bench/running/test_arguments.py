@@ -12,7 +12,7 @@ import torch
 
 import bench
 from bench.errors import BenchError
-from bench.run import arguments
+from bench.running import arguments
 
 
 @pytest.mark.parametrize(

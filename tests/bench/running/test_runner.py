@@ -17,8 +17,8 @@ from bench import registry
 from bench.errors import BenchError
 from bench.records.frame import load_results
 from bench.records.store import Store
-from bench.run.plan import plan
-from bench.run.runner import execute, store_of
+from bench.running.plan import plan
+from bench.running.runner import execute, store_of
 from bench.suite import suite as suites
 
 ROOT = Path(__file__).parents[3]

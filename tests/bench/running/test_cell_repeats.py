@@ -8,8 +8,8 @@ import torch
 from bench import registry
 from bench.device import Device
 from bench.errors import Skip
-from bench.run.cell import Job, part_of, run_cell
-from bench.run.plan import plan
+from bench.running.cell import Job, part_of, run_cell
+from bench.running.plan import plan
 from bench.scenarios import Situation
 from bench.suite import suite as suites
 

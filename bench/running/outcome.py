@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bench.records.record import Record
 from bench.records.store import Store
-from bench.run.plan import Plan
+from bench.running.plan import Plan
 
 
 @dataclass

@@ -14,11 +14,11 @@ from bench import environment
 from bench.device import Device
 from bench.models.keys import place
 from bench.paths import zoo_root
-from bench.run.aside import main_aside
-from bench.run.cell import ZooJob
-from bench.run.plan import Cell, Plan, StandardModel
-from bench.run.progress import Report
-from bench.run.workers import CannotStartError, Workers, default_jobs, read_progress, unpack_failure
+from bench.running.aside import main_aside
+from bench.running.cell import ZooJob
+from bench.running.plan import Cell, Plan, StandardModel
+from bench.running.progress import Report
+from bench.running.workers import CannotStartError, Workers, default_jobs, read_progress, unpack_failure
 
 TICK_SECONDS = 0.25
 ZOO_SECONDS = 24 * 3600.0

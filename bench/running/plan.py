@@ -20,7 +20,7 @@ from bench.lab import Setup
 from bench.models.keys import asked, place
 from bench.models.spec import ModelSpec, as_data
 from bench.records.record import Record, key_of
-from bench.run.cell_code import digests
+from bench.running.cell_code import digests
 from bench.schema.search import Choices, Range
 from bench.suite.rows import SuiteRow
 from bench.suite.stand_ins import on_stand_in

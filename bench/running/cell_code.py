@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from bench.registry import Method, Scenario
 
 WORKER = (
-    ("bench.run.workers", "_start_worker"),
-    ("bench.run.cell", "compute"),
-    ("bench.run.cell", "train_standard_model"),
-    ("bench.run.plan", "Cell.draws"),
+    ("bench.running.workers", "_start_worker"),
+    ("bench.running.cell", "compute"),
+    ("bench.running.cell", "train_standard_model"),
+    ("bench.running.plan", "Cell.draws"),
     ("bench.lab", "Setup"),
     ("bench.device", "Device"),
     ("bench.models.spec", "ModelSpec"),
@@ -40,7 +40,7 @@ WORKER = (
 )
 """Where the code of the harness starts: what a worker calls, the classes of what a job brings along, and what is set
 before a worker starts. No call inside a worker leads to the latter two."""
-TRIALS = (("bench.run.cell", "tune"),)
+TRIALS = (("bench.running.cell", "tune"),)
 """For rows that have a search as well."""
 KNOWN = (
     ("bench.data.identity", "identify"),

@@ -9,8 +9,8 @@ from bench.data import load
 from bench.data.spec import DataSpec
 from bench.errors import BenchError, Skip, SuiteError
 from bench.records.store import Store
-from bench.run.plan import plan
-from bench.run.tuning import choose
+from bench.running.plan import plan
+from bench.running.tuning import choose
 from bench.schema.search import Range
 from bench.suite import suite as suites
 

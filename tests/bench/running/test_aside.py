@@ -10,7 +10,7 @@ import pytest
 from bench import registry
 from bench.errors import BenchError
 
-CALL = "from bench.run.aside import main_aside\nwith main_aside():\n    seen = sys.modules['__main__'].__file__\n"
+CALL = "from bench.running.aside import main_aside\nwith main_aside():\n    seen = sys.modules['__main__'].__file__\n"
 
 
 def _run(tmp_path, monkeypatch, text):

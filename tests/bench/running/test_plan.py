@@ -10,10 +10,10 @@ from bench.data.spec import DataSpec
 from bench.draws import seed_of
 from bench.errors import DataError, SuiteError
 from bench.records.store import Store
-from bench.run import plan as planning
-from bench.run.plan import plan
-from bench.run.progress import stand_in_lines
-from bench.run.runner import store_of
+from bench.running import plan as planning
+from bench.running.plan import plan
+from bench.running.progress import stand_in_lines
+from bench.running.runner import store_of
 from bench.suite import suite as suites
 
 pytestmark = pytest.mark.usefixtures("toy")
