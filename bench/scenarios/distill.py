@@ -11,7 +11,7 @@ from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import agreement, judge_classifier, logits
+from bench.scenarios.judging import accuracy, agreement, judge_classifier, logits
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.black_box import BlackBox
@@ -106,7 +106,7 @@ def judge_student(result: object, teacher: nn.Module, test: Split, num_classes: 
             z.double().log_softmax(1), z_teacher.double().log_softmax(1), reduction="batchmean", log_target=True
         )
     )
-    metrics["teacher_accuracy"] = float((z_teacher.argmax(1) == test.labels.cpu()).double().mean())
+    metrics["teacher_accuracy"] = accuracy(z_teacher, test.labels)
     if isinstance(result, nn.Module):
         metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
     return Score(metrics, {"test": correct})
