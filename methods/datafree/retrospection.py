@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from methods.datafree.generator import normalizer
 from methods.datafree.student import ExtraLoss
 from methods.distillation.losses import distillation_kl

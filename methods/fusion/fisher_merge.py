@@ -6,9 +6,9 @@ Each parameter is a mean of the parents' weighted by their diagonal Fisher infor
 Gaussian posteriors around the parents.
 
 Different from the public codes: the Fisher information squares the gradients of single examples, not of batches (see
-`bench.statistics.diagonal_fisher`), and the floor is relative to a network's typical Fisher information rather than a
-fixed 1e-6, so that confident networks, whose Fisher information is tiny, are not simply averaged; `absolute_floor` is
-what RegMean's code and fusion_bench do. Normalised by the norm over a whole network, as in both, or over each
+`bench.task.statistics.diagonal_fisher`), and the floor is relative to a network's typical Fisher information rather
+than a fixed 1e-6, so that confident networks, whose Fisher information is tiny, are not simply averaged;
+`absolute_floor` is what RegMean's code and fusion_bench do. Normalised by the norm over a whole network, as in both, or over each
 parameter tensor by itself, which RegMean's code can do. Running statistics of BatchNorm have no Fisher information
 and are averaged. Computed in float64.
 """
@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import method
-from bench.scenarios.fuse import FuseTask
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.fuse.scenario import FuseTask
+from bench.scenarios.merge.scenario import MergeTask
 from bench.types import Rate
 from methods.fusion.state import State, mean, parent_entries, result
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from bench import Skip, method
 from bench.models.permutation import PermutationSpec
-from bench.scenarios.fuse import FuseTask
+from bench.scenarios.fuse.scenario import FuseTask
 from bench.types import Count, Fraction, Rate, Weight
 from methods.fusion.alignment import Cost, Map, Residual, WidthMode, averaged_maps, group_maps, transport
 from methods.fusion.coupling import plan

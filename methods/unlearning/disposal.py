@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.models.layers import Classifier
 from bench.models.train import fit
-from bench.scenarios.dispose import DisposeTask
+from bench.scenarios.dispose.scenario import DisposeTask
 from methods.distillation.losses import distillation_kl
 from methods.unlearning.batches import endless
 from methods.unlearning.finetune import by_adam, tuning_recipe

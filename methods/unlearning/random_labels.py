@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from bench import method
 from bench.models.train import Loss
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate
 from methods.unlearning.both import train_on_both
 from methods.unlearning.finetune import EPOCHS, by_adam, tuning_recipe

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.device import Device
-from bench.statistics import diagonal_fisher
+from bench.task.statistics import diagonal_fisher
 from methods.unlearning.boundary import nearest_classes
 from methods.unlearning.fisher_forgetting import CLASS_VARIANCE, noise_variance
 from methods.unlearning.influence import inverse_fisher_product
