@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from torch import Tensor, nn
 
 from bench.lab import Lab, Setup
+from bench.metrics.metric import Metric
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import accuracy, agreement, judge_classifier, logits
+from bench.scenarios.judging import (
+    AGREEMENT,
+    CLASSIFIER,
+    PARAMETERS,
+    TEACHER_ACCURACY,
+    accuracy,
+    agreement,
+    judge_classifier,
+    logits,
+)
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.black_box import BlackBox
@@ -20,6 +30,10 @@ from bench.types import Share
 
 if TYPE_CHECKING:
     from bench.data.spec import Split
+
+TEACHER_KL = Metric("teacher_kl", "", higher_is_better=False)
+STUDENT = (*CLASSIFIER, AGREEMENT, TEACHER_KL, TEACHER_ACCURACY, PARAMETERS)
+"""What `judge_student` gives."""
 
 
 class DistillTask(Task):
@@ -39,7 +53,7 @@ class DistillTask(Task):
     """How long and how the student is trained: the same for every row of a board."""
 
 
-@scenario(kind="distill", task=DistillTask, lower="scratch", upper="teacher")
+@scenario(kind="distill", task=DistillTask, metrics=STUDENT, lower="scratch", upper="teacher")
 class Distill(Settings):
     """A trained teacher and some of its data: train a smaller student that does better than on the labels alone."""
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bench.device import as_input
 from bench.errors import BadResult
+from bench.metrics.metric import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,6 +17,26 @@ if TYPE_CHECKING:
     import numpy as np
 
     from bench.data.spec import Split
+
+CLASSIFIER = (
+    Metric("accuracy", "%", higher_is_better=True, examples="test"),
+    Metric("nll", "", higher_is_better=False),
+    Metric("ece", "", higher_is_better=False),
+)
+"""What `judge_classifier` gives."""
+AGREEMENT = Metric("agreement", "%", higher_is_better=True)
+TEACHER_ACCURACY = Metric("teacher_accuracy", "%", higher_is_better=True)
+PARAMETERS = Metric("parameters", "count", higher_is_better=False)
+FLOOR = (
+    "The floor",
+    (
+        "of the gap is that of a model retrained with another seed from the other retrained ones: a row whose gap is "
+        "not above it is as good as retrained as far as can be told. Such rows are ties for the first rank. Behind a "
+        "stroke stands the floor of the number before it: what retrained models show, or of piggyback learning those "
+        "that never saw the source. What counts is the difference; of an attack it is a merit in neither direction."
+    ),
+)
+"""How to read the floors of scenarios that undo training."""
 
 
 @torch.inference_mode()

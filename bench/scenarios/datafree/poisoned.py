@@ -21,14 +21,25 @@ from bench.digests import walk
 from bench.draws import seed_of
 from bench.errors import BenchError, SuiteError
 from bench.lab import Lab, Setup
+from bench.metrics.metric import Metric
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation, backdoor
 from bench.scenarios.backdoor import Trigger
+from bench.scenarios.datafree.scenario import METRICS as DATAFREE
 from bench.scenarios.datafree.scenario import DataFree, DataFreeTask
 from bench.scenarios.judging import accuracy, logits
+from bench.task.monitor import SYNTHESIS
 from bench.task.task import Access
 from bench.types import Fraction, Share
+
+METRICS = (
+    *DATAFREE,
+    Metric("stamped_accuracy", "%", higher_is_better=True, examples="stamped"),
+    Metric("attack_success", "%", higher_is_better=False),
+    Metric("teacher_attack_success", "%", higher_is_better=False),
+    Metric("clean_teacher_accuracy", "%", higher_is_better=True),
+)
 
 
 class PoisonedTask(DataFreeTask):
@@ -42,6 +53,8 @@ class PoisonedTask(DataFreeTask):
 @scenario(
     kind="poisoned",
     task=PoisonedTask,
+    metrics=METRICS,
+    costs=SYNTHESIS,
     headline="stamped_accuracy",
     lower="kd-noise",
     upper="kd-real",

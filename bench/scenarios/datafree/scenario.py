@@ -17,15 +17,24 @@ from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import accuracy, agreement, judge_classifier, logits
+from bench.scenarios.judging import (
+    AGREEMENT,
+    CLASSIFIER,
+    TEACHER_ACCURACY,
+    accuracy,
+    agreement,
+    judge_classifier,
+    logits,
+)
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.budget import Budget
 from bench.task.meter import paused
-from bench.task.monitor import Monitor, Observations
+from bench.task.monitor import SYNTHESIS, TRACE, Monitor, Observations
 from bench.task.task import Access, Task
 from bench.types import Count, Fraction, Rate, Weight
 
+METRICS = (*CLASSIFIER, AGREEMENT, TEACHER_ACCURACY, *TRACE)
 TRACED_ON = 1000
 """The trace of accuracy over the budget is of at most so many test images, evenly spaced."""
 
@@ -63,6 +72,8 @@ class DataFreeTask(Task):
 @scenario(
     kind="datafree",
     task=DataFreeTask,
+    metrics=METRICS,
+    costs=SYNTHESIS,
     lower="kd-noise",
     upper="kd-real",
     references=("teacher", "scratch", "kd-proxy"),

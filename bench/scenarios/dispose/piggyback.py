@@ -20,10 +20,24 @@ from bench.data.spec import Split
 from bench.device import Device, as_input
 from bench.errors import BadResult
 from bench.metrics.linear_probe import ridge_probe
+from bench.metrics.metric import Metric
 from bench.models.layers import HEAD, Classifier
 from bench.models.train import fit
-from bench.scenarios.judging import accuracy, logits, misfit
+from bench.scenarios.judging import FLOOR, accuracy, logits, misfit
 from bench.schema.recipe import Recipe
+
+PIGGYBACK = (
+    Metric("pl_full", "%", higher_is_better=False, title="piggyback accuracy", floor="floor_pl_full", explain=FLOOR),
+    Metric(
+        "pl_linear",
+        "%",
+        higher_is_better=False,
+        title="piggyback accuracy of a linear head",
+        floor="floor_pl_linear",
+        in_table=True,
+    ),
+)
+"""What `piggyback_accuracy` gives, beside the same of networks that never saw the source."""
 
 
 @dataclass(frozen=True)

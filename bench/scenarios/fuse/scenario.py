@@ -19,18 +19,27 @@ from bench.data.rows import spaced
 from bench.data.spec import Rows, Split
 from bench.errors import SuiteError
 from bench.lab import Lab, Setup
+from bench.metrics.metric import Metric
 from bench.models.spec import ModelSpec
 from bench.models.train import recalibrate
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
-from bench.scenarios.fuse.path import Path, Walk
-from bench.scenarios.judging import agreement, judge_classifier, logits
+from bench.scenarios.fuse.path import BARRIERS, Path, Walk
+from bench.scenarios.judging import AGREEMENT, CLASSIFIER, PARAMETERS, agreement, judge_classifier, logits
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.statistics import diagonal_fisher, gram_matrices
 from bench.task.task import Access, Task
 from bench.types import Count, Rate
 
+METRICS = (
+    *CLASSIFIER,
+    AGREEMENT,
+    Metric("agreement_parent_#", "%", higher_is_better=True),
+    Metric("accuracy_owner_#", "%", higher_is_better=True),
+    PARAMETERS,
+    *BARRIERS,
+)
 OPTIONS_OF = {
     "alpha": ("split", "dirichlet"),
     "share": ("split", "personal"),
@@ -77,6 +86,7 @@ class FuseTask(Task):
 @scenario(
     kind="fuse",
     task=FuseTask,
+    metrics=METRICS,
     lower="average",
     upper="ensemble",
     references=(("parent-0", "parent", {"index": 0}), ("parent-1", "parent", {"index": 1})),

@@ -20,6 +20,7 @@ from bench.data import select
 from bench.data.spec import Rows, Split
 from bench.errors import SuiteError
 from bench.lab import Lab, Setup
+from bench.metrics.metric import Metric
 from bench.models.layers import Classifier
 from bench.models.make import set_class_means_head
 from bench.models.spec import ModelSpec
@@ -27,7 +28,7 @@ from bench.models.train import recalibrate
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
 from bench.scenarios.class_tasks import of_classes, places
-from bench.scenarios.judging import agreement, judge_classifier
+from bench.scenarios.judging import AGREEMENT, CLASSIFIER, agreement, judge_classifier
 from bench.scenarios.merge.damage import Damage, damaged
 from bench.scenarios.merge.judging import Predictor, accuracies, all_logits, predictors
 from bench.schema.recipe import Recipe
@@ -35,6 +36,14 @@ from bench.schema.settings import Settings
 from bench.task.statistics import diagonal_fisher, gram_matrices
 from bench.task.task import Access, Task
 from bench.types import Count
+
+METRICS = (
+    *CLASSIFIER,
+    AGREEMENT,
+    Metric("task_mean", "%", higher_is_better=True),
+    Metric("normalised_accuracy", "%", higher_is_better=True),
+    Metric("accuracy_task_#", "%", higher_is_better=True),
+)
 
 
 class MergeTask(Task):
@@ -74,7 +83,14 @@ class MergeTask(Task):
     """How each expert was tuned from the initialisation, on its own task's images."""
 
 
-@scenario(kind="merge", task=MergeTask, lower="initialisation", upper="experts", references=("average",))
+@scenario(
+    kind="merge",
+    task=MergeTask,
+    metrics=METRICS,
+    lower="initialisation",
+    upper="experts",
+    references=("average",),
+)
 class Merge(Settings):
     """Experts tuned from one initialisation on different tasks: merge them into one backbone.
 

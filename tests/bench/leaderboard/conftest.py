@@ -14,11 +14,15 @@ from bench import registry
 from bench.data.spec import DataSpec
 from bench.environment import PINNED
 from bench.leaderboard import building
+from bench.metrics.metric import Metric
 from bench.records.record import Record, key_of, pack
 from bench.registry import Method, Scenario
+from bench.scenarios.fuse import scenario as fuse
+from bench.scenarios.unlearn import measures
 from bench.schema.recipe import Recipe
 from bench.suite.rows import SuiteRow
 from bench.suite.suite import Claim, Suite, SuiteScenario
+from bench.task import monitor
 
 
 class Join:
@@ -34,8 +38,28 @@ def gram(task: object) -> object:
     return task
 
 
-JOIN = Scenario("join", Join, object, "accuracy", True, "average", "ensemble", (("parent-0", "parent", {"index": 0}),))
-FORGET = Scenario("forget", Forget, object, "average_gap", False, "original", "retrain", ("mask",))
+JOIN = Scenario(
+    kind="join",
+    settings=Join,
+    task=object,
+    headline="accuracy",
+    lower="average",
+    upper="ensemble",
+    references=(("parent-0", "parent", {"index": 0}),),
+    metrics=(*fuse.METRICS, *monitor.TRACE, Metric("attack_success", "%", higher_is_better=False)),
+    own_costs=monitor.SYNTHESIS,
+)
+FORGET = Scenario(
+    kind="forget",
+    settings=Forget,
+    task=object,
+    headline="average_gap",
+    lower="original",
+    upper="retrain",
+    references=("mask",),
+    metrics=measures.METRICS,
+    own_costs=measures.COSTS,
+)
 
 
 @pytest.fixture(autouse=True)
