@@ -67,7 +67,7 @@ def print_catalogue(content: dict[str, dict[str, Any]], console: Console) -> Non
         console.print()
 
 
-def describe(name: str, profile: str | None = None) -> dict[str, Any]:
+def about(name: str, profile: str | None = None) -> dict[str, Any]:
     """A method, scenario kind, data set or suite by name (or a suite by path)."""
     registry.discover()
     if name in METHODS.entries:

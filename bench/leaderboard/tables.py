@@ -17,7 +17,7 @@ from bench.leaderboard.selection import Selection
 from bench.metrics.metric import Metric
 from bench.records.record import Record
 from bench.registry import Scenario
-from bench.suite.rows import Row as SuiteRow
+from bench.suite.rows import SuiteRow
 from bench.suite.suite import Suite, SuiteScenario
 
 EARLIER = "its records are of other settings or standard models than the suite asks for now: run the suite again"

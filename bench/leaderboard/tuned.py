@@ -9,7 +9,7 @@ from typing import Any
 from bench.leaderboard import measures
 from bench.leaderboard.board import Row, Section
 from bench.schema.search import Choices, Range
-from bench.suite.rows import Row as SuiteRow
+from bench.suite.rows import SuiteRow
 from bench.suite.suite import SuiteScenario
 
 HEADINGS = ("untuned", "tuning gains (95 %)")

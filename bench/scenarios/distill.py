@@ -17,6 +17,7 @@ from bench.scenarios.judging import (
     CLASSIFIER,
     PARAMETERS,
     TEACHER_ACCURACY,
+    accuracy,
     agreement,
     judge_classifier,
     logits,
@@ -119,7 +120,7 @@ def judge_student(result: object, teacher: nn.Module, test: Split, num_classes: 
             z.double().log_softmax(1), z_teacher.double().log_softmax(1), reduction="batchmean", log_target=True
         )
     )
-    metrics["teacher_accuracy"] = float((z_teacher.argmax(1) == test.labels.cpu()).double().mean())
+    metrics["teacher_accuracy"] = accuracy(z_teacher, test.labels)
     if isinstance(result, nn.Module):
         metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
     return Score(metrics, {"test": correct})

@@ -12,7 +12,7 @@ from bench.errors import BadResult
 from bench.metrics.metric import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
 
@@ -79,6 +79,20 @@ def judge_classifier(z: Tensor, split: Split) -> tuple[dict[str, float], np.ndar
         "ece": float(expected_calibration_error(confidence, correct, bins=15)),
     }
     return metrics, correct
+
+
+def misfit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
+    """The first entry of a returned network's state whose name or shape is not the expected one, or None."""
+    got, wanted = ({name: tuple(t.shape) for name, t in s.items()} for s in (state, expected))
+    for name in [*wanted, *got]:
+        if wanted.get(name) != got.get(name):
+            return f"{name!r} has shape {got.get(name, 'none')}, expected {wanted.get(name, 'no such entry')}"
+    return None
+
+
+def accuracy(z: Tensor, labels: Tensor | int) -> float:
+    """Share of examples on which logits [N, C] pick the label: each one's own [N], or one class for all."""
+    return float((z.argmax(1) == (labels.cpu() if isinstance(labels, Tensor) else labels)).double().mean())
 
 
 def agreement(z: Tensor, other: Tensor) -> float:

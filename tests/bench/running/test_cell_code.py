@@ -65,8 +65,8 @@ EDITS = {
     ),
     "a constant of a family": (
         "methods/merging/task_vectors.py",
-        'HEAD = "head."',
-        'HEAD = "top."',
+        'NORMALIZER = "normalize."',
+        'NORMALIZER = "norm."',
         {"merge/ties: method", "merge/ties tuned: method"},
     ),
     "a method's default": (

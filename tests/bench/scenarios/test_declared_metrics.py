@@ -6,6 +6,7 @@ import csv
 import json
 
 import pytest
+from bench.run.plan import plan
 from click.testing import CliRunner
 
 from bench import registry
@@ -13,7 +14,6 @@ from bench.cli.main import cli
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard import as_data, build, claim_lines, write
 from bench.metrics.metric import Metric
-from bench.running.plan import plan
 from bench.suite import suite as suites
 from bench.suite.checking import check
 
