@@ -135,9 +135,10 @@ class Poisoned(DataFree):
             "teacher_attack_success": fooled,
             "clean_teacher_accuracy": accuracy(logits(clean, test.images, classes), test.labels),
         }
-        return Situation(
-            {**situation.providers, "clean_teacher": lambda: copy.deepcopy(clean)},
-            {**situation.judge, "stamped": stamped, "teachers": known},
+        return replace(
+            situation,
+            providers={**situation.providers, "clean_teacher": lambda: copy.deepcopy(clean)},
+            judge={**situation.judge, "stamped": stamped, "teachers": known},
         )
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:

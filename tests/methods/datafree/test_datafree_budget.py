@@ -86,7 +86,7 @@ def run(world, working, monkeypatch) -> Callable[..., Seen]:
     def play(name: str, steps: int, seconds: float | None = None) -> Seen:
         method = METHODS.get(name)
         place = world(next(kind for kind in method.scenarios if kind in KINDS))
-        seen = Seen(place.situation.judge["monitor"])
+        seen = Seen(place.situation.judge["seen"])
         begin = StudentTraining.__init__
 
         def noted(training: StudentTraining, *args, **options) -> None:
