@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.errors import AccessDenied, BenchError, Skip
-    from bench.records import load_results
+    from bench.records.record import load_results
     from bench.registry import method, scenario
-    from bench.runner import run
-    from bench.task import Access, Task
+    from bench.run.runner import run
+    from bench.task.task import Access, Task
 
 _PUBLIC = {
     "method": "bench.registry",
     "scenario": "bench.registry",
-    "Access": "bench.task",
+    "Access": "bench.task.task",
     "AccessDenied": "bench.errors",
     "BenchError": "bench.errors",
     "Skip": "bench.errors",
-    "Task": "bench.task",
-    "run": "bench.runner",
-    "load_results": "bench.records",
+    "Task": "bench.task.task",
+    "run": "bench.run.runner",
+    "load_results": "bench.records.record",
 }
 __all__ = ["Access", "AccessDenied", "BenchError", "Skip", "Task", "load_results", "method", "run", "scenario"]
 __version__ = "0.1.0"

@@ -21,17 +21,17 @@ import torch
 from torch import Tensor, nn
 
 from bench import onednn, registry
-from bench.cell import seed_everything
 from bench.data.spec import Dataset, DataSpec, Split
 from bench.device import Device
 from bench.errors import AccessDenied, BenchError, Skip
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
 from bench.registry import METHODS, SCENARIOS, Method, Scenario
+from bench.run.cell import seed_everything
 from bench.scenarios import Score, Situation
-from bench.task import Task, grant, needs
+from bench.schema.recipe import Recipe
+from bench.task.task import Task, grant, needs
 
 CAP = 4
 SEED = 7
@@ -276,7 +276,7 @@ def _task(access: frozenset[str], name: str, world: _World) -> Task:
         "compute": Device,
         "seed": lambda: SEED,
         "generator": lambda: torch.Generator().manual_seed(SEED),
-        "num_classes": lambda: world.lab.bench.num_classes,
+        "num_classes": lambda: world.lab.setup.num_classes,
         "input_shape": lambda: dataset.shape,
         "progress": lambda: _no_progress,
     }
@@ -313,7 +313,7 @@ def _world(kind: Scenario, variant: Variant, folder: Path) -> _World:
         name: Architecture(arch=variant.arch, options={"width": width})
         for name, width in zip(("net", "wide"), variant.widths, strict=True)
     }
-    bench = Bench(
+    setup = Setup(
         data=DataSpec(name="made-up"),
         fingerprint=dataset.fingerprint,
         num_classes=variant.num_classes,
@@ -322,7 +322,7 @@ def _world(kind: Scenario, variant: Variant, folder: Path) -> _World:
         seed=SEED,
     )
     device = Device()
-    lab = Lab(bench, dataset, Zoo(folder / "zoo", device), device)
+    lab = Lab(setup, dataset, Zoo(folder / "zoo", device), device)
     return _World(kind, settings, lab, settings.prepare(lab))
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.draws import seed_of
 from bench.models.spec import Architecture, ModelSpec
 
 if TYPE_CHECKING:
@@ -15,17 +15,11 @@ if TYPE_CHECKING:
     from bench.data.spec import Dataset, DataSpec, Rows
     from bench.device import Device
     from bench.models.zoo import Zoo
-    from bench.recipe import Recipe
-
-
-def seed_of(*axes: object) -> int:
-    """A seed in [0, 2^63) from the hash of named axes: adding a method never shifts another's draws."""
-    text = "\x1f".join(str(a) for a in axes)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    from bench.schema.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Bench:
+class Setup:
     """The suite's side of a scenario: enough to *name* its standard models, without loading anything."""
 
     data: DataSpec
@@ -81,7 +75,7 @@ class Bench:
 class Lab:
     """Given to `prepare` and `score`: the loaded data set, the zoo, and generators by name."""
 
-    bench: Bench
+    setup: Setup
     dataset: Dataset
     zoo: Zoo
     device: Device
@@ -101,9 +95,9 @@ class Lab:
         """An untrained network of suite model `model`, the same for every method of this seed."""
         from bench.models import build
 
-        entry = self.bench.models[model]
-        classes = self.bench.num_classes if num_classes is None else num_classes
-        seed = seed_of("fresh", role, self.bench.seed)
+        entry = self.setup.models[model]
+        classes = self.setup.num_classes if num_classes is None else num_classes
+        seed = seed_of("fresh", role, self.setup.seed)
         return build(entry.arch, entry.options, classes, self.dataset, seed=seed).to(self.device.torch)
 
     def data(self, name: str) -> Dataset:
@@ -116,4 +110,4 @@ class Lab:
         """A CPU generator that depends on these names and the seed only."""
         import torch
 
-        return torch.Generator().manual_seed(seed_of(*axes, self.bench.seed))
+        return torch.Generator().manual_seed(seed_of(*axes, self.setup.seed))

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from bench import environment
 
+PACKAGE = Path(__file__).parent
+"""The folder of the package `bench`."""
+
 
 def data_root() -> Path:
     """Folder of the data sets: `BENCH_DATA`, else the user's cache folder."""

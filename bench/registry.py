@@ -15,12 +15,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench import code_digest
+from bench.digests import walk
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.settings import Settings
-    from bench.task import Task
+    from bench.schema.settings import Settings
+    from bench.task.task import Task
 
 T = TypeVar("T")
 
@@ -181,7 +181,7 @@ def load_installed() -> None:
 def load_plugin(path: Path) -> None:
     """Import a file of somebody's own methods and scenarios (`--plugin FILE.py`)."""
     path = path.resolve()
-    code_digest.forget()  # it may have been edited since it was last read
+    walk.forget()  # it may have been edited since it was last read
     if not path.is_file() or path.suffix != ".py":
         raise BenchError(f"plugin {path} is not a Python file")
     name = f"bench_plugin_{path.stem}"
@@ -204,7 +204,7 @@ def parameters(entry: Method) -> type[Settings]:
 
     from pydantic import create_model
 
-    from bench.settings import Settings
+    from bench.schema.settings import Settings
 
     hints = get_type_hints(entry.function, include_extras=True)
     fields: dict[str, Any] = {

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from bench import Access, Skip, Task, method, scenario
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.scenarios import Score, Situation
 from bench.scenarios.judging import judge_classifier, logits
-from bench.settings import Settings
+from bench.schema.settings import Settings
 from bench.types import Count, Fraction
 
 
@@ -31,7 +31,7 @@ class Toy(Settings):
 
     rows: Count = 200
 
-    def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
+    def zoo(self, setup: Setup) -> dict[str, ModelSpec]:
         return {}
 
     def prepare(self, lab: Lab) -> Situation:
@@ -41,7 +41,7 @@ class Toy(Settings):
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         test = situation.judge["test"]
-        metrics, correct = judge_classifier(logits(result, test.images, lab.bench.num_classes), test)
+        metrics, correct = judge_classifier(logits(result, test.images, lab.setup.num_classes), test)
         return Score(metrics, {"test": correct})
 
 

@@ -7,13 +7,14 @@ from typing import Annotated
 
 from torch import nn
 
-from bench import Access, Task, code_digest, method, scenario
+from bench import Access, Task, method, scenario
 from bench.data.spec import Dataset, Split
-from bench.lab import Bench, Lab
+from bench.digests import walk
+from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.scenarios import Score, Situation
 from bench.scenarios.judging import judge_classifier, logits
-from bench.settings import Settings
+from bench.schema.settings import Settings
 
 
 class NegativeTask(Task):
@@ -30,9 +31,9 @@ class Negative(Settings):
 
     teacher: str
 
-    def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
-        spec = bench.spec(self.teacher, "teacher")
-        made = {"fingerprint": f"{bench.fingerprint}-negative", "data_code": code_digest.of(negatives)}
+    def zoo(self, setup: Setup) -> dict[str, ModelSpec]:
+        spec = setup.spec(self.teacher, "teacher")
+        made = {"fingerprint": f"{setup.fingerprint}-negative", "data_code": walk.of(negatives)}
         return {"teacher": spec.model_copy(update=made)}
 
     def training_data(self, spec: ModelSpec, dataset: Dataset) -> Dataset:
@@ -40,14 +41,14 @@ class Negative(Settings):
         return replace(dataset, train=train, validation=validation, fingerprint=spec.fingerprint)
 
     def prepare(self, lab: Lab) -> Situation:
-        teacher = lab.model(self.zoo(lab.bench)["teacher"])
+        teacher = lab.model(self.zoo(lab.setup)["teacher"])
         return Situation({"teacher": lambda: teacher}, {"test": lab.dataset.test})
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         test = situation.judge["test"]
-        metrics, _ = judge_classifier(logits(result, test.images, lab.bench.num_classes), test)
+        metrics, _ = judge_classifier(logits(result, test.images, lab.setup.num_classes), test)
         negative = Split(255 - test.images, test.labels)
-        seen, correct = judge_classifier(logits(result, negative.images, lab.bench.num_classes), negative)
+        seen, correct = judge_classifier(logits(result, negative.images, lab.setup.num_classes), negative)
         return Score(seen | {"positive_accuracy": metrics["accuracy"]}, {"test": correct})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.data.source import Remote, Source, mixture
-from bench.data.text_sources import TEXTS
+from bench.data.texts.sources import TEXTS
 from bench.errors import DataError
 from bench.paths import data_root
 
@@ -28,7 +28,7 @@ _IMAGES = (
     Source(
         name="cifar10",
         description="CIFAR-10: 60,000 photographs of 10 kinds of objects, 32x32 RGB (Krizhevsky 2009)",
-        reader="cifar",
+        reader="images.cifar",
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         shape=(3, 32, 32),
         folders=("cifar-10-batches-py",),
@@ -51,7 +51,7 @@ _IMAGES = (
     Source(
         name="fashion_mnist",
         description="Fashion-MNIST: 70,000 pieces of clothing of 10 kinds, 28x28 grey (Xiao et al. 2017)",
-        reader="idx",
+        reader="images.idx",
         classes=(
             "t-shirt",
             "trouser",
@@ -85,7 +85,7 @@ _IMAGES = (
     Source(
         name="mnist",
         description="MNIST: 70,000 handwritten digits, 28x28 grey (LeCun et al. 1998)",
-        reader="idx",
+        reader="images.idx",
         classes=_DIGIT_NAMES,
         shape=(1, 28, 28),
         folders=("mnist",),
@@ -111,7 +111,7 @@ _IMAGES = (
     Source(
         name="digits",
         description="scikit-learn's bundled digits: 1,797 handwritten digits, 8x8 grey; needs no download",
-        reader="digits",
+        reader="images.digits",
         classes=_DIGIT_NAMES,
         shape=(1, 8, 8),
     ),
@@ -119,7 +119,7 @@ _IMAGES = (
         name="shapes32",
         description="procedural shapes and textures under nuisances: 14,000 images of 10 classes, 32x32 RGB; "
         "needs no download",
-        reader="shapes",
+        reader="images.shapes",
         classes=tuple(f"{texture} {shape}" for shape in _SHAPES[:5] for texture in _TEXTURES[:2]),
         shape=(3, 32, 32),
     ),
@@ -127,7 +127,7 @@ _IMAGES = (
         name="shapes40",
         description="procedural shapes and textures under nuisances: 24,000 images of 40 classes, ten of each texture, "
         "32x32 RGB; needs no download",
-        reader="shapes",
+        reader="images.shapes",
         classes=tuple(f"{texture} {shape}" for texture in _TEXTURES for shape in _SHAPES),
         shape=(3, 32, 32),
     ),

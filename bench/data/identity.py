@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from bench.data.catalogue import SOURCES, Source, source_of
+from bench.data.images.resize import check_side
 from bench.data.known import KNOWN
 from bench.data.parts import Parts, check
 from bench.data.remote import UnreachableError
-from bench.data.resize import check_side
 from bench.data.spec import DataSpec
 from bench.errors import DataError
 from bench.paths import cache_root
@@ -201,7 +201,7 @@ def _shrunk(spec: DataSpec, facts: Facts) -> DataSpec:
 
 def _stamp(paths: tuple[Path, ...]) -> str:
     """Changes whenever one of the files, or the code that reads them, does."""
-    watched = (*paths, *sorted(Path(__file__).parent.glob("*.py")))
+    watched = (*paths, *sorted(Path(__file__).parent.rglob("*.py")))
     seen = [
         (str(path.absolute()), s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino)
         for path in watched

@@ -11,7 +11,7 @@ import torch
 from bench.data.catalogue import source_of
 from bench.data.draws import level, ordered_by_class
 from bench.data.identity import Identity, files, identify, read, validation_size
-from bench.data.resize import to_channels, to_side
+from bench.data.images.resize import to_channels, to_side
 from bench.data.spec import Dataset, DataSpec, Split
 
 if TYPE_CHECKING:

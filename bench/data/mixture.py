@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.data import text
 from bench.data.catalogue import SOURCES, Source
 from bench.data.draws import level, ordered_by_class
 from bench.data.identity import read as read_parts
 from bench.data.identity import reader_of
 from bench.data.parts import Parts
 from bench.data.remote import UnreachableError
-from bench.data.text_tokens import tokens
+from bench.data.texts import corpus
+from bench.data.texts.tokens import tokens
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def _texts(source: Source) -> Parts:
     labels: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     first = 0
     for member in members(source):
-        whole = text.read_texts(member, reader_of(member).files(member))
+        whole = corpus.read_texts(member, reader_of(member).files(member))
         for part, all_texts, all_labels, into, most, own in (
             ("train", whole.train, whole.train_labels, train, limits.train, labels[0]),
             ("test", whole.test, whole.test_labels, test, limits.test, labels[1]),
@@ -83,13 +83,13 @@ def _texts(source: Source) -> Parts:
             into += [tokens(all_texts[row]) for row in rows]
             own.append(all_labels[rows] + first)
         first += len(member.classes)
-    return text.as_parts(train, np.concatenate(labels[0]), test, np.concatenate(labels[1]), source.shape[-1])
+    return corpus.as_parts(train, np.concatenate(labels[0]), test, np.concatenate(labels[1]), source.shape[-1])
 
 
 def _pictures(source: Source) -> Parts:
     import torch
 
-    from bench.data.resize import to_channels, to_side
+    from bench.data.images.resize import to_channels, to_side
 
     limits = LIMITS[source.name]
     channels, side, _ = source.shape

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench.settings import Settings
+from bench.schema.settings import Settings
 from bench.types import Count
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from bench.leaderboard.claims import verdicts
 from bench.leaderboard.floors import with_gaps
 from bench.leaderboard.selection import Selection, select
 from bench.leaderboard.tables import sections
-from bench.plan import asked_of
-from bench.records import Record, conflicts
-from bench.suite import Suite, SuiteScenario
+from bench.records.record import Record, conflicts
+from bench.run.plan import asked_of
+from bench.suite.suite import Suite, SuiteScenario
 
 
 def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = ()) -> Board:
     """The board of a suite at its profile; rows of the suite without a record are there too, and say so.
 
     Args:
-        suite: what rows and claims there are (`bench.suite.load`).
+        suite: what rows and claims there are (`bench.suite.suite.load`).
         records: of this suite and profile, in file order; what does not count is set aside and told.
         faults: messages of damaged lines, to be told as well.
     """

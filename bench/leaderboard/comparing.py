@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.lab import seed_of
+from bench.draws import seed_of
 from bench.leaderboard.board import Curve, Difference, Estimate, Picture
 from bench.leaderboard.measures import example_set
 from bench.leaderboard.pairing import told, unpaired
 from bench.metrics.rank_resampling import RankShares, resampled_ranks
 from bench.metrics.resampling import bootstrap_difference, bootstrap_score, t_difference, t_score
-from bench.records import Record
+from bench.records.record import Record
 
 Seeds = Mapping[int, Record]
 """Seed -> record of one row."""

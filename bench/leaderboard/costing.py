@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.leaderboard.board import Costs
-from bench.records import Record
+from bench.records.record import Record
 
 LEAST_MB = 1.0
 """Growth of resident memory that is taken for a method's. Less says nothing, not even that it is cheap: malloc gives

@@ -10,7 +10,7 @@ from bench.leaderboard.board import Row
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.measures import FLOORS
 from bench.metrics.resampling import t_difference
-from bench.records import Record
+from bench.records.record import Record
 
 WITHIN = "within the floor"
 STRONG_ONLY = "the strong attack sees more"

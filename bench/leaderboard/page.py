@@ -10,10 +10,10 @@ from typing import Any
 
 import jinja2
 
-from bench import png
 from bench.leaderboard import chart, measures, path_chart, plot, reading, tuned, wording
 from bench.leaderboard.board import Board, Row, Section, Verdict
 from bench.leaderboard.plot import Axis, Mark
+from bench.records import png
 
 SIGNS = {"holds": "✓", "fails": "✗", "undecided": "≈", "missing": "?"}
 

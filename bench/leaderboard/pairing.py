@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from bench.records import Record
-from bench.vouches import Vouches
+from bench.records.record import Record
+from bench.vouching.vouches import Vouches
 
 OTHER_ENVIRONMENT = "other environment"
 UNVOUCHED = "unvouched code"

@@ -1,8 +1,8 @@
 """The records that count for a suite's board. What does not is set aside, counted, and said.
 
-Which record counts is decided by key and place in the file (`bench.counting`). Here the suite's rows are looked up by
-their keys: the row's present label is shown, whatever it was called when it was computed. All records of a scenario's
-data set stand on one content of it, that of the last record in the file.
+Which record counts is decided by key and place in the file (`bench.records.counting`). Here the suite's rows are looked
+up by their keys: the row's present label is shown, whatever it was called when it was computed. All records of a
+scenario's data set stand on one content of it, that of the last record in the file.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bench.code_digest import Digest
-from bench.counting import counting, precedence
-from bench.digests import values
-from bench.records import Record
-from bench.suite import Suite
-from bench.vouches import Vouches
+from bench.digests.parts import values
+from bench.digests.walk import Digest
+from bench.records.counting import counting, precedence
+from bench.records.record import Record
+from bench.suite.suite import Suite
+from bench.vouching.vouches import Vouches
 
 Place = tuple[str, str, int]
 """(scenario, label, seed)."""
 
 
 class Asked(Protocol):
-    """A cell that a suite asks for (`bench.plan.Cell`)."""
+    """A cell that a suite asks for (`bench.run.plan.Cell`)."""
 
     @property
     def key(self) -> str:
@@ -61,7 +61,7 @@ def select(suite: Suite, records: Iterable[Record], asked: Mapping[Place, Sequen
     Args:
         suite: its scenarios and data sets.
         records: in file order.
-        asked: the cells that it asks for at each place (`bench.plan.asked_of`).
+        asked: the cells that it asks for at each place (`bench.run.plan.asked_of`).
     """
     read = list(records)
     keys = {cell.key for cells in asked.values() for cell in cells}

@@ -14,9 +14,9 @@ from bench.leaderboard.board import Role, Row, Section, Status
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.costing import costs_of
 from bench.leaderboard.selection import Selection
-from bench.records import Record
-from bench.suite import Suite, SuiteScenario
-from bench.suite_rows import Row as SuiteRow
+from bench.records.record import Record
+from bench.suite.rows import Row as SuiteRow
+from bench.suite.suite import Suite, SuiteScenario
 
 EARLIER = "its records are of other settings or standard models than the suite asks for now: run the suite again"
 NOT_RUN = "not run"

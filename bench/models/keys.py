@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench import code_digest
+from bench.digests import walk
 from bench.errors import ZooError
 from bench.models import module_of
 from bench.models.spec import ModelSpec
@@ -52,7 +52,7 @@ def place(spec: ModelSpec) -> str:
     """16 hex digits that change with everything that can change the weights: the model's name in the zoo."""
     if spec.weights is not None:
         return asked(spec)
-    made_by = [code_digest.digest((*MAKING, factory_root(arch)), KNOWN).value for arch in archs_of(spec)]
+    made_by = [walk.digest((*MAKING, factory_root(arch)), KNOWN).value for arch in archs_of(spec)]
     told = [asked(spec), *made_by, spec.data_code]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
@@ -62,7 +62,7 @@ def archs_of(spec: ModelSpec) -> tuple[str, ...]:
     return (spec.arch, *(archs_of(spec.init) if spec.init else ()))
 
 
-def factory_root(arch: str) -> code_digest.Root:
+def factory_root(arch: str) -> walk.Root:
     """Where the code of an architecture starts: its factory."""
     return module_of(arch), arch.rpartition(":")[2]
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bench.data.spec import DataSpec, Rows
-from bench.recipe import Recipe
-from bench.settings import Settings
+from bench.schema.recipe import Recipe
+from bench.schema.settings import Settings
 
 
 class Architecture(Settings):

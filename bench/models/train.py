@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.device import Device, as_input
 from bench.errors import BenchError
 from bench.models.augment import augment
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 
 Loss = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
 """loss(model, x, y, index): x float [B, C, H, W] in [0, 1], y int64 [B], index int64 [B] (rows of the images)."""

@@ -31,8 +31,8 @@ from bench.clock import clock
 from bench.data import loading
 from bench.data.spec import Dataset, Split
 from bench.device import Device, as_input
+from bench.draws import seed_of
 from bench.errors import BenchError, ZooError
-from bench.lab import seed_of
 from bench.models import build, keys, make
 from bench.models.files import read_user_weights, serialise, sha256
 from bench.models.spec import ModelSpec

@@ -6,7 +6,7 @@
 
         model: str                      # fields: what `[scenarios.NAME]` of a suite may set
 
-        def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
+        def zoo(self, setup: Setup) -> dict[str, ModelSpec]:
             '''The standard models of one seed, by role: trained before any cell runs.'''
 
         def prepare(self, lab: Lab) -> Situation:
@@ -20,8 +20,8 @@
 
 `training_data` is asked, with the suite's data set, for each model whose `spec.fingerprint` `zoo` has changed; the
 data set that it returns must carry that fingerprint. Such a spec also says by what code its data are made
-(`data_code = bench.code_digest.of(function)`), so that other code trains another model. The models are there before any
-cell is prepared. A budget in seconds is a setting named `seconds`: numbers of such boards hang on the machine.
+(`data_code = bench.digests.walk.of(function)`), so that other code trains another model. The models are there before
+any cell is prepared. A budget in seconds is a setting named `seconds`: numbers of such boards hang on the machine.
 
 A scenario knows neither methods nor the command line.
 """

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from torch import Tensor, nn
 
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
-from bench.recipe import Recipe
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
 from bench.scenarios.judging import agreement, judge_classifier, logits
-from bench.settings import Settings
-from bench.task import Access, BlackBox, Task
+from bench.schema.recipe import Recipe
+from bench.schema.settings import Settings
+from bench.task.task import Access, BlackBox, Task
 from bench.types import Share
 
 if TYPE_CHECKING:
@@ -54,37 +54,37 @@ class Distill(Settings):
     recipe: Recipe | None = None
     """The student's recipe; its model's, else the suite's, if unset."""
 
-    def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
+    def zoo(self, setup: Setup) -> dict[str, ModelSpec]:
         """The teacher. A student that the suite does not have is refused here."""
-        student_recipe(bench, self.student)
-        return {"teacher": bench.spec(self.teacher, "teacher")}
+        student_recipe(setup, self.student)
+        return {"teacher": setup.spec(self.teacher, "teacher")}
 
     def prepare(self, lab: Lab) -> Situation:
         """Load the teacher and draw the student's images."""
         from bench.data import select
         from bench.data.spec import Rows
 
-        teacher = lab.model(self.zoo(lab.bench)["teacher"]).requires_grad_(False)
+        teacher = lab.model(self.zoo(lab.setup)["teacher"]).requires_grad_(False)
         train = lab.dataset.train
-        rows = select(Rows(kind="random", share=self.fraction, seed=lab.bench.seed), train.labels)
+        rows = select(Rows(kind="random", share=self.fraction, seed=lab.setup.seed), train.labels)
         providers = {
             "teacher": lambda: copy.deepcopy(teacher),
             "teacher_outputs": lambda: BlackBox(copy.deepcopy(teacher)),
             "student": lambda: lab.fresh(self.student, "student"),
             "images": lambda: train.images[rows],
             "labels": lambda: train.labels[rows],
-            "recipe": lambda: self.recipe or student_recipe(lab.bench, self.student),
+            "recipe": lambda: self.recipe or student_recipe(lab.setup, self.student),
         }
         return Situation(providers, {"teacher": teacher, "test": lab.dataset.test})
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """Accuracy, nll, ece, agreement with the teacher, the teacher's accuracy, size."""
-        return judge_student(result, situation.judge["teacher"], situation.judge["test"], lab.bench.num_classes)
+        return judge_student(result, situation.judge["teacher"], situation.judge["test"], lab.setup.num_classes)
 
 
-def student_recipe(bench: Bench, student: str) -> Recipe:
+def student_recipe(setup: Setup, student: str) -> Recipe:
     """The recipe that a suite gives for a student: its model's, else its own. Raises SuiteError for an unknown name."""
-    return bench.spec(student, "student").recipe
+    return setup.spec(student, "student").recipe
 
 
 def judge_student(result: object, teacher: nn.Module, test: Split, num_classes: int) -> Score:

@@ -8,14 +8,14 @@ from typing import Annotated, ClassVar
 from torch import Tensor, nn
 
 from bench.data.spec import Rows
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
-from bench.recipe import Recipe
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
 from bench.scenarios.distill import judge_student, student_recipe
-from bench.settings import Settings
-from bench.task import Access, BlackBox, Task
+from bench.schema.recipe import Recipe
+from bench.schema.settings import Settings
+from bench.task.task import Access, BlackBox, Task
 from bench.types import Share
 
 
@@ -63,20 +63,20 @@ class Squeeze(Settings):
     recipe: Recipe | None = None
     """The student's recipe; its model's, else the suite's, if unset."""
 
-    def zoo(self, bench: Bench) -> dict[str, ModelSpec]:
+    def zoo(self, setup: Setup) -> dict[str, ModelSpec]:
         """The wide teacher and the pretrained small model."""
-        rows = Rows(kind="random", share=self.small_fraction, seed=bench.seed)
-        small = bench.spec(self.student, "small", rows=rows, recipe=self.small_recipe)
-        return {"teacher": bench.spec(self.teacher, "teacher"), "small": small}
+        rows = Rows(kind="random", share=self.small_fraction, seed=setup.seed)
+        small = setup.spec(self.student, "small", rows=rows, recipe=self.small_recipe)
+        return {"teacher": setup.spec(self.teacher, "teacher"), "small": small}
 
     def prepare(self, lab: Lab) -> Situation:
         """Load both networks and draw the images."""
         from bench.data import select
 
-        models = {role: lab.model(spec).requires_grad_(False) for role, spec in self.zoo(lab.bench).items()}
+        models = {role: lab.model(spec).requires_grad_(False) for role, spec in self.zoo(lab.setup).items()}
         teacher, small = models["teacher"], models["small"]
         train = lab.dataset.train
-        rows = select(Rows(kind="random", share=self.fraction, seed=lab.bench.seed), train.labels)
+        rows = select(Rows(kind="random", share=self.fraction, seed=lab.setup.seed), train.labels)
         providers = {
             "teacher": lambda: copy.deepcopy(teacher),
             "teacher_outputs": lambda: BlackBox(copy.deepcopy(teacher)),
@@ -84,7 +84,7 @@ class Squeeze(Settings):
             "student": lambda: lab.fresh(self.student, "student"),
             "images": lambda: train.images[rows],
             "labels": lambda: train.labels[rows],
-            "recipe": lambda: self.recipe or student_recipe(lab.bench, self.student),
+            "recipe": lambda: self.recipe or student_recipe(lab.setup, self.student),
         }
         return Situation(providers, {"teacher": teacher, "test": lab.dataset.test})
 
@@ -94,7 +94,7 @@ class Squeeze(Settings):
         `parameters` counts weights that are not zero, so that a pruned network counts for what it keeps.
         """
         judge = situation.judge
-        score = judge_student(result, judge["teacher"], judge["test"], lab.bench.num_classes)
+        score = judge_student(result, judge["teacher"], judge["test"], lab.setup.num_classes)
         if isinstance(result, nn.Module):
             score.metrics["parameters"] = float(sum(int(p.count_nonzero()) for p in result.parameters()))
         return score

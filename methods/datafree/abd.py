@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from bench import method
 from bench.device import as_input
 from bench.models.augment import augment
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Fraction, Rate, Steps, Weight
 from methods.datafree import (
     adi,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from bench import method
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate, Weight
 from methods.datafree.bn_statistics import BatchNormStatistics
 from methods.datafree.online import Online, SynthesisLoss, Term, play

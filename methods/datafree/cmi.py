@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import method
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate, Weight
 from methods.datafree.bn_statistics import BatchNormStatistics
 from methods.datafree.contrast import Contrast

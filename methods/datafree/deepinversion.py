@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench import method
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate, Weight
 from methods.datafree.bn_statistics import BatchNormStatistics
 from methods.datafree.generator import normalizer

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from bench import method
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate
 from methods.datafree.online import Online, Term, play
 from methods.datafree.student import StudentTraining, targets

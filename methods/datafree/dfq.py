@@ -19,7 +19,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from bench import method
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate, Weight
 from methods.datafree.bn_statistics import BatchNormStatistics
 from methods.datafree.losses import class_balance, one_hot

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.models.augment import augment
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from methods.datafree.bn_statistics import BatchNormStatistics
 from methods.datafree.losses import decision_adversarial
 from methods.datafree.online import Term

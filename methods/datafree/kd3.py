@@ -26,7 +26,7 @@ from torch.nn.functional import cross_entropy, linear, normalize
 from bench import Skip, method
 from bench.device import as_input
 from bench.models.augment import augment
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate, Share, Weight
 from methods.datafree.hooks import penultimate
 from methods.datafree.student import StudentTraining, targets

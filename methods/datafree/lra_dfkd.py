@@ -31,7 +31,7 @@ from torch.func import functional_call
 from torch.nn.functional import l1_loss
 
 from bench import Skip, method
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Fraction, Weight
 from methods.datafree import adv_bn, dafl
 from methods.datafree.bn_statistics import BatchNormStatistics

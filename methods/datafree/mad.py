@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import Skip, method
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Fraction, Rate, Weight
 from methods.datafree.adv_bn import synthesis_loss
 from methods.datafree.bn_statistics import BatchNormStatistics

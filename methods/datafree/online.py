@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from methods.datafree.generator import Generator, NormalizedPixels, normalizer
 from methods.datafree.student import StudentTraining, still
 

@@ -8,7 +8,7 @@ from torch import nn
 from bench import method
 from bench.device import as_input
 from bench.models.augment import augment
-from bench.scenarios.poisoned import PoisonedTask
+from bench.scenarios.datafree.poisoned import PoisonedTask
 from methods.datafree.student import StudentTraining
 
 

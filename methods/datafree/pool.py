@@ -7,7 +7,7 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 
 
 class ImagePool:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from bench import Skip, method
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Fraction, Rate, Steps, Weight
 from methods.datafree.bn_statistics import BatchNormStatistics
 from methods.datafree.hooks import Inputs, penultimate

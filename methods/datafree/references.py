@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bench import method
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from methods.datafree.generator import normalizer
 from methods.datafree.student import StudentTraining, distill
 

@@ -10,11 +10,11 @@ sweeps go back to the checkpoint before the last or last but one of 200 epochs, 
 nothing, and take 400 or 800 updates (0.5 or 1 % of all) by SGD at 5e-4, in the second epoch at half of it: the rates
 sum to 0.20 or 0.30.
 
-Differs from the code: the stage has to fit the board's budget, of which it takes the last updates, fewer and at a higher
-rate, of the same sum: 100 at 3e-3 by default. The host's cosine, which runs over the whole budget, is cut off there. The
-gradient is clipped as in every update of the board. (On ZSKT the code's stage is one of Adam, at 1e-4 or 5e-4, and
-without the vaccine.) The student's running statistics of BatchNorm see the images that it is distilled on and not the
-perturbed ones; the perturbation starts at a small random point, since the gradient at its zero is zero but for
+Differs from the code: the stage has to fit the board's budget, of which it takes the last updates, fewer and at a
+higher rate, of the same sum: 100 at 3e-3 by default. The host's cosine, which runs over the whole budget, is cut off
+there. The gradient is clipped as in every update of the board. (On ZSKT the code's stage is one of Adam, at 1e-4 or
+5e-4, and without the vaccine.) The student's running statistics of BatchNorm see the images that it is distilled on and
+not the perturbed ones; the perturbation starts at a small random point, since the gradient at its zero is zero but for
 rounding (from which the code's Adam takes off).
 """
 
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from methods.datafree.generator import normalizer
 from methods.datafree.student import StudentTraining
 from methods.distillation.losses import distillation_kl

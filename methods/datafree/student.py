@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.device import as_input
 from bench.models.augment import augment
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from methods.distillation.losses import distillation_kl
 
 MOMENTUM = 0.9

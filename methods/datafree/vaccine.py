@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import kl_div
 
 from bench import Skip
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 
 TRIALS = 8
 """So many shufflings are tried; if none of them tells images apart, there is no vaccine."""

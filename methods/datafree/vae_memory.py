@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from methods.datafree.generator import Generator, NormalizedPixels, normalizer
 
 KL_WEIGHT = 1e-5

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss, normalize
 
 from bench import method
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate, Weight
 from methods.datafree.generator import AffinePixels, Generator, normalizer
 from methods.datafree.hooks import Outputs

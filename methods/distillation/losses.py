@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 
 Loss = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
 """loss(model, x, y, index), as `bench.models.train.fit` takes it."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bench import method
 from bench.models.train import fit
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.scenarios.distill import DistillTask
 from bench.scenarios.squeeze import SqueezeTask
 from bench.types import Fraction, Rate

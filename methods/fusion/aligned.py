@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.scenarios.fuse import FuseTask
+from bench.scenarios.fuse.scenario import FuseTask
 from methods.fusion import git_rebasin, git_rebasin_acts, ot_fusion
 from methods.fusion.state import State, parent_states
 

@@ -5,7 +5,7 @@ Michael Matena and Colin Raffel, NeurIPS 2022, arXiv:2111.09832.
 Each parameter is a mean of the parents' weighted by their diagonal Fisher information: the mode of the product of
 Gaussian posteriors around the parents. In the manner of the authors' code (mmatena/model_merging, `merging.py`): the
 Fisher information is the mean over examples of the expectation over classes of squared gradients of single examples
-(`bench.statistics.diagonal_fisher`); each parent's weight is its coefficient over the norm of its whole Fisher
+(`bench.task.statistics.diagonal_fisher`); each parent's weight is its coefficient over the norm of its whole Fisher
 information; that of the first parent, the target that the others donate to, is raised to at least 1e-6.
 
 Different from the paper and its code:
@@ -30,8 +30,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import method
-from bench.scenarios.fuse import FuseTask
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.fuse.scenario import FuseTask
+from bench.scenarios.merge.scenario import MergeTask
 from bench.types import Fraction, Rate
 from methods.fusion.state import State, mean, parent_entries, result
 

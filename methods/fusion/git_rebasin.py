@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bench import method
 from bench.models.permutation import PermutationSpec, expand, permute, sizes
-from bench.scenarios.fuse import FuseTask
+from bench.scenarios.fuse.scenario import FuseTask
 from bench.types import Count
 from methods.fusion.state import State, averaged, parent_states, permutation_spec
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from bench import method
 from bench.models.permutation import PermutationSpec, permute
-from bench.scenarios.fuse import FuseTask
+from bench.scenarios.fuse.scenario import FuseTask
 from bench.types import Count
 from methods.fusion.coupling import coupling
 from methods.fusion.features import Features, Moments, block_of, by_unit, joint_moments

@@ -29,7 +29,7 @@ from bench import method
 from bench.device import as_input
 from bench.errors import BenchError
 from bench.models.permutation import PermutationSpec, permute, sizes
-from bench.scenarios.fuse import FuseTask
+from bench.scenarios.fuse.scenario import FuseTask
 from bench.types import Count, Fraction, Rate
 from methods.fusion.git_rebasin import Permutations, weight_matching
 from methods.fusion.state import State, averaged, parent_states, permutation_spec

@@ -7,7 +7,7 @@ import copy
 from torch import nn
 
 from bench.models.train import recalibrate
-from bench.scenarios.fuse import FuseTask
+from bench.scenarios.fuse.scenario import FuseTask
 from methods.fusion.watching import show
 
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from bench import method
 from bench.models.train import fit
-from bench.scenarios.fuse import FuseTask
+from bench.scenarios.fuse.scenario import FuseTask
 from bench.types import Count, Rate
 from methods.fusion.aligned import Align, aligned
 from methods.fusion.held_out import best_parent

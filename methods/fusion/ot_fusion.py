@@ -12,8 +12,8 @@ Different from the paper and its code (sidak/otfusion), which have neither biase
   weights a layer counts only if its inputs are aligned by then. `residual = "averaged"` follows the code's
   `handle-skips` instead, to rounding at projection shortcuts. At identity shortcuts the code lets the map of the branch
   replace that of the stream, so that what goes round the branch is read by a map that it was not moved by; here both
-  maps are averaged there too. Beside the code (a ResNet of 16 layers, same weights): 10 layers agree to 1e-6, the 6 that
-  read or write behind identity shortcuts differ by up to 0.08 to 0.3;
+  maps are averaged there too. Beside the code (a ResNet of 16 layers, same weights): 10 layers agree to 1e-6, the 6
+  that read or write behind identity shortcuts differ by up to 0.08 to 0.3;
 - the head stays in place (the code's `skip-last-layer`): with skewed classes its units must not be mixed;
 - parents of other widths are aligned to the first, whose shape the result has. What later layers read is then too
   small by the published rule (`width_mode`);
@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from bench import Skip, method
 from bench.models.permutation import PermutationSpec
-from bench.scenarios.fuse import FuseTask
+from bench.scenarios.fuse.scenario import FuseTask
 from bench.types import Count, Fraction, Rate, Weight
 from methods.fusion.alignment import Cost, Map, Residual, WidthMode, averaged_maps, group_maps, transport
 from methods.fusion.coupling import plan

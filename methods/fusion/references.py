@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from bench import Skip, method
 from bench.models.train import fit
-from bench.scenarios.fuse import FuseTask
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.fuse.scenario import FuseTask
+from bench.scenarios.merge.scenario import MergeTask
 from bench.types import Steps
 from methods.fusion.state import averaged, parent_entries
 

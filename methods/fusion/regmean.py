@@ -29,8 +29,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import Skip, method
-from bench.scenarios.fuse import FuseTask
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.fuse.scenario import FuseTask
+from bench.scenarios.merge.scenario import MergeTask
 from bench.types import Fraction, Rate
 from methods.fusion.state import HEAD, State, mean, parent_entries, result
 

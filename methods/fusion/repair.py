@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from bench import method
 from bench.device import as_input
 from bench.models.train import recalibrate
-from bench.scenarios.fuse import FuseTask
+from bench.scenarios.fuse.scenario import FuseTask
 from methods.fusion.aligned import Align, aligned
 from methods.fusion.channel_statistics import Goals, Statistics, affine, channel_statistics, fold, last_affine
 from methods.fusion.state import averaged, permutation_spec, result

@@ -16,7 +16,7 @@ from __future__ import annotations
 from torch import nn
 
 from bench import method
-from bench.scenarios.fuse import FuseTask
+from bench.scenarios.fuse.scenario import FuseTask
 from methods.fusion.held_out import calibrated, right_answers
 from methods.fusion.state import State, mean, parent_states, result
 

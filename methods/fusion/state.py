@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from bench import Skip
 from bench.models.permutation import PermutationSpec
-from bench.scenarios.fuse import FuseTask
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.fuse.scenario import FuseTask
+from bench.scenarios.merge.scenario import MergeTask
 
 State = dict[str, Tensor]
 """Name in `state_dict()` -> tensor. Only what is averaged: parameters and float buffers."""

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from bench import Skip, method
 from bench.models.permutation import Axis, PermutationSpec
 from bench.models.train import recalibrate
-from bench.scenarios.fuse import FuseTask
+from bench.scenarios.fuse.scenario import FuseTask
 from bench.types import Fraction
 from methods.fusion.alignment import mix, read_by, reads
 from methods.fusion.features import joint_moments

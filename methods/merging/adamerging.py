@@ -25,7 +25,7 @@ from torch.func import functional_call
 
 from bench import method
 from bench.device import as_input
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
 from bench.types import Count, Rate, Share, Steps
 from methods.merging.task_vectors import TaskVector, add, task_vectors
 from methods.merging.ties import trim

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from bench import method
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
 from bench.types import Fraction, Rate
 from methods.merging import ties
 from methods.merging.dare import drop_and_rescale

@@ -20,7 +20,7 @@ from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
 from bench import method
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
 from bench.types import Fraction, Weight
 from methods.merging import ties
 from methods.merging.task_vectors import BLOCK, TaskVector, add, mean, task_vectors, total

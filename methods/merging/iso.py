@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import method
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
 from bench.types import Fraction, Weight
 from methods.merging.spectra import Triples, leading, polar_factor
 from methods.merging.task_vectors import add, merge_matrices, task_vectors

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import method
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
 from bench.types import Fraction, Weight
 from methods.merging import ties
 from methods.merging.dare import Drop, drop_and_rescale

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from bench import method
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
 from methods.merging.tuning import best_source, train_jointly, tune
 
 

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from bench import Skip, method
 from bench.models.layers import Classifier
-from bench.scenarios.merge import MergeTask
-from bench.statistics import gram_matrices
+from bench.scenarios.merge.scenario import MergeTask
+from bench.task.statistics import gram_matrices
 from bench.types import Fraction, Rate
 from methods.fusion.regmean import solve_layer
 from methods.fusion.state import HEAD, mean, parent_entries, result

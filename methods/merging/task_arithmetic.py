@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import nn
 
 from bench import method
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
 from bench.types import Weight
 from methods.merging.task_vectors import add, total_change
 

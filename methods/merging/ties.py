@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import method
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
 from bench.types import Fraction, Weight
 from methods.merging.task_vectors import BLOCK, TaskVector, add, task_vectors
 

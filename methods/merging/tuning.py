@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from bench.device import as_input
 from bench.models.train import fit
-from bench.recipe import Recipe
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
+from bench.schema.recipe import Recipe
 
 
 def tune(

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from bench import method
 from bench.models.train import Loss
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Share
 from methods.distillation.losses import distillation_kl
 from methods.unlearning.both import by_adam, train_on_both

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.train import Loss, fit
-from bench.recipe import Recipe
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
+from bench.schema.recipe import Recipe
 
 
 def train_on_both(

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from bench import Skip, method
 from bench.device import as_input
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Share
 from methods.unlearning.batches import epoch, number_of_batches
 from methods.unlearning.head import linear_head

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from bench.models.layers import Classifier
 from bench.models.train import fit
-from bench.recipe import Recipe
-from bench.scenarios.dispose import DisposeTask
+from bench.scenarios.dispose.scenario import DisposeTask
+from bench.schema.recipe import Recipe
 from methods.distillation.losses import distillation_kl
 from methods.unlearning.batches import endless
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from bench import method
 from bench.models.train import fit
-from bench.scenarios.dispose import DisposeTask
+from bench.scenarios.dispose.scenario import DisposeTask
 from bench.types import Count, Rate, Weight
 from methods.unlearning.disposal import UnderSourceHead, by_adam, dispose
 

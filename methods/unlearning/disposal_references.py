@@ -6,7 +6,7 @@ from torch import nn
 
 from bench import method
 from bench.models.train import fit
-from bench.scenarios.dispose import DisposeTask
+from bench.scenarios.dispose.scenario import DisposeTask
 
 
 @method(family="reference", scenario="dispose", access={"weights"})

@@ -13,8 +13,8 @@ from torch import nn
 
 from bench import method
 from bench.models.train import Loss, fit
-from bench.recipe import Recipe
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
+from bench.schema.recipe import Recipe
 from bench.types import Count, Rate
 
 

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import method
-from bench.scenarios.unlearn import UnlearnTask
-from bench.statistics import diagonal_fisher
+from bench.scenarios.unlearn.task import UnlearnTask
+from bench.task.statistics import diagonal_fisher
 from bench.types import Count, Weight
 from methods.unlearning.head import linear_head
 

@@ -29,7 +29,7 @@ from torch.func import functional_call
 
 from bench import method
 from bench.models.train import fit
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Share
 from methods.unlearning.finetune import tuning_recipe
 

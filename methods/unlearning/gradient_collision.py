@@ -29,7 +29,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from bench import method
-from bench.scenarios.dispose import DisposeTask
+from bench.scenarios.dispose.scenario import DisposeTask
 from bench.types import Count, Rate, Weight
 from methods.unlearning.disposal import Spoiling, UnderSourceHead, dispose
 

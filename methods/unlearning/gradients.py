@@ -10,7 +10,7 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.device import as_input
-from bench.statistics import GRADIENT_NUMBERS
+from bench.task.statistics import GRADIENT_NUMBERS
 
 
 def row_gradients(

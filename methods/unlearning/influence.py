@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from bench import Skip, method
 from bench.device import as_input
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Weight
 from methods.unlearning.gradients import row_gradients
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bench import method
 from bench.models.train import Loss, cross_entropy
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Weight
 from methods.unlearning.finetune import train_on, tuning_recipe
 

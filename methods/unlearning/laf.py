@@ -41,7 +41,7 @@ import torch
 from torch import nn
 
 from bench import method
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate
 from methods.unlearning.laf_features import Settings, forget_features, step
 from methods.unlearning.vae import views

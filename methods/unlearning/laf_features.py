@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench import Skip
 from bench.models.layers import Classifier
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from methods.unlearning.batches import epoch
 from methods.unlearning.vae import Scale, train_vae, views
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from bench import method
 from bench.models.train import Loss, cross_entropy, fit
-from bench.recipe import Recipe
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
+from bench.schema.recipe import Recipe
 from bench.types import Count, Rate
 from methods.unlearning.finetune import tuning_recipe
 

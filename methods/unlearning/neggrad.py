@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from bench import method
 from bench.models.train import Loss, fit
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate
 from methods.unlearning.finetune import tuning_recipe
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bench import method
 from bench.models.train import Loss
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Fraction, Rate
 from methods.unlearning.batches import endless
 from methods.unlearning.finetune import train_on, tuning_recipe

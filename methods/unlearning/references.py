@@ -7,8 +7,8 @@ from torch import nn
 
 from bench import Skip, method
 from bench.models.train import fit
-from bench.recipe import Recipe
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
+from bench.schema.recipe import Recipe
 from bench.types import Count
 
 MASKED = -1e4

@@ -11,7 +11,7 @@ from torch import nn
 
 from bench import method
 from bench.models.train import fit
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 
 
 @method(family="reference", scenario="unlearn", access={"init", "clean"})

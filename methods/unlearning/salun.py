@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from bench import method
 from bench.device import as_input
 from bench.models.train import Loss
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Share
 from methods.unlearning.random_labels import redrawn_labels, train_with_random_labels
 

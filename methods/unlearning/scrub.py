@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from bench import Skip, method
 from bench.scenarios.judging import logits
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Steps, Weight
 from methods.distillation.losses import distillation_kl
 from methods.unlearning.batches import epoch, number_of_batches

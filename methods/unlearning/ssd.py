@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import method
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Rate
 from methods.unlearning.gradients import row_gradients
 

@@ -27,7 +27,7 @@ from bench import Skip, method
 from bench.device import as_input
 from bench.models.augment import augment
 from bench.models.layers import Classifier
-from bench.scenarios.unlearn import UnlearnTask
+from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Weight
 from methods.unlearning.batches import number_of_batches
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bench.environment import PINNED
-from bench.plan import Cell
-from bench.records import START, Record, key_of, pack, sum_of
+from bench.records.record import START, Record, key_of, pack, sum_of
+from bench.run.plan import Cell
 
 FINGERPRINT = "0123456789abcdef"
 

@@ -12,7 +12,7 @@ from bench.conformance import check_method
 from bench.registry import METHODS
 from bench.scenarios import Score, Situation
 from bench.scenarios.judging import judge_classifier, logits
-from bench.settings import Settings
+from bench.schema.settings import Settings
 
 registry.discover()
 OURS = sorted((name, kind) for name, m in METHODS.entries.items() for kind in m.scenarios if m.family != "toy")
@@ -36,11 +36,11 @@ class Kit(Settings):
 
     tiny: ClassVar[dict[str, object]] = {}
 
-    def zoo(self, bench):
-        return {"net": bench.spec("net", "net")}
+    def zoo(self, setup):
+        return {"net": setup.spec("net", "net")}
 
     def prepare(self, lab):
-        net = lab.model(self.zoo(lab.bench)["net"])
+        net = lab.model(self.zoo(lab.setup)["net"])
         providers = {"net": lambda: copy.deepcopy(net), "images": lambda: lab.dataset.train.images}
         if self.leak:
             providers["progress"] = lambda: lab.dataset.train.images.__getitem__
@@ -50,7 +50,7 @@ class Kit(Settings):
 
     def score(self, situation, result, lab):
         test = situation.judge["test"]
-        metrics, correct = judge_classifier(logits(result, test.images, lab.bench.num_classes), test)
+        metrics, correct = judge_classifier(logits(result, test.images, lab.setup.num_classes), test)
         return Score(metrics, {"test": correct})
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import describe, registry
+from bench import registry
+from bench.cli import describe
 from bench.declared import _of_file, declared
 from bench.registry import METHODS, SCENARIOS
 

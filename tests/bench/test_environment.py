@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 from bench import environment
-from bench.environment import NATIVE, PINNED, VARIABLES, canary, instructions, kind, pinned, processor_name, variables
+from bench.environment import (
+    NATIVE,
+    PINNED,
+    VARIABLES,
+    canary,
+    instructions,
+    kind,
+    pinned,
+    processor_name,
+    variables,
+)
 
 CAPABLE = platform.machine() in ("x86_64", "AMD64") and "avx2" in environment.processor()["flags"].split()
 NAMES = ("model name", "vendor_id", "cpu family", "model", "stepping")
@@ -107,9 +117,7 @@ def test_canaries_are_equal_where_two_processes_compute_alike(machine, monkeypat
     assert canary() == mine
     assert len(mine) == 12
     machine("fpu avx2")
-    code = (
-        "from bench.environment import canary, VARIABLES; import os; print(canary(), os.environ['ONEDNN_MAX_CPU_ISA'])"
-    )
+    code = "from bench.environment import canary; import os; print(canary(), os.environ['ONEDNN_MAX_CPU_ISA'])"
     root = Path(__file__).parents[2]
     with pinned("cpu"):
         other = {**os.environ, "ATEN_CPU_CAPABILITY": "default", "PYTHONPATH": str(root)}

@@ -39,7 +39,7 @@ def test_every_method_says_what_it_is():
 
 
 def test_every_declared_access_is_known_to_some_task_of_the_method():
-    from bench.task import needs
+    from bench.task.task import needs
 
     for entry in METHODS.entries.values():
         for kind in entry.scenarios:

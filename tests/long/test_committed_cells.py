@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bench import suite as suites
 from bench.data.identity import identify
 from bench.environment import PINNED, kind
 from bench.errors import DataError
-from bench.plan import plan
-from bench.progress import Silent
-from bench.reproducing import line, reproduce
-from bench.store import Store
+from bench.records.store import Store
+from bench.run.plan import plan
+from bench.run.progress import Silent
+from bench.suite import suite as suites
+from bench.vouching.reproduce import line, reproduce
 
 RESULTS = Path(__file__).parents[2] / "results"
 SAMPLE = 6

@@ -15,13 +15,13 @@ from bench.models.layers import Problem
 from bench.models.permutation import permute, random_permutations
 from bench.models.text import TextClassifier, text_classifier
 from bench.models.train import fit
-from bench.recipe import Recipe
-from bench.scenarios.fuse import FuseTask
-from bench.scenarios.fuse_path import Walk
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.fuse.path import Walk
+from bench.scenarios.fuse.scenario import FuseTask
+from bench.scenarios.merge.scenario import MergeTask
 from bench.scenarios.squeeze import SqueezeTask
-from bench.statistics import diagonal_fisher, gram_matrices
-from bench.task import Task
+from bench.schema.recipe import Recipe
+from bench.task.statistics import diagonal_fisher, gram_matrices
+from bench.task.task import Task
 from methods.fusion.fisher_merge import fisher_merge
 from methods.fusion.git_rebasin import git_rebasin
 from methods.fusion.git_rebasin_acts import git_rebasin_acts

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.device import Device
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
 from methods.merging.dare import dare
 
 SEED = 7

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from bench.device import Device
-from bench.statistics import diagonal_fisher
+from bench.task.statistics import diagonal_fisher
 from methods.fusion.fisher_merge import fisher_merge
 from methods.fusion.regmean import regmean
 

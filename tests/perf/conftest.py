@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from bench import registry
-from bench.budget import Budget
 from bench.device import Device
 from bench.models import build
-from bench.monitor import Monitor, Observations
-from bench.recipe import Recipe
 from bench.registry import METHODS
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
+from bench.schema.recipe import Recipe
+from bench.task.budget import Budget
+from bench.task.monitor import Monitor, Observations
 from methods.datafree.generator import AffinePixels, Generator, NormalizedPixels, normalizer
 
 UPDATES, ROUNDS = 20, 9

@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from bench.device import Device
 from bench.models import build
 from bench.models.permutation import permute, random_permutations
-from bench.scenarios.fuse import FuseTask
-from bench.scenarios.fuse_path import Walk
+from bench.scenarios.fuse.path import Walk
+from bench.scenarios.fuse.scenario import FuseTask
 from methods.fusion import ot_fusion as module
 from methods.fusion.ot_fusion import ot_fusion
 

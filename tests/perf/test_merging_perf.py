@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.device import Device
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
 from methods.fusion.fisher_merge import fisher_merge
 from methods.fusion.references import average
 from methods.fusion.regmean import regmean

@@ -19,7 +19,7 @@ from bench.device import Device, as_input
 from bench.models import build
 from bench.models.augment import augment
 from bench.models.train import fit, make_optimizer
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 
 STEPS, ROUNDS, ALLOWED = 16, 9, 1.15
 

@@ -27,7 +27,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from bench.device import Device, as_input
 from bench.models import build
 from bench.models.train import fit, learning_rate, make_optimizer
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 
 MODELS, ROWS, TURNS = 32, 400, 5
 RECIPES = {

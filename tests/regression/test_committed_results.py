@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench import suite as suites
-from bench.counting import counting
 from bench.leaderboard import build, write
-from bench.records import Record, conflicts
-from bench.store import ARCHIVE, Store
-from bench.vouching import differ
+from bench.records.counting import counting
+from bench.records.record import Record, conflicts
+from bench.records.store import ARCHIVE, Store
+from bench.suite import suite as suites
+from bench.vouching.vouch import differ
 
 RESULTS = Path(__file__).parents[2] / "results"
 BOARDS = sorted(path for path in RESULTS.glob("*/*.jsonl") if not path.name.endswith(ARCHIVE))

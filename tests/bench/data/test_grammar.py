@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from sklearn.linear_model import RidgeClassifier
 
-from bench.data import grammar, identify, load, verify
+from bench.data import identify, load, verify
 from bench.data.catalogue import SOURCES
-from bench.data.grammar import SINGLE
-from bench.data.grammar_tasks import TASKS, Draws
 from bench.data.spec import DataSpec
-from bench.data.text_corpora import CORPORA
-from bench.data.text_tokens import decode, encode, tokens, vocabulary
+from bench.data.texts import grammar
+from bench.data.texts.corpora import CORPORA
+from bench.data.texts.grammar import SINGLE
+from bench.data.texts.grammar_tasks import TASKS, Draws
+from bench.data.texts.tokens import decode, encode, tokens, vocabulary
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from bench.data import describe, identify, load, mixture, verify
-from bench.data import shapes as shapes_reader
 from bench.data.catalogue import SOURCES
+from bench.data.images import shapes as shapes_reader
+from bench.data.images.resize import to_side
 from bench.data.mixture import Limits, drawn
 from bench.data.remote import UnreachableError
-from bench.data.resize import to_side
 from bench.data.spec import DataSpec
-from bench.data.text_corpora import CORPORA
-from bench.data.text_tokens import decode
+from bench.data.texts.corpora import CORPORA
+from bench.data.texts.tokens import decode
 from bench.errors import DataError
 
 EACH = 30

@@ -212,7 +212,7 @@ def test_a_full_disk_is_not_taken_for_a_missing_network(published: Server, monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bench.data.cifar.unpack", full)
+    monkeypatch.setattr("bench.data.images.cifar.unpack", full)
     with pytest.raises(DataError, match=r"could not be written to .*No space left") as error:
         identify(DataSpec(name="cifar10", offline="digits"))
     assert not isinstance(error.value, UnreachableError)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d
 
-from bench.data.resize import check_side, to_channels, to_side
+from bench.data.images.resize import check_side, to_channels, to_side
 from bench.errors import DataError
 
 IMAGES = torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data import drawing, fetch, identify, load, shapes, verify
+from bench.data import fetch, identify, load, verify
 from bench.data.catalogue import SOURCES
+from bench.data.images import drawing, shapes
 from bench.data.spec import DataSpec
 from bench.errors import DataError
 
@@ -121,7 +122,7 @@ def test_a_linear_model_fails_where_a_small_network_does_not():
     from bench.device import Device, as_input
     from bench.models import build
     from bench.models.train import fit
-    from bench.recipe import Recipe
+    from bench.schema.recipe import Recipe
 
     dataset = load(DataSpec(name="shapes32", train=6000, test=1000))
     assert dataset.variant == "shapes32"

@@ -8,9 +8,9 @@ import pytest
 
 from bench.data import identify, load, verify
 from bench.data.spec import DataSpec
-from bench.data.text import divided
-from bench.data.text_plain import rows
-from bench.data.text_tokens import UNKNOWN, decode, encode, tokens, vocabulary
+from bench.data.texts.corpus import divided
+from bench.data.texts.plain import rows
+from bench.data.texts.tokens import UNKNOWN, decode, encode, tokens, vocabulary
 from bench.errors import DataError
 
 QUESTIONS = [

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from bench.data import describe, fetch, identify, load
-from bench.data import text_corpora as corpora
 from bench.data.catalogue import SOURCES
 from bench.data.remote import UnreachableError
 from bench.data.source import Remote
 from bench.data.spec import DataSpec
-from bench.data.text import files, read_texts
+from bench.data.texts import corpora as corpora
+from bench.data.texts.corpus import files, read_texts
 from bench.errors import DataError
 
 REVIEW = "<review>\n<title>\n{0}\n</title>\n<date>\n2006\n</date>\n<review_text>\n{1}\n</review_text>\n</review>\n"

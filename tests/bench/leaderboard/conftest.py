@@ -14,11 +14,11 @@ from bench import registry
 from bench.data.spec import DataSpec
 from bench.environment import PINNED
 from bench.leaderboard import building
-from bench.recipe import Recipe
-from bench.records import Record, key_of, pack
+from bench.records.record import Record, key_of, pack
 from bench.registry import Method, Scenario
-from bench.suite import Claim, Suite, SuiteScenario
-from bench.suite_rows import Row
+from bench.schema.recipe import Recipe
+from bench.suite.rows import Row
+from bench.suite.suite import Claim, Suite, SuiteScenario
 
 
 class Join:
@@ -129,7 +129,7 @@ class AskedCell:
 
 
 def asked_of(suite: Suite, records: Iterable[Record]) -> dict[tuple[str, str, int], list[AskedCell]]:
-    """As `bench.plan.asked_of`, for kinds that have no settings."""
+    """As `bench.run.plan.asked_of`, for kinds that have no settings."""
     read = list(records)
     seeds = sorted({*suite.seeds, *(r.seed for r in read)})
     found: dict[tuple[str, str, int], list[AskedCell]] = {}

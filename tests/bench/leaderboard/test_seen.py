@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from bench import png
 from bench.leaderboard import write
 from bench.leaderboard.building import build
+from bench.records import png
 
 
 def picture(value):

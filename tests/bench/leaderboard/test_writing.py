@@ -15,7 +15,7 @@ from bench.data.spec import DataSpec
 from bench.leaderboard import as_data, build, claim_lines, write
 from bench.leaderboard.markdown import _opening
 from bench.leaderboard.wording import data_line, paper_url
-from bench.store import Store
+from bench.records.store import Store
 
 HERE = Path(__file__).parent
 ENDINGS = ("md", "csv", "html", "claims.json")

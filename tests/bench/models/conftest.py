@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 from bench.data.spec import Dataset, DataSpec, Split
 from bench.models.spec import ModelSpec
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from bench.models.make import set_class_means_head
 from bench.models.permutation import permute, random_permutations, sizes
 from bench.models.text import TextClassifier, text_classifier, unpack
 from bench.models.train import fit
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 
 LENGTHS = (5, 12, 1, 7, 3)
 

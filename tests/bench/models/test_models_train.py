@@ -11,7 +11,7 @@ from bench.device import Device, as_input
 from bench.errors import BenchError
 from bench.models import build
 from bench.models.train import fit, learning_rate, make_optimizer, recalibrate
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 
 CPU = Device()
 

@@ -25,7 +25,7 @@ from bench.models import build, make
 from bench.models.keys import asked, place
 from bench.models.spec import ModelSpec
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from bench.conformance import VARIANTS, made_up
 from bench.data.spec import DataSpec
 from bench.device import Device, as_input
 from bench.errors import AccessDenied, BadResult, SuiteError
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
 from bench.scenarios import Situation
-from bench.scenarios.datafree import DataFree, DataFreeTask
-from bench.task import grant
+from bench.scenarios.datafree.scenario import DataFree, DataFreeTask
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 
 TINY = DataFree(teacher="wide", student="net", steps=6, batch_size=8)
 
@@ -31,7 +31,7 @@ TINY = DataFree(teacher="wide", student="net", steps=6, batch_size=8)
 def lab(tmp_path: Path) -> Lab:
     """The first world of the conformance kit: 4 classes of made-up 8x8 images."""
     dataset = made_up(VARIANTS[0])
-    bench = Bench(
+    setup = Setup(
         data=DataSpec(name="made-up"),
         fingerprint=dataset.fingerprint,
         num_classes=len(dataset.classes),
@@ -39,7 +39,7 @@ def lab(tmp_path: Path) -> Lab:
         recipe=Recipe(epochs=2, batch_size=16, peak_lr=0.05, augment="shift"),
         seed=0,
     )
-    return Lab(bench, dataset, Zoo(tmp_path / "zoo", Device()), Device())
+    return Lab(setup, dataset, Zoo(tmp_path / "zoo", Device()), Device())
 
 
 @pytest.fixture
@@ -48,13 +48,13 @@ def situation(lab: Lab) -> Situation:
 
 
 def test_one_teacher_is_trained(lab):
-    assert TINY.zoo(lab.bench) == {"teacher": lab.bench.spec("wide", "teacher")}
+    assert TINY.zoo(lab.setup) == {"teacher": lab.setup.spec("wide", "teacher")}
 
 
 @pytest.mark.parametrize("names", [{"teacher": "wild", "student": "net"}, {"teacher": "wide", "student": "wild"}])
 def test_an_unknown_model_is_named_before_anything_is_trained(lab, names):
     with pytest.raises(SuiteError, match="unknown model 'wild'; did you mean 'wide'"):
-        DataFree(**names).zoo(lab.bench)
+        DataFree(**names).zoo(lab.setup)
 
 
 def test_a_method_of_weights_sees_no_image(situation):
@@ -199,14 +199,14 @@ def test_a_share_of_the_proxy_is_noise_the_same_for_every_method(lab):
 
 
 def test_the_teachers_own_data_are_no_proxy(lab):
-    own = dataclasses.replace(lab.bench, data=DataSpec(name="digits"))
+    own = dataclasses.replace(lab.setup, data=DataSpec(name="digits"))
     with pytest.raises(SuiteError, match="proxy = 'digits' is the teacher's own data"):
         TINY.model_copy(update={"proxy": "digits"}).zoo(own)
 
 
 def test_an_unknown_proxy_is_named(lab):
     with pytest.raises(SuiteError, match="unknown proxy 'digit'; did you mean 'digits'"):
-        TINY.model_copy(update={"proxy": "digit"}).zoo(lab.bench)
+        TINY.model_copy(update={"proxy": "digit"}).zoo(lab.setup)
 
 
 def test_agreement_is_with_the_teacher_not_with_the_labels(situation, lab):

@@ -15,14 +15,14 @@ from bench.data import load, select
 from bench.data.spec import DataSpec
 from bench.device import Device
 from bench.errors import AccessDenied, BadResult, SuiteError
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.keys import place
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
 from bench.registry import METHODS, SCENARIOS, discover
-from bench.scenarios.dispose import Dispose, DisposeTask
-from bench.task import grant
+from bench.scenarios.dispose.scenario import Dispose, DisposeTask
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 
 RECIPE = Recipe(epochs=6, batch_size=32, peak_lr=0.1, augment="none")
 TUNE = Recipe(epochs=10, batch_size=16, optimizer="adamw", peak_lr=1e-2, augment="none")
@@ -52,8 +52,8 @@ def lab(zoo_root):
         "small": Architecture(arch="mlp", options={"width": 24, "depth": 1, "norm": "batch"}),
         "own": Architecture(arch="mlp", weights="own.safetensors"),
     }
-    bench = Bench(DATA, dataset.fingerprint, 10, models, RECIPE, seed=3)
-    return Lab(bench, dataset, Zoo(zoo_root, Device()), Device())
+    setup = Setup(DATA, dataset.fingerprint, 10, models, RECIPE, seed=3)
+    return Lab(setup, dataset, Zoo(zoo_root, Device()), Device())
 
 
 @pytest.fixture
@@ -89,15 +89,15 @@ def test_settings_that_make_no_two_tasks_are_refused(wrong, says):
 
 def test_a_class_or_a_model_that_will_not_do_is_refused(lab):
     with pytest.raises(SuiteError, match=r"target = \[9, 10\]: the data set has 10 classes, 0 to 9"):
-        Dispose(model="small", source=SOURCE, target=(9, 10)).zoo(lab.bench)
+        Dispose(model="small", source=SOURCE, target=(9, 10)).zoo(lab.setup)
     with pytest.raises(SuiteError, match="weights of its own"):
-        Dispose(model="own", source=SOURCE, target=TARGET).zoo(lab.bench)
+        Dispose(model="own", source=SOURCE, target=TARGET).zoo(lab.setup)
     with pytest.raises(SuiteError, match="did you mean 'small'"):
-        Dispose(model="smal", source=SOURCE, target=TARGET).zoo(lab.bench)
+        Dispose(model="smal", source=SOURCE, target=TARGET).zoo(lab.setup)
 
 
 def test_who_is_trained_on_what(lab):
-    specs = SETTINGS.zoo(lab.bench)
+    specs = SETTINGS.zoo(lab.setup)
     assert list(specs) == ["source", "transferred", "scratch-0", "scratch-1"]
     labels = lab.dataset.train.labels
     rows = {role: select(spec.rows, labels) for role, spec in specs.items()}
@@ -136,7 +136,7 @@ def test_labels_count_as_the_heads_do(lab, task):
 
 
 def test_the_old_head_is_the_one_that_learnt_the_source(lab, task):
-    network = lab.model(SETTINGS.zoo(lab.bench)["source"])
+    network = lab.model(SETTINGS.zoo(lab.setup)["source"])
     network.head = task.source_head
     right = predicted(network, task.source_images) == task.source_labels
     assert float(right.double().mean()) > 0.9
@@ -215,7 +215,7 @@ def test_scores_are_the_same_twice(situation, lab, task):
     first = SETTINGS.score(situation, task.model, lab).metrics
     torch.manual_seed(99)
     assert SETTINGS.score(SETTINGS.prepare(lab), task.model, lab).metrics == first
-    other = dataclasses.replace(lab, bench=dataclasses.replace(lab.bench, seed=4))
+    other = dataclasses.replace(lab, setup=dataclasses.replace(lab.setup, seed=4))
     draws = SETTINGS.prepare(other).judge["draws"]
     assert not torch.equal(draws[0].shots.images, situation.judge["draws"][0].shots.images)
 

@@ -14,13 +14,13 @@ from bench.conformance import VARIANTS, made_up
 from bench.data.spec import DataSpec
 from bench.device import Device, as_input
 from bench.errors import AccessDenied, BadResult, SuiteError
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
 from bench.scenarios import Situation
 from bench.scenarios.distill import Distill, DistillTask
-from bench.task import grant
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 
 HALF = Distill(teacher="wide", student="net", fraction=0.5)
 
@@ -32,7 +32,7 @@ def make_lab(folder: Path, seed: int = 0) -> Lab:
         "wide": Architecture(arch="resnet8", options={"width": 4}),
         "own": Architecture(arch="resnet8", options={"width": 2}, recipe=Recipe(epochs=5)),
     }
-    bench = Bench(
+    setup = Setup(
         data=DataSpec(name="made-up"),
         fingerprint=dataset.fingerprint,
         num_classes=len(dataset.classes),
@@ -40,7 +40,7 @@ def make_lab(folder: Path, seed: int = 0) -> Lab:
         recipe=Recipe(epochs=2, batch_size=16, peak_lr=0.05, augment="none"),
         seed=seed,
     )
-    return Lab(bench, dataset, Zoo(folder / "zoo", Device()), Device())
+    return Lab(setup, dataset, Zoo(folder / "zoo", Device()), Device())
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def situation(lab: Lab) -> Situation:
 
 
 def test_the_teacher_is_trained_on_all_images_and_the_student_sees_its_share_of_every_class(lab, situation):
-    (teacher,) = HALF.zoo(lab.bench).values()
+    (teacher,) = HALF.zoo(lab.setup).values()
     assert teacher.rows.kind == "all"
     task = grant(DistillTask, situation.providers, {"labels"}, "scratch")
     assert torch.bincount(task.labels).tolist() == [8] * 4
@@ -114,7 +114,7 @@ def test_the_recipe_is_the_scenarios_else_the_models_else_the_suites(lab):
 def test_bad_settings_are_refused(lab):
     for unknown in ({"teacher": "wild", "student": "net"}, {"teacher": "wide", "student": "nett"}):
         with pytest.raises(SuiteError, match=r"unknown model '(wild|nett)'; did you mean '(wide|net)'"):
-            Distill(**unknown).zoo(lab.bench)
+            Distill(**unknown).zoo(lab.setup)
     for fraction in (0.0, 1.5, -0.1):
         with pytest.raises(ValidationError, match="fraction"):
             Distill(teacher="wide", student="net", fraction=fraction)

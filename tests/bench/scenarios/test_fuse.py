@@ -11,13 +11,13 @@ from bench.data import identify, load, select
 from bench.data.spec import DataSpec
 from bench.device import Device
 from bench.errors import AccessDenied, BadResult, SuiteError
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
-from bench.scenarios.fuse import Fuse, FuseTask
+from bench.scenarios.fuse.scenario import Fuse, FuseTask
 from bench.scenarios.judging import logits
-from bench.task import grant
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 
 DATA = DataSpec(name="digits", train=300, test=100)
 MODELS = {
@@ -27,9 +27,9 @@ MODELS = {
 RECIPE = Recipe(epochs=2, batch_size=50, optimizer="adamw", peak_lr=0.02, augment="none")
 
 
-def make_bench(seed: int = 0) -> Bench:
+def make_bench(seed: int = 0) -> Setup:
     identity = identify(DATA)
-    return Bench(identity.spec, identity.fingerprint, len(identity.classes), MODELS, RECIPE, seed)
+    return Setup(identity.spec, identity.fingerprint, len(identity.classes), MODELS, RECIPE, seed)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 
 def owned(settings: Fuse, lab: Lab) -> list[set[int]]:
-    specs = settings.zoo(lab.bench)
+    specs = settings.zoo(lab.setup)
     labels = lab.dataset.train.labels
     return [set(select(spec.rows, labels).tolist()) for role, spec in specs.items() if role.startswith("parent")]
 
@@ -59,7 +59,7 @@ def test_owners_share_no_row_and_leave_none(lab, settings, start):
     assert sum(map(len, rows)) == len(set.union(*rows))
     base = set()
     if start == "shared-base":
-        base = set(select(fuse.zoo(lab.bench)["init"].rows, lab.dataset.train.labels).tolist())
+        base = set(select(fuse.zoo(lab.setup)["init"].rows, lab.dataset.train.labels).tolist())
         assert 0 < len(base) < 100
     assert not base & set.union(*rows)
     assert base | set.union(*rows) == set(range(300))
@@ -70,21 +70,21 @@ def test_iid_owners_all_have_everything(lab):
 
 
 def test_starts_differ_in_initialisation_only(lab):
-    own, shared = Fuse(model="mlp").zoo(lab.bench), Fuse(model="mlp", start="shared-init").zoo(lab.bench)
+    own, shared = Fuse(model="mlp").zoo(lab.setup), Fuse(model="mlp", start="shared-init").zoo(lab.setup)
     assert own["parent-0"] == shared["parent-0"]  # trained once for both scenarios
     assert own["parent-1"].init_role is None
     assert shared["parent-1"].init_role == "parent-0"
-    based = Fuse(model="mlp", start="shared-base", fine_tune=Recipe(epochs=1)).zoo(lab.bench)
+    based = Fuse(model="mlp", start="shared-base", fine_tune=Recipe(epochs=1)).zoo(lab.setup)
     assert based["parent-0"].init == based["parent-1"].init == based["init"]
     assert based["parent-0"].recipe == Recipe(epochs=1)
     assert based["init"].recipe == RECIPE
 
 
 def test_the_base_is_that_of_a_merge_scenario(lab):
-    from bench.scenarios.merge import Merge
+    from bench.scenarios.merge.scenario import Merge
 
-    base = Merge(base="mlp", parts=2, base_share=0.2).zoo(lab.bench)["init"]
-    assert Fuse(model="mlp", start="shared-base", base_share=0.2).zoo(lab.bench)["init"] == base
+    base = Merge(base="mlp", parts=2, base_share=0.2).zoo(lab.setup)["init"]
+    assert Fuse(model="mlp", start="shared-base", base_share=0.2).zoo(lab.setup)["init"] == base
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_settings_that_contradict_or_change_nothing_are_refused(settings, messag
 )
 def test_what_does_not_fit_the_suite_is_refused(lab, settings, message):
     with pytest.raises(SuiteError, match=message):
-        Fuse(**{"model": "mlp", **settings}).zoo(lab.bench)
+        Fuse(**{"model": "mlp", **settings}).zoo(lab.setup)
 
 
 def task_of(fuse: Fuse, lab: Lab, *access: str) -> FuseTask:
@@ -162,7 +162,7 @@ def test_the_student_is_untrained_or_the_base_and_has_the_parents_recipe(lab):
     assert torch.equal(task.student.hidden[0].bias, torch.zeros(8))
     fuse = Fuse(model="mlp", start="shared-base", fine_tune=Recipe(epochs=1, peak_lr=0.001))
     task = task_of(fuse, lab)
-    base = lab.model(fuse.zoo(lab.bench)["init"])
+    base = lab.model(fuse.zoo(lab.setup)["init"])
     assert task.recipe == fuse.fine_tune
     assert all(torch.equal(tensor, base.state_dict()[name]) for name, tensor in task.student.state_dict().items())
 

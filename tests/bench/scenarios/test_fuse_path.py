@@ -9,15 +9,15 @@ from torch import nn
 from bench.data import identify, load
 from bench.data.spec import DataSpec, Split
 from bench.device import Device
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.permutation import permute, random_permutations
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
-from bench.scenarios.fuse import Fuse, FuseTask
-from bench.scenarios.fuse_path import POINTS, Path, Walk, between
+from bench.scenarios.fuse.path import POINTS, Path, Walk, between
+from bench.scenarios.fuse.scenario import Fuse, FuseTask
 from bench.scenarios.judging import logits
-from bench.task import grant
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 
 DATA = DataSpec(name="digits", train=300, test=100)
 MODELS = {"mlp": Architecture(arch="mlp", options={"width": 8, "depth": 2})}
@@ -27,8 +27,8 @@ RECIPE = Recipe(epochs=4, batch_size=50, optimizer="adamw", peak_lr=0.02, augmen
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     identity = identify(DATA)
-    bench = Bench(identity.spec, identity.fingerprint, len(identity.classes), MODELS, RECIPE, 0)
-    return Lab(bench, load(DATA), Zoo(tmp_path_factory.mktemp("zoo"), Device()), Device())
+    setup = Setup(identity.spec, identity.fingerprint, len(identity.classes), MODELS, RECIPE, 0)
+    return Lab(setup, load(DATA), Zoo(tmp_path_factory.mktemp("zoo"), Device()), Device())
 
 
 def run(lab: Lab, settings: Fuse, tell):

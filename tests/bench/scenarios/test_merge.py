@@ -11,13 +11,13 @@ from bench.data import identify, load, select
 from bench.data.spec import DataSpec
 from bench.device import Device, as_input
 from bench.errors import AccessDenied, BadResult, SuiteError
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
 from bench.scenarios import Score
-from bench.scenarios.merge import Merge, MergeTask
-from bench.task import grant
+from bench.scenarios.merge.scenario import Merge, MergeTask
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 
 DATA = DataSpec(name="digits", train=400, test=200)
 MODELS = {
@@ -29,9 +29,9 @@ SETTINGS = {"tasks": ((3, 1, 8), (0, 6)), "base_share": 0.2, "fine_tune": RECIPE
 EVERYTHING = {"weights", "experts", "grams", "fisher", "unlabeled", "labels"}
 
 
-def make_bench(seed: int = 0) -> Bench:
+def make_bench(seed: int = 0) -> Setup:
     identity = identify(DATA)
-    return Bench(identity.spec, identity.fingerprint, len(identity.classes), MODELS, RECIPE, seed)
+    return Setup(identity.spec, identity.fingerprint, len(identity.classes), MODELS, RECIPE, seed)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def judged(settings: Merge, lab: Lab, result: object) -> Score:
 
 
 def test_base_and_tasks_share_no_row(lab):
-    specs = merge().zoo(lab.bench)
+    specs = merge().zoo(lab.setup)
     labels = lab.dataset.train.labels
     base, first, second = (set(select(specs[r].rows, labels).tolist()) for r in ("init", "expert-0", "expert-1"))
     assert len(base) == 80
@@ -62,9 +62,9 @@ def test_base_and_tasks_share_no_row(lab):
 
 
 def test_experts_start_from_the_base_under_a_fixed_head_of_their_own_classes(lab):
-    specs = merge(base_recipe=Recipe(epochs=1)).zoo(lab.bench)
+    specs = merge(base_recipe=Recipe(epochs=1)).zoo(lab.setup)
     assert specs["init"].recipe == Recipe(epochs=1)
-    assert merge().zoo(lab.bench)["init"].recipe == RECIPE
+    assert merge().zoo(lab.setup)["init"].recipe == RECIPE
     expert = specs["expert-0"]
     assert (expert.init, expert.recipe, expert.head, expert.num_classes) == (specs["init"], RECIPE, "class-means", 3)
     assert [expert.relabel[c] for c in (3, 1, 8)] == [0, 1, 2]
@@ -72,7 +72,7 @@ def test_experts_start_from_the_base_under_a_fixed_head_of_their_own_classes(lab
 
 
 def test_a_target_trains_no_other_networks(lab):
-    assert merge(target=1).zoo(lab.bench) == merge().zoo(lab.bench)
+    assert merge(target=1).zoo(lab.setup) == merge().zoo(lab.setup)
 
 
 def test_parts_deal_out_all_classes_in_order():
@@ -109,7 +109,7 @@ def test_settings_that_make_no_sense_are_refused(settings, message):
 )
 def test_tasks_that_do_not_fit_the_data_are_refused(lab, settings, message):
     with pytest.raises(SuiteError, match=message):
-        Merge(base="mlp", **settings).zoo(lab.bench)
+        Merge(base="mlp", **settings).zoo(lab.setup)
 
 
 def test_a_task_holds_one_of_everything_per_expert(lab):
@@ -151,7 +151,7 @@ def test_the_head_of_a_target_separates_its_labelled_images_by_class_means(lab):
 def test_labelled_images_are_training_images_of_their_class(lab):
     task = a_task(merge(), lab)
     train = lab.dataset.train
-    base = set(select(merge().zoo(lab.bench)["init"].rows, train.labels).tolist())
+    base = set(select(merge().zoo(lab.setup)["init"].rows, train.labels).tolist())
     for images, labels, group in zip(task.images, task.labels, ((3, 1, 8), (0, 6)), strict=True):
         for image, label in zip(images, labels, strict=True):
             rows = (train.images == image).flatten(1).all(1).nonzero().flatten().tolist()

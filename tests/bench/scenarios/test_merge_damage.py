@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.scenarios.merge_damage import NOISE, PRUNED, damaged, noisy, pruned
+from bench.scenarios.merge.damage import NOISE, PRUNED, damaged, noisy, pruned
 
 
 class Net(nn.Module):

@@ -14,14 +14,14 @@ from bench.conformance import VARIANTS, made_up
 from bench.data.spec import DataSpec, Split
 from bench.device import Device, as_input
 from bench.errors import AccessDenied, BenchError, DataError, SuiteError
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.keys import place
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
 from bench.scenarios import backdoor
-from bench.scenarios.poisoned import Poisoned, PoisonedTask
-from bench.task import grant
+from bench.scenarios.datafree.poisoned import Poisoned, PoisonedTask
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 
 TINY = Poisoned(teacher="wide", student="net", steps=6, batch_size=8, share=0.3, least_attack_success=0.0)
 TRIGGERS = ("grid", "square", "blend")
@@ -30,7 +30,7 @@ TRIGGERS = ("grid", "square", "blend")
 def make_lab(folder: Path, seed: int = 0, epochs: int = 2) -> Lab:
     """The first world of the conformance kit: 4 classes of made-up 8x8 images."""
     dataset = made_up(VARIANTS[0])
-    bench = Bench(
+    setup = Setup(
         data=DataSpec(name="made-up"),
         fingerprint=dataset.fingerprint,
         num_classes=len(dataset.classes),
@@ -38,7 +38,7 @@ def make_lab(folder: Path, seed: int = 0, epochs: int = 2) -> Lab:
         recipe=Recipe(epochs=epochs, batch_size=16, peak_lr=0.05, augment="none"),
         seed=seed,
     )
-    return Lab(bench, dataset, Zoo(folder / "zoo", Device()), Device())
+    return Lab(setup, dataset, Zoo(folder / "zoo", Device()), Device())
 
 
 @pytest.fixture
@@ -103,26 +103,26 @@ def test_more_than_there_is_cannot_be_poisoned(split):
 
 
 def test_the_teachers_differ_in_their_data_alone(lab):
-    specs = TINY.zoo(lab.bench)
+    specs = TINY.zoo(lab.setup)
     assert list(specs) == ["clean-teacher", "teacher"]
-    assert specs["clean-teacher"] == lab.bench.spec("wide", "teacher")
+    assert specs["clean-teacher"] == lab.setup.spec("wide", "teacher")
     assert specs["teacher"].fingerprint != specs["clean-teacher"].fingerprint
-    undone = {"fingerprint": lab.bench.fingerprint, "data_code": ""}
+    undone = {"fingerprint": lab.setup.fingerprint, "data_code": ""}
     assert specs["teacher"].model_copy(update=undone) == specs["clean-teacher"]
 
 
 @pytest.mark.parametrize("change", [{"trigger": "square"}, {"target": 1}, {"share": 0.2}])
 def test_another_poison_is_another_teacher(lab, change):
-    assert TINY.zoo(lab.bench)["teacher"] != TINY.model_copy(update=change).zoo(lab.bench)["teacher"]
+    assert TINY.zoo(lab.setup)["teacher"] != TINY.model_copy(update=change).zoo(lab.setup)["teacher"]
 
 
 def test_what_decides_no_weight_is_in_no_fingerprint(lab):
     longer = TINY.model_copy(update={"steps": 99, "least_attack_success": 0.4})
-    assert longer.zoo(lab.bench) == TINY.zoo(lab.bench)
+    assert longer.zoo(lab.setup) == TINY.zoo(lab.setup)
 
 
 def test_training_data_is_poisoned_for_the_poisoned_model_only(lab):
-    specs = TINY.zoo(lab.bench)
+    specs = TINY.zoo(lab.setup)
     assert TINY.training_data(specs["clean-teacher"], lab.dataset) is lab.dataset
     poisoned = TINY.training_data(specs["teacher"], lab.dataset)
     assert poisoned.fingerprint == specs["teacher"].fingerprint
@@ -134,7 +134,7 @@ def test_training_data_is_poisoned_for_the_poisoned_model_only(lab):
 def test_both_teachers_are_trained_once(lab):
     TINY.prepare(lab)
     trained = {entry.key: entry.weights.stat().st_mtime_ns for entry in lab.zoo.entries()}
-    assert set(trained) == {place(spec) for spec in TINY.zoo(lab.bench).values()}
+    assert set(trained) == {place(spec) for spec in TINY.zoo(lab.setup).values()}
     situation = TINY.prepare(lab)
     assert {entry.key: entry.weights.stat().st_mtime_ns for entry in lab.zoo.entries()} == trained
     poisoned, clean = (situation.providers[name]().state_dict() for name in ("teacher", "clean_teacher"))
@@ -248,14 +248,14 @@ def test_a_teacher_learns_every_trigger_and_keeps_its_accuracy(tmp_path, trigger
 
 def test_a_target_beyond_the_classes_is_named(lab):
     with pytest.raises(SuiteError, match="target = 4: the classes are 0 to 3"):
-        TINY.model_copy(update={"target": 4}).zoo(lab.bench)
+        TINY.model_copy(update={"target": 4}).zoo(lab.setup)
 
 
 def test_given_weights_cannot_be_poisoned(lab):
     given = Architecture(arch="resnet8", options={"width": 4}, weights="mine.safetensors")
-    lab.bench.models["wide"] = given
+    lab.setup.models["wide"] = given
     with pytest.raises(SuiteError, match="'wide' has weights of its own"):
-        TINY.zoo(lab.bench)
+        TINY.zoo(lab.setup)
 
 
 @pytest.mark.parametrize("wrong", [{"trigger": "sig"}, {"share": 0.0}, {"target": -1}, {"tigger": "grid"}])

@@ -11,9 +11,9 @@ from bench.device import Device
 from bench.errors import BadResult
 from bench.models import build
 from bench.models.train import fit
-from bench.recipe import Recipe
-from bench.scenarios import relearning
-from bench.scenarios.relearning import Lesson, anamnesis, relearn_steps, trainable
+from bench.scenarios.unlearn import relearning
+from bench.scenarios.unlearn.relearning import Lesson, anamnesis, relearn_steps, trainable
+from bench.schema.recipe import Recipe
 
 CLASSES, GONE = 4, 2
 RECIPE = Recipe(epochs=60, batch_size=32, peak_lr=0.1, weight_decay=0.0, augment="none")

@@ -11,14 +11,14 @@ from bench.conformance import VARIANTS, made_up
 from bench.data.spec import DataSpec
 from bench.device import Device
 from bench.errors import AccessDenied, SuiteError
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
 from bench.registry import METHODS, SCENARIOS, discover
 from bench.scenarios import Situation
 from bench.scenarios.squeeze import Squeeze, SqueezeTask
-from bench.task import grant
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 
 TINY = Squeeze(teacher="wide", student="net", small_fraction=0.25, small_recipe=Recipe(epochs=3, batch_size=8))
 
@@ -27,7 +27,7 @@ TINY = Squeeze(teacher="wide", student="net", small_fraction=0.25, small_recipe=
 def lab(tmp_path: Path) -> Lab:
     """The first world of the conformance kit: 4 classes of made-up 8x8 images."""
     dataset = made_up(VARIANTS[0])
-    bench = Bench(
+    setup = Setup(
         data=DataSpec(name="made-up"),
         fingerprint=dataset.fingerprint,
         num_classes=len(dataset.classes),
@@ -35,7 +35,7 @@ def lab(tmp_path: Path) -> Lab:
         recipe=Recipe(epochs=2, batch_size=16, peak_lr=0.05, augment="none"),
         seed=3,
     )
-    return Lab(bench, dataset, Zoo(tmp_path / "zoo", Device()), Device())
+    return Lab(setup, dataset, Zoo(tmp_path / "zoo", Device()), Device())
 
 
 @pytest.fixture
@@ -44,14 +44,14 @@ def situation(lab: Lab) -> Situation:
 
 
 def test_the_small_network_is_trained_on_its_share_by_its_recipe(lab):
-    specs = TINY.zoo(lab.bench)
-    assert specs["teacher"] == lab.bench.spec("wide", "teacher")
+    specs = TINY.zoo(lab.setup)
+    assert specs["teacher"] == lab.setup.spec("wide", "teacher")
     small = specs["small"]
     assert (small.options, small.rows.share, small.rows.seed) == ({"width": 2}, 0.25, 3)
     assert (small.recipe.epochs, specs["teacher"].recipe.epochs) == (3, 2)
-    assert Squeeze(teacher="wide", student="net").zoo(lab.bench)["small"].recipe == lab.bench.recipe
+    assert Squeeze(teacher="wide", student="net").zoo(lab.setup)["small"].recipe == lab.setup.recipe
     with pytest.raises(SuiteError, match="unknown model 'nett'; did you mean 'net'"):
-        Squeeze(teacher="wide", student="nett").zoo(lab.bench)
+        Squeeze(teacher="wide", student="nett").zoo(lab.setup)
 
 
 def test_each_access_opens_what_it_says(situation, lab):

@@ -12,14 +12,15 @@ from bench.data import load, select
 from bench.data.spec import DataSpec, Split
 from bench.device import Device
 from bench.errors import AccessDenied, BadResult, BenchError, SuiteError
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.keys import place
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
-from bench.scenarios.unlearn import Unlearn, UnlearnTask
-from bench.scenarios.unlearn_judging import Shown, part_rows
-from bench.task import grant
+from bench.scenarios.unlearn.judging import Shown, part_rows
+from bench.scenarios.unlearn.scenario import Unlearn
+from bench.scenarios.unlearn.task import UnlearnTask
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 
 RECIPE = Recipe(epochs=3, batch_size=64, peak_lr=0.1, augment="none")
 DATA = DataSpec(name="digits", train=400, validation=100)
@@ -40,8 +41,8 @@ def lab(zoo_root):
         "small": Architecture(arch="mlp", options={"width": 32, "depth": 1}),
         "own": Architecture(arch="mlp", weights="own.safetensors"),
     }
-    bench = Bench(DATA, dataset.fingerprint, 10, models, RECIPE, seed=3)
-    return Lab(bench, dataset, Zoo(zoo_root, Device()), Device())
+    setup = Setup(DATA, dataset.fingerprint, 10, models, RECIPE, seed=3)
+    return Lab(setup, dataset, Zoo(zoo_root, Device()), Device())
 
 
 def prints(images):
@@ -67,20 +68,20 @@ def test_settings_that_make_no_request_are_refused(wrong, says):
 
 def test_a_class_that_is_not_there_is_refused(lab):
     with pytest.raises(SuiteError, match="forget_class = 10: the data set has 10 classes"):
-        Unlearn(model="small", request="class", forget_class=10).zoo(lab.bench)
+        Unlearn(model="small", request="class", forget_class=10).zoo(lab.setup)
 
 
 def test_weights_of_ones_own_cannot_be_retrained(lab):
     with pytest.raises(SuiteError, match="judges cannot be retrained"):
-        Unlearn(model="own", request="class", forget_class=0).zoo(lab.bench)
+        Unlearn(model="own", request="class", forget_class=0).zoo(lab.setup)
 
 
 @REQUESTS
 def test_judges_are_trained_on_the_other_rows_by_other_draws(settings, lab):
-    specs = settings.model_copy(update={"judges": 3}).zoo(lab.bench)
+    specs = settings.model_copy(update={"judges": 3}).zoo(lab.setup)
     assert list(specs) == ["original", "judge-0", "judge-1", "judge-2"]
     labels = lab.dataset.train.labels
-    forgotten = set(select(settings.asked(lab.bench).forget, labels).tolist())
+    forgotten = set(select(settings.asked(lab.setup).forget, labels).tolist())
     for role, spec in specs.items():
         seen = set(select(spec.rows, labels).tolist())
         assert seen == set(range(len(labels))) - (set() if role == "original" else forgotten)
@@ -91,20 +92,20 @@ def test_judges_are_trained_on_the_other_rows_by_other_draws(settings, lab):
 def test_a_fraction_is_all_there_is(settings, lab):
     half = settings.model_copy(update={"fraction": 0.5})
     labels = lab.dataset.train.labels
-    rows = {role: set(select(spec.rows, labels).tolist()) for role, spec in half.zoo(lab.bench).items()}
+    rows = {role: set(select(spec.rows, labels).tolist()) for role, spec in half.zoo(lab.setup).items()}
     assert len(rows["original"]) == pytest.approx(len(labels) / 2, abs=10)  # each class is rounded
-    forgotten = set(select(half.asked(lab.bench).forget, labels).tolist())
+    forgotten = set(select(half.asked(lab.setup).forget, labels).tolist())
     assert forgotten < rows["original"]
     assert rows["judge-0"] == rows["judge-1"] == rows["original"] - forgotten
 
 
 def test_requests_share_the_original(lab):
-    assert CLASS.zoo(lab.bench)["original"] == RANDOM.zoo(lab.bench)["original"]
+    assert CLASS.zoo(lab.setup)["original"] == RANDOM.zoo(lab.setup)["original"]
 
 
 def test_each_seed_draws_its_own_random_rows(lab):
-    other = Bench(DATA, lab.bench.fingerprint, 10, lab.bench.models, RECIPE, seed=4)
-    assert RANDOM.asked(lab.bench).forget != RANDOM.asked(other).forget
+    other = Setup(DATA, lab.setup.fingerprint, 10, lab.setup.models, RECIPE, seed=4)
+    assert RANDOM.asked(lab.setup).forget != RANDOM.asked(other).forget
 
 
 def everything(settings, lab):
@@ -193,7 +194,7 @@ def test_the_gap_by_hand(settings, lab):
     judges = [Shown.of(judge, situation.judge["rows"], 10) for judge in situation.judge["judges"]]
     parts = {"retain": "retain_accuracy", "forget": "forget_accuracy", "test": "test_accuracy"}
     gaps = [abs(score.metrics[m] - np.mean([j.correct(p).mean() for j in judges])) for p, m in parts.items()]
-    aucs = [judge.attacks(lab.bench.seed)["mia_auc"] for judge in judges]
+    aucs = [judge.attacks(lab.setup.seed)["mia_auc"] for judge in judges]
     gaps.append(abs(score.metrics["mia_auc"] - np.mean(aucs)))
     assert score.metrics["average_gap"] == pytest.approx(np.mean(gaps))
     for part, metric in parts.items():

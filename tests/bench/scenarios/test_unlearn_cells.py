@@ -3,10 +3,10 @@
 import pytest
 
 from bench import registry
-from bench import suite as suites
-from bench.cell import Job, run_cell
 from bench.device import Device
-from bench.plan import plan
+from bench.run.cell import Job, run_cell
+from bench.run.plan import plan
+from bench.suite import suite as suites
 
 SUITE = """
 title = "Forget"

@@ -10,14 +10,14 @@ import torch
 from bench.data import load
 from bench.data.spec import DataSpec, Split
 from bench.device import Device
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
-from bench.scenarios.unlearn import Unlearn
-from bench.scenarios.unlearn_attacks import strongest
-from bench.scenarios.unlearn_judging import Shown
-from bench.scenarios.unlearn_measures import with_floors
+from bench.scenarios.unlearn.attacks import strongest
+from bench.scenarios.unlearn.judging import Shown
+from bench.scenarios.unlearn.measures import with_floors
+from bench.scenarios.unlearn.scenario import Unlearn
+from bench.schema.recipe import Recipe
 
 DATA = DataSpec(name="digits", train=400, validation=100)
 RECIPE = Recipe(epochs=20, batch_size=32, peak_lr=0.1, augment="none")
@@ -35,8 +35,8 @@ def zoo_root(tmp_path_factory):
 def lab(zoo_root):
     dataset = load(DATA)
     models = {"small": Architecture(arch="mlp", options={"width": 64, "depth": 2})}
-    bench = Bench(DATA, dataset.fingerprint, 10, models, RECIPE, seed=3)
-    return Lab(bench, dataset, Zoo(zoo_root, Device()), Device())
+    setup = Setup(DATA, dataset.fingerprint, 10, models, RECIPE, seed=3)
+    return Lab(setup, dataset, Zoo(zoo_root, Device()), Device())
 
 
 def original(settings, lab):

@@ -6,18 +6,18 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bench import suite as suites
 from bench.data import load, select
 from bench.data.spec import DataSpec, Rows, Split
 from bench.errors import BenchError, DataError, SuiteError
-from bench.lab import Bench
+from bench.lab import Setup
 from bench.models import make
 from bench.models.keys import place
 from bench.models.spec import Architecture
-from bench.recipe import Recipe
 from bench.scenarios import backdoor
-from bench.scenarios.unlearn import Unlearn
-from bench.scenarios.unlearn_keys import check_shares
+from bench.scenarios.unlearn.keys import check_shares
+from bench.scenarios.unlearn.scenario import Unlearn
+from bench.schema.recipe import Recipe
+from bench.suite import suite as suites
 
 DATA = DataSpec(name="digits", train=400, validation=100)
 PAIRS = [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
@@ -44,9 +44,9 @@ def dataset():
 
 
 @pytest.fixture
-def bench(dataset):
+def setup(dataset):
     models = {"small": Architecture(arch="mlp", options={"width": 16, "depth": 1})}
-    return Bench(DATA, dataset.fingerprint, 10, models, Recipe(epochs=1), seed=3)
+    return Setup(DATA, dataset.fingerprint, 10, models, Recipe(epochs=1), seed=3)
 
 
 def chosen(rows, dataset):
@@ -101,9 +101,9 @@ def test_keys_that_do_not_belong_together_are_refused(name, more, says):
         ),
     ],
 )
-def test_what_the_data_set_does_not_have_is_refused(name, more, says, bench):
+def test_what_the_data_set_does_not_have_is_refused(name, more, says, setup):
     with pytest.raises(SuiteError, match=says):
-        settings(name, **more).zoo(bench)
+        settings(name, **more).zoo(setup)
 
 
 @pytest.mark.parametrize(
@@ -123,17 +123,17 @@ def test_a_suite_tells_where(tmp_path, wrong, says):
         suites.load(path, "cpu")
 
 
-def test_a_hundredth_takes_a_row_of_every_class(bench, dataset):
+def test_a_hundredth_takes_a_row_of_every_class(setup, dataset):
     labels = dataset.train.labels.repeat(2)  # 80 of each
-    request = settings("random", share=0.01).asked(bench)
+    request = settings("random", share=0.01).asked(setup)
     assert torch.bincount(labels[select(request.forget, labels)]).tolist() == [1] * 10
 
 
-def test_a_class_that_would_give_no_row_is_told(bench, dataset):
+def test_a_class_that_would_give_no_row_is_told(setup, dataset):
     """Classes of unequal size pass the check that knows their mean only."""
     labels = torch.cat([dataset.train.labels[dataset.train.labels != 7], torch.tensor([7] * 5)])
     asked = settings("random", share=0.05)
-    request = asked.asked(bench)
+    request = asked.asked(setup)
     with pytest.raises(BenchError, match=r"of class 7, which has 5 rows, none would be forgotten; a share above 0\.1 "):
         check_shares(asked, request, select(request.forget, labels), labels)
 
@@ -143,8 +143,8 @@ def test_a_class_that_would_give_no_row_is_told(bench, dataset):
 
 @EVERY
 @pytest.mark.parametrize("fraction", [1.0, 0.5])
-def test_rows_never_overlap_and_none_is_lost(name, fraction, bench, dataset):
-    request = settings(name, fraction=fraction).asked(bench)
+def test_rows_never_overlap_and_none_is_lost(name, fraction, setup, dataset):
+    request = settings(name, fraction=fraction).asked(setup)
     every, forget, retain, clean = (
         chosen(rows, dataset) for rows in (request.all, request.forget, request.retain, request.clean)
     )
@@ -156,56 +156,56 @@ def test_rows_never_overlap_and_none_is_lost(name, fraction, bench, dataset):
 
 
 @EVERY
-def test_each_seed_draws_its_own_rows_and_a_class_is_a_class(name, bench, dataset):
-    first, other = (settings(name).asked(dataclasses.replace(bench, seed=seed)) for seed in (3, 4))
+def test_each_seed_draws_its_own_rows_and_a_class_is_a_class(name, setup, dataset):
+    first, other = (settings(name).asked(dataclasses.replace(setup, seed=seed)) for seed in (3, 4))
     assert (chosen(first.forget, dataset) == chosen(other.forget, dataset)) == (name in ("class", "subclass"))
 
 
 @EVERY
-def test_judges_see_no_forgotten_row(name, bench, dataset):
+def test_judges_see_no_forgotten_row(name, setup, dataset):
     """By construction: out of the data that each model is trained on, image by image, as the zoo trains it."""
     asked = settings(name)
-    specs, request = asked.zoo(bench), asked.asked(bench)
+    specs, request = asked.zoo(setup), asked.asked(setup)
     given = request.as_given(dataset.train)
     forgotten = {given.images[i].numpy().tobytes() for i in select(request.pool, dataset.train.labels).tolist()}
     seen = {}
     for role, spec in specs.items():
         split = make.training_rows(spec, asked.training_data(spec, dataset))
         seen[role] = {image.numpy().tobytes() for image in split.images}
-        assert int(split.labels.max()) < spec.num_classes == request.num_classes(bench)
+        assert int(split.labels.max()) < spec.num_classes == request.num_classes(setup)
     assert list(seen) == ["original", "judge-0", "judge-1"]
     assert forgotten <= seen["original"]
     assert not forgotten & (seen["judge-0"] | seen["judge-1"])
     assert len({place(spec) for spec in specs.values()}) == 3
 
 
-def test_models_of_a_subclass_request_know_coarse_classes(bench, dataset):
+def test_models_of_a_subclass_request_know_coarse_classes(setup, dataset):
     asked = settings("subclass", coarse=[[5, 0], [4, 3, 1], [2, 9, 8, 7, 6]])
-    for spec in asked.zoo(bench).values():
+    for spec in asked.zoo(setup).values():
         assert spec.num_classes == 3
         assert spec.relabel == (0, 1, 2, 1, 1, 0, 2, 2, 2, 2)
         assert spec.fingerprint == dataset.fingerprint
-    assert asked.asked(bench).forget_class is None  # no class of the head is to go
-    assert settings("class").asked(bench).forget_class == 4
+    assert asked.asked(setup).forget_class is None  # no class of the head is to go
+    assert settings("class").asked(setup).forget_class == 4
 
 
-def test_shadows_of_a_subclass_request_halve_the_fine_class(bench, dataset):
+def test_shadows_of_a_subclass_request_halve_the_fine_class(setup, dataset):
     asked = settings("subclass", shadows=4)
-    request = asked.asked(bench)
+    request = asked.asked(setup)
     assert set(dataset.train.labels[select(request.pool, dataset.train.labels)].tolist()) == {3}
     held, forget = chosen(request.held, dataset), chosen(request.forget, dataset)
     assert held | forget == chosen(request.pool, dataset)
     assert not held & (forget | chosen(request.all, dataset))
-    assert {spec.num_classes for spec in asked.zoo(bench).values()} == {5}
+    assert {spec.num_classes for spec in asked.zoo(setup).values()} == {5}
 
 
 # --- poison ---
 
 
 @POISONS
-def test_poisoned_rows_are_stamped_and_relabelled_and_no_others(name, bench, dataset):
+def test_poisoned_rows_are_stamped_and_relabelled_and_no_others(name, setup, dataset):
     asked, clean = settings(name), dataset.train
-    request = asked.asked(bench)
+    request = asked.asked(setup)
     rows = select(request.pool, clean.labels)
     given = request.as_given(clean)
     assert torch.equal(given.images[rows], backdoor.stamp(clean.images[rows], asked.trigger))
@@ -220,8 +220,8 @@ def test_poisoned_rows_are_stamped_and_relabelled_and_no_others(name, bench, dat
     assert torch.equal(given.labels[others], clean.labels[others])
 
 
-def test_half_of_the_poison_may_be_unknown(bench, dataset):
-    request = settings("partial").asked(bench)
+def test_half_of_the_poison_may_be_unknown(setup, dataset):
+    request = settings("partial").asked(setup)
     named, poisoned = chosen(request.forget, dataset), chosen(request.pool, dataset)
     assert named < poisoned
     assert len(named) == pytest.approx(len(poisoned) / 2, abs=5)
@@ -231,10 +231,10 @@ def test_half_of_the_poison_may_be_unknown(bench, dataset):
 
 @POISONS
 @pytest.mark.parametrize("fraction", [1.0, 0.5])
-def test_the_original_sees_all_known_rows_as_they_are_given(name, fraction, bench, dataset):
+def test_the_original_sees_all_known_rows_as_they_are_given(name, fraction, setup, dataset):
     """Rows are drawn by the clean labels: drawn by the poisoned ones they would be others."""
     asked = settings(name, fraction=fraction)
-    request, spec = asked.asked(bench), asked.zoo(bench)["original"]
+    request, spec = asked.asked(setup), asked.zoo(setup)["original"]
     split = make.training_rows(spec, asked.training_data(spec, dataset))
     known = select(request.known, dataset.train.labels)
     given = request.as_given(dataset.train)
@@ -242,7 +242,7 @@ def test_the_original_sees_all_known_rows_as_they_are_given(name, fraction, benc
     assert torch.equal(split.labels, given.labels[known])
 
 
-def test_the_fingerprint_tells_poisons_apart(bench, dataset):
+def test_the_fingerprint_tells_poisons_apart(setup, dataset):
     kinds = [
         settings("poison"),
         settings("poison", share=0.3),
@@ -250,33 +250,33 @@ def test_the_fingerprint_tells_poisons_apart(bench, dataset):
         settings("poison", trigger="blend"),
         settings("poison", fraction=0.5),
     ]
-    prints = [asked.zoo(bench)["original"].fingerprint for asked in kinds]
-    prints.append(settings("poison").zoo(dataclasses.replace(bench, seed=4))["original"].fingerprint)
+    prints = [asked.zoo(setup)["original"].fingerprint for asked in kinds]
+    prints.append(settings("poison").zoo(dataclasses.replace(setup, seed=4))["original"].fingerprint)
     assert len({*prints, dataset.fingerprint}) == 7
     # What is named of it does not change what was trained on.
-    assert settings("poison", known=0.5).zoo(bench)["original"] == settings("poison").zoo(bench)["original"]
+    assert settings("poison", known=0.5).zoo(setup)["original"] == settings("poison").zoo(setup)["original"]
 
 
 @POISONS
-def test_judges_are_trained_on_the_clean_data(name, bench, dataset):
+def test_judges_are_trained_on_the_clean_data(name, setup, dataset):
     asked = settings(name)
-    for role, spec in asked.zoo(bench).items():
+    for role, spec in asked.zoo(setup).items():
         data = asked.training_data(spec, dataset)
         assert data.fingerprint == spec.fingerprint
         assert (data is dataset) == role.startswith("judge-")
 
 
-def test_texts_take_no_trigger(bench):
+def test_texts_take_no_trigger(setup):
     texts = Split(torch.zeros(40, 2, 1, 12, dtype=torch.uint8), torch.arange(40) % 10)
     with pytest.raises(DataError, match=r"images of 4 pixels a side or more; these data are \(2, 1, 12\)"):
-        settings("poison").asked(bench).as_given(texts)
+        settings("poison").asked(setup).as_given(texts)
 
 
-def test_existing_requests_name_the_rows_that_they_always_named(bench):
+def test_existing_requests_name_the_rows_that_they_always_named(setup):
     """Committed boards stand on these; a change would train all their models anew."""
-    rows = settings("random").asked(bench)
+    rows = settings("random").asked(setup)
     assert rows.forget == Rows(kind="random", share=0.2, seed=3, of=Rows())
     assert rows.retain == rows.clean == Rows(kind="without", of=Rows(), minus=rows.forget)
-    one = settings("class", fraction=0.4).asked(bench)
+    one = settings("class", fraction=0.4).asked(setup)
     assert one.all == Rows(kind="random", share=0.4, seed=3)
     assert one.forget == Rows(kind="classes", classes=(4,), of=one.all)

@@ -13,16 +13,17 @@ from bench.data import load, select
 from bench.data.spec import Dataset, DataSpec, Rows, Split
 from bench.device import Device
 from bench.errors import BadResult, BenchError
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models import make
 from bench.models.keys import place
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
-from bench.scenarios import unlearn_attacks, unlearn_shadows
-from bench.scenarios.unlearn import Unlearn, UnlearnTask
-from bench.scenarios.unlearn_shadows import Pool
-from bench.task import grant
+from bench.scenarios.unlearn import attacks, shadows
+from bench.scenarios.unlearn.scenario import Unlearn
+from bench.scenarios.unlearn.shadows import Pool
+from bench.scenarios.unlearn.task import UnlearnTask
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 
 DATA = DataSpec(name="digits", train=400, validation=100)
 MODELS = {"small": Architecture(arch="mlp", options={"width": 32, "depth": 1})}
@@ -41,8 +42,8 @@ def zoo_root(tmp_path_factory):
 def lab(zoo_root):
     dataset = load(DATA)
     recipe = Recipe(epochs=2, batch_size=64, peak_lr=0.1, augment="none")
-    bench = Bench(DATA, dataset.fingerprint, 10, MODELS, recipe, seed=3)
-    return Lab(bench, dataset, Zoo(zoo_root, Device()), Device())
+    setup = Setup(DATA, dataset.fingerprint, 10, MODELS, recipe, seed=3)
+    return Lab(setup, dataset, Zoo(zoo_root, Device()), Device())
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +59,8 @@ def noise(zoo_root):
     dataset = Dataset("noise", "noise", "n0153", names, split(600), split(40), split(600), (0.5,), (0.29,))
     recipe = Recipe(epochs=40, batch_size=32, peak_lr=0.1, weight_decay=0.0, augment="none")
     models = {"small": Architecture(arch="mlp", options={"width": 96, "depth": 1})}
-    bench = Bench(DataSpec(name="noise"), dataset.fingerprint, 4, models, recipe, seed=1)
-    return Lab(bench, dataset, Zoo(zoo_root, Device()), Device())
+    setup = Setup(DataSpec(name="noise"), dataset.fingerprint, 4, models, recipe, seed=1)
+    return Lab(setup, dataset, Zoo(zoo_root, Device()), Device())
 
 
 def prints(images):
@@ -93,16 +94,16 @@ def test_shadows_that_there_cannot_be_are_refused(wrong, says):
 
 def test_without_shadows_nothing_is_held_back(lab):
     plain = RANDOM.model_copy(update={"shadows": 0, "ulira": False})
-    request = plain.asked(lab.bench)
+    request = plain.asked(lab.setup)
     assert request.held is None
-    assert list(plain.zoo(lab.bench)) == ["original", "judge-0", "judge-1"]
+    assert list(plain.zoo(lab.setup)) == ["original", "judge-0", "judge-1"]
     assert named(request.all, lab) == set(range(len(lab.dataset.train)))
     assert not {"pool", "repeats"} & set(plain.prepare(lab).judge)
 
 
 @REQUESTS
 def test_members_and_non_members_part_the_pool_class_by_class(settings, lab):
-    request, labels = settings.asked(lab.bench), lab.dataset.train.labels
+    request, labels = settings.asked(lab.setup), lab.dataset.train.labels
     pool, members, others = (named(rows, lab) for rows in (request.pool, request.forget, request.held))
     assert members | others == pool
     assert not members & others
@@ -117,7 +118,7 @@ def test_members_and_non_members_part_the_pool_class_by_class(settings, lab):
 
 @REQUESTS
 def test_who_is_trained_on_what(settings, lab):
-    request, specs = settings.asked(lab.bench), settings.zoo(lab.bench)
+    request, specs = settings.asked(lab.setup), settings.zoo(lab.setup)
     everyone = set(range(len(lab.dataset.train)))
     pool, members, others = (named(rows, lab) for rows in (request.pool, request.forget, request.held))
     assert seen_by(specs["original"], lab) == everyone - others
@@ -136,7 +137,7 @@ def test_who_is_trained_on_what(settings, lab):
 def test_no_retrained_model_and_no_shadow_has_a_row_that_it_must_not_have(settings, lab):
     """By what the rows hold, not by their numbers."""
     train = lab.dataset.train
-    specs, request = settings.zoo(lab.bench), settings.asked(lab.bench)
+    specs, request = settings.zoo(lab.setup), settings.asked(lab.setup)
     trained = {role: prints(make.training_rows(spec, lab.dataset).images) for role, spec in specs.items()}
     forgotten, held = (prints(train.images[select(rows, train.labels)]) for rows in (request.forget, request.held))
     assert forgotten <= trained["original"]
@@ -144,20 +145,20 @@ def test_no_retrained_model_and_no_shadow_has_a_row_that_it_must_not_have(settin
     for number in range(2):
         assert not (forgotten | held) & trained[f"judge-{number}"]
     for k in range(6):
-        out = unlearn_shadows.left_out(request.pool, k, lab.bench.seed)
+        out = shadows.left_out(request.pool, k, lab.setup.seed)
         assert not prints(train.images[select(out, train.labels)]) & trained[f"shadow-{k}"]
 
 
 @REQUESTS
 def test_what_the_judge_knows_of_the_pool(settings, lab):
-    judge, request = settings.prepare(lab).judge, settings.asked(lab.bench)
+    judge, request = settings.prepare(lab).judge, settings.asked(lab.setup)
     pool, labels = judge["pool"], lab.dataset.train.labels
     rows = select(request.pool, labels)
     assert torch.equal(pool.rows.labels, labels[rows])
     assert set(rows[torch.from_numpy(pool.member)].tolist()) == named(request.forget, lab)
     assert pool.seen.shape == (6, len(rows))
     assert (pool.seen.sum(0) == 3).all()
-    specs = settings.zoo(lab.bench)
+    specs = settings.zoo(lab.setup)
     for k, seen in enumerate(pool.seen):
         assert set(rows[torch.from_numpy(seen)].tolist()) == seen_by(specs[f"shadow-{k}"], lab) & set(rows.tolist())
     assert set(pool.population.labels.tolist()) == set(pool.rows.labels.tolist())
@@ -178,7 +179,7 @@ def test_a_repeat_forgets_what_its_shadow_saw_and_knows_nothing_of_the_rest(sett
         assert torch.equal(task.retain_images, main.retain_images)
         assert not prints(pool.rows.images[~seen]) & (prints(task.forget_images) | prints(task.retain_images))
         assert task.forget_class == main.forget_class
-        shadow = lab.model(settings.zoo(lab.bench)[f"shadow-{k}"])
+        shadow = lab.model(settings.zoo(lab.setup)[f"shadow-{k}"])
         assert torch.equal(task.model.head.weight, shadow.head.weight)
         assert not torch.equal(task.student.head.weight, main.student.head.weight)
 
@@ -290,4 +291,4 @@ def test_shadows_are_asked_once_for_all_cells_of_a_seed(noise, monkeypatch):
 
 def test_probabilities_out_of_log_odds():
     phi = np.array([-1000.0, 0.0, np.log(3), 1000.0])
-    assert unlearn_attacks._probability(phi) == pytest.approx([0, 0.5, 0.75, 1])
+    assert attacks._probability(phi) == pytest.approx([0, 0.5, 0.75, 1])

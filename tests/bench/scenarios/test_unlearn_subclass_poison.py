@@ -10,14 +10,15 @@ from bench.data import load, select
 from bench.data.spec import DataSpec
 from bench.device import Device
 from bench.errors import AccessDenied, Skip
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
 from bench.scenarios import backdoor
-from bench.scenarios.unlearn import Unlearn, UnlearnTask
-from bench.scenarios.unlearn_judging import Shown
-from bench.task import grant
+from bench.scenarios.unlearn.judging import Shown
+from bench.scenarios.unlearn.scenario import Unlearn
+from bench.scenarios.unlearn.task import UnlearnTask
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 from methods.unlearning.references import mask_class, retrain
 from methods.unlearning.retrain_clean import retrain_clean
 
@@ -36,8 +37,8 @@ ALL = ["weights", "init", "retain_labels", "forget_labels", "validation"]
 def lab(tmp_path_factory):
     dataset = load(DATA)
     models = {"small": Architecture(arch="mlp", options={"width": 48, "depth": 1})}
-    bench = Bench(DATA, dataset.fingerprint, 10, models, RECIPE, seed=3)
-    return Lab(bench, dataset, Zoo(tmp_path_factory.mktemp("zoo"), Device()), Device())
+    setup = Setup(DATA, dataset.fingerprint, 10, models, RECIPE, seed=3)
+    return Lab(setup, dataset, Zoo(tmp_path_factory.mktemp("zoo"), Device()), Device())
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +117,8 @@ def test_a_judge_of_a_subclass_is_what_one_hopes_for_and_not_zero(subclass, lab)
 
 def test_shadows_of_a_subclass_are_asked_about_coarse_classes(lab):
     asked = SUBCLASS.model_copy(update={"shadows": 4})
-    short = lab.bench.recipe.model_copy(update={"epochs": 2})
-    quick = dataclasses.replace(lab, bench=dataclasses.replace(lab.bench, recipe=short))
+    short = lab.setup.recipe.model_copy(update={"epochs": 2})
+    quick = dataclasses.replace(lab, setup=dataclasses.replace(lab.setup, recipe=short))
     situation = asked.prepare(quick)
     assert (situation.judge["pool"].rows.labels == 1).all()
     assert (situation.judge["pool"].population.labels == 1).all()
@@ -130,7 +131,7 @@ def test_shadows_of_a_subclass_are_asked_about_coarse_classes(lab):
 
 @pytest.mark.parametrize("settings", [POISON, PARTIAL], ids=["whole", "partial"])
 def test_a_method_is_given_what_the_original_saw(settings, lab):
-    task, request = task_of(settings.prepare(lab)), settings.asked(lab.bench)
+    task, request = task_of(settings.prepare(lab)), settings.asked(lab.setup)
     train = lab.dataset.train
     forget, poisoned = select(request.forget, train.labels), select(request.pool, train.labels)
     assert torch.equal(task.forget_images, backdoor.stamp(train.images[forget], "grid"))

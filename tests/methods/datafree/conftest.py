@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from bench.budget import Budget
 from bench.data import load
 from bench.data.spec import Dataset, DataSpec
 from bench.device import Device
 from bench.models import build
 from bench.models.train import fit
-from bench.monitor import Observations
-from bench.recipe import Recipe
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
+from bench.schema.recipe import Recipe
+from bench.task.budget import Budget
+from bench.task.monitor import Observations
 
 RECIPE = Recipe(epochs=6, batch_size=64, augment="shift", peak_lr=0.1)
 

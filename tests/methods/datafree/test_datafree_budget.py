@@ -12,11 +12,11 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from bench import conformance, registry
-from bench.budget import Budget
 from bench.data import noise_images
-from bench.monitor import CHECKS, Observations
 from bench.registry import METHODS, SCENARIOS
-from bench.scenarios.datafree import DataFreeTask
+from bench.scenarios.datafree.scenario import DataFreeTask
+from bench.task.budget import Budget
+from bench.task.monitor import CHECKS, Observations
 from methods.datafree.student import StudentTraining
 
 registry.discover()

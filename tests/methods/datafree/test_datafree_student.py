@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.monitor import Observations
+from bench.task.monitor import Observations
 from methods.datafree.student import LARGEST_GRADIENT, StudentTraining, distill, still
 
 

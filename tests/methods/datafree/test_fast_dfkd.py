@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import methods.datafree.fast_dfkd as module
-from bench.budget import Budget
+from bench.task.budget import Budget
 from methods.datafree.bn_statistics import BatchNormStatistics
 from methods.datafree.fast_dfkd import MetaInverter, fast_dfkd, point_towards, reset_first_layer, transfer
 from methods.datafree.generator import Generator

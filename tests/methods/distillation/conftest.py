@@ -14,9 +14,9 @@ from bench.data.spec import DataSpec, Rows
 from bench.device import Device
 from bench.models import build
 from bench.models.train import fit
-from bench.recipe import Recipe
 from bench.scenarios.distill import DistillTask
-from bench.task import BlackBox, Task, grant
+from bench.schema.recipe import Recipe
+from bench.task.task import BlackBox, Task, grant
 
 DATA = DataSpec(name="digits", train=1000, validation=400)
 TEACHER = Recipe(epochs=20, batch_size=64, optimizer="adamw", peak_lr=3e-3, augment="none")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.errors import AccessDenied
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 from methods.distillation.kd import kd
 from methods.distillation.references import kd_shuffled, scratch, teacher
 from methods.distillation.rkd import rkd

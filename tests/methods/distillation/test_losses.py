@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 from methods.distillation.losses import distillation_kl, soft_and_hard_labels
 
 

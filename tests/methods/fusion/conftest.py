@@ -12,8 +12,8 @@ from torch import nn
 from bench.device import Device
 from bench.models import build
 from bench.models.permutation import permute, random_permutations
-from bench.scenarios.fuse import FuseTask
-from bench.scenarios.fuse_path import Walk
+from bench.scenarios.fuse.path import Walk
+from bench.scenarios.fuse.scenario import FuseTask
 
 SHAPE = (1, 8, 8)
 NETWORKS = {

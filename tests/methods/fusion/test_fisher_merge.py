@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.device import Device
-from bench.statistics import diagonal_fisher
+from bench.task.statistics import diagonal_fisher
 from methods.fusion.fisher_merge import coefficients, fisher_merge, weighted_mean
 from methods.fusion.references import average
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from bench.models.permutation import permute
-from bench.recipe import Recipe
-from bench.scenarios.fuse_path import Walk, between
+from bench.scenarios.fuse.path import Walk, between
+from bench.schema.recipe import Recipe
 from methods.fusion.git_rebasin import git_rebasin
 from methods.fusion.git_rebasin_acts import git_rebasin_acts
 from methods.fusion.git_rebasin_ste import git_rebasin_ste

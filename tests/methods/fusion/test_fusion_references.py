@@ -8,8 +8,8 @@ from torch import nn
 
 from bench import Skip
 from bench.models.permutation import PermutationSpec
-from bench.recipe import Recipe
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
+from bench.schema.recipe import Recipe
 from methods.fusion.references import average, ensemble, joint_training, parent
 from methods.fusion.state import parent_states
 
@@ -91,7 +91,7 @@ def test_parent_is_a_parent(fuse_task, parents, x):
 
 def test_joint_training_trains_the_student_on_the_union(network, images):
     from bench.device import Device
-    from bench.scenarios.fuse import FuseTask
+    from bench.scenarios.fuse.scenario import FuseTask
 
     student = network("mlp").float().requires_grad_(True)
     labels = torch.arange(12) % 4

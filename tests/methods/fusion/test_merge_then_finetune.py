@@ -7,7 +7,7 @@ import torch
 
 from bench.device import Device
 from bench.models.train import fit
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 from methods.fusion import merge_then_finetune as module
 from methods.fusion.git_rebasin import git_rebasin
 from methods.fusion.git_rebasin_acts import git_rebasin_acts

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from bench.device import Device, as_input
 from bench.errors import Skip
-from bench.scenarios.merge import MergeTask
-from bench.statistics import gram_matrices
+from bench.scenarios.merge.scenario import MergeTask
+from bench.task.statistics import gram_matrices
 from methods.fusion.references import average
 from methods.fusion.regmean import regmean, regression_mean
 

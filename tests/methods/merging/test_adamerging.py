@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from bench import registry
 from bench.device import Device
+from bench.draws import seed_of
 from bench.errors import AccessDenied
-from bench.lab import seed_of
-from bench.scenarios.merge import MergeTask
+from bench.scenarios.merge.scenario import MergeTask
 from methods.merging import ties
 from methods.merging.adamerging import (
     adamerging,

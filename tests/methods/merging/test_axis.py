@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.device import Device
-from bench.lab import seed_of
-from bench.recipe import Recipe
-from bench.scenarios.merge import MergeTask
+from bench.draws import seed_of
+from bench.scenarios.merge.scenario import MergeTask
+from bench.schema.recipe import Recipe
 from methods.merging import ties
 from methods.merging.axis import Spectrum, axis, pool, share
 from methods.merging.references import single_source

@@ -4,7 +4,7 @@ import torch
 
 from bench.device import Device
 from bench.models import build
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 from methods.merging.references import multi_task
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from bench import registry
-from bench.cell import seed_everything
 from bench.data import identify, load
 from bench.data.spec import DataSpec
 from bench.device import Device
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
-from bench.scenarios.merge import Merge, MergeTask
-from bench.task import grant
+from bench.run.cell import seed_everything
+from bench.scenarios.merge.scenario import Merge, MergeTask
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 
 DATA = DataSpec(name="digits")
 RECIPE = Recipe(epochs=20, batch_size=32, optimizer="adamw", peak_lr=3e-3, augment="shift")
@@ -33,8 +33,8 @@ ROWS = {
 
 def lab_of(seed: int, zoo: Path) -> Lab:
     identity = identify(DATA)
-    bench = Bench(identity.spec, identity.fingerprint, len(identity.classes), MODELS, RECIPE, seed)
-    return Lab(bench, load(DATA), Zoo(zoo, Device()), Device())
+    setup = Setup(identity.spec, identity.fingerprint, len(identity.classes), MODELS, RECIPE, seed)
+    return Lab(setup, load(DATA), Zoo(zoo, Device()), Device())
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from bench.device import Device, as_input
 from bench.errors import Skip
-from bench.scenarios.merge import MergeTask
-from bench.statistics import gram_matrices
+from bench.scenarios.merge.scenario import MergeTask
+from bench.task.statistics import gram_matrices
 from methods.fusion.regmean import regmean
 from methods.merging.regmean_plus_plus import blocks, regmean_plus_plus
 

@@ -16,9 +16,9 @@ from bench.data.spec import DataSpec, Rows
 from bench.device import Device
 from bench.models import build
 from bench.models.train import fit
-from bench.recipe import Recipe
 from bench.scenarios.squeeze import SqueezeTask
-from bench.task import Task, grant
+from bench.schema.recipe import Recipe
+from bench.task.task import Task, grant
 
 DATA = DataSpec(name="digits", train=600, validation=200)
 RECIPE = Recipe(epochs=4, batch_size=32, peak_lr=0.05, weight_decay=0.0, augment="none")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench import Skip
 from bench.device import Device
 from bench.models.train import cross_entropy, fit
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 from methods.squeezing.factors import as_matrix, count, factorise, layers
 from methods.squeezing.low_rank import decayed_products, low_rank, squared_norms, truncate
 from methods.squeezing.ranks import choose_ranks

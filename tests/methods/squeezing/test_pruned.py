@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench import Skip
 from bench.device import Device
 from bench.models.train import fit
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 from methods.squeezing import pruned as module
 from methods.squeezing.factors import count, layers
 from methods.squeezing.pruned import keep_largest, mask_layers, pruned, sparsity

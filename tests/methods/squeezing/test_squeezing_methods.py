@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.utils import parametrize
 
-from bench.recipe import Recipe
+from bench.schema.recipe import Recipe
 from methods.squeezing.gated_weight_squeezing import gated_weight_squeezing
 from methods.squeezing.references import finetune_small, subnetwork
 from methods.squeezing.weight_squeezing import weight_squeezing

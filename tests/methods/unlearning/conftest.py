@@ -17,9 +17,9 @@ from bench.data.spec import Dataset, DataSpec
 from bench.device import Device
 from bench.models import build
 from bench.models.train import fit
-from bench.recipe import Recipe
-from bench.scenarios.unlearn import UnlearnTask
-from bench.task import Task, grant
+from bench.scenarios.unlearn.task import UnlearnTask
+from bench.schema.recipe import Recipe
+from bench.task.task import Task, grant
 
 for _module in pkgutil.iter_modules(methods.unlearning.__path__, "methods.unlearning."):
     importlib.import_module(_module.name)

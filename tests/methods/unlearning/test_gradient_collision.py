@@ -13,12 +13,12 @@ from bench.data import load
 from bench.data.spec import DataSpec
 from bench.device import Device
 from bench.errors import AccessDenied
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
-from bench.scenarios.dispose import Dispose, DisposeTask
-from bench.task import grant
+from bench.scenarios.dispose.scenario import Dispose, DisposeTask
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 from methods.unlearning.disposal import UnderSourceHead
 from methods.unlearning.disposal_baselines import (
     CLIP,
@@ -49,8 +49,8 @@ def situation(tmp_path_factory):
     dataset = load(DATA)
     models = {"net": Architecture(arch="mlp", options={"width": 24, "depth": 2, "norm": "batch"})}
     recipe = Recipe(epochs=5, batch_size=32, peak_lr=0.1, augment="none")
-    bench = Bench(DATA, dataset.fingerprint, 10, models, recipe, seed=0)
-    return SETTINGS.prepare(Lab(bench, dataset, Zoo(tmp_path_factory.mktemp("zoo"), Device()), Device()))
+    setup = Setup(DATA, dataset.fingerprint, 10, models, recipe, seed=0)
+    return SETTINGS.prepare(Lab(setup, dataset, Zoo(tmp_path_factory.mktemp("zoo"), Device()), Device()))
 
 
 @pytest.fixture

@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from bench import Skip, registry
-from bench.cell import seed_everything
 from bench.data import load
 from bench.data.spec import DataSpec
 from bench.device import Device
-from bench.lab import Bench, Lab
+from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.recipe import Recipe
-from bench.scenarios.unlearn import Unlearn
-from bench.task import grant
+from bench.run.cell import seed_everything
+from bench.scenarios.unlearn.scenario import Unlearn
+from bench.schema.recipe import Recipe
+from bench.task.task import grant
 
 DATA = DataSpec(name="grammar6", train=300, validation=60, test=180)
 RECIPE = Recipe(epochs=6, batch_size=16, optimizer="adamw", peak_lr=3e-3, augment="none")
@@ -47,8 +47,8 @@ def lab(tmp_path_factory):
     registry.discover()
     dataset = load(DATA)
     models = {"text": Architecture(arch="text_classifier", options={"width": 24, "depth": 1})}
-    bench = Bench(DATA, dataset.fingerprint, 6, models, RECIPE, seed=1)
-    return Lab(bench, dataset, Zoo(tmp_path_factory.mktemp("zoo"), Device()), Device())
+    setup = Setup(DATA, dataset.fingerprint, 6, models, RECIPE, seed=1)
+    return Lab(setup, dataset, Zoo(tmp_path_factory.mktemp("zoo"), Device()), Device())
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,342 @@
+"""The command line. Every command imports what it needs when it is called, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli import records
+from bench.cli.options import (
+    console,
+    device_option,
+    jobs_option,
+    json_option,
+    only_option,
+    plan_of,
+    plugin_option,
+    profile_option,
+    results_option,
+    seeds_option,
+    suite_argument,
+    worker_plugin_option,
+)
+from bench.console import forgive, plain
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+FAILED_CELLS = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line; bad input prints its message alone and exits with 2."""
+    forgive()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's polite kill ends a run like Ctrl-C
+    try:
+        cli(standalone_mode=False)
+    except BenchError as error:
+        click.secho(f"error: {plain(str(error))}", fg="red", err=True)
+        sys.exit(BAD_INPUT)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.secho("interrupted; finished cells are on record, and the same command goes on from there", err=True)
+        sys.exit(INTERRUPTED)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ktbench", prog_name="bench")
+def cli() -> None:
+    """Which way of moving knowledge between neural networks really works, and at what price?
+
+    A SUITE is the path of a TOML file, or the name of one that ships with the package.
+    """
+
+
+@cli.command()
+@suite_argument
+@profile_option
+@seeds_option
+@only_option
+@jobs_option
+@device_option
+@click.option("--force", is_flag=True, help="Run cells again that are on record.")
+@click.option("--keep-unvouched", is_flag=True, help="Keep records whose code moved; boards mark them.")
+@click.option("--dry-run", is_flag=True, help="Show the cells, which are on record, and the expected time.")
+@results_option
+@worker_plugin_option
+def run(
+    suite: str,
+    profile: str | None,
+    seeds: tuple[int, ...] | None,
+    only: str | None,
+    jobs: int | None,
+    device: str,
+    force: bool,
+    keep_unvouched: bool,
+    dry_run: bool,
+    results: Path,
+    plugins: tuple[Path, ...],
+) -> None:
+    """Run a suite; leave records, a leaderboard and verdicts on claims."""
+    from bench.cli.dry_run import dry_run_lines
+    from bench.run import arguments, runner
+    from bench.run.progress import Terminal
+    from bench.run.workers import default_jobs
+
+    results = arguments.results(results)
+    planned = plan_of(suite, profile, seeds, only, device)
+    jobs = jobs or default_jobs(planned.suite.threads)
+    if dry_run:
+        for line in dry_run_lines(planned, results, jobs, force):
+            click.echo(line)
+        if planned.faults:
+            sys.exit(FAILED_CELLS)
+        return
+    terminal = console()
+    outcome = runner.execute(
+        planned,
+        results=results,
+        jobs=jobs,
+        device=device,
+        force=force,
+        keep_unvouched=keep_unvouched,
+        plugins=plugins,
+        report=Terminal(terminal, jobs),
+    )
+    _write_board(planned.suite, outcome.store.path, terminal)
+    if outcome.failed or planned.faults:
+        sys.exit(FAILED_CELLS)
+
+
+for command in records.COMMANDS:
+    cli.add_command(command)
+
+
+@cli.command()
+@suite_argument
+@profile_option
+@results_option
+@json_option
+@plugin_option
+def leaderboard(suite: str, profile: str | None, results: Path, as_json: bool) -> None:
+    """Regenerate a suite's leaderboard (md, csv, html) and claims from its records."""
+    from bench.leaderboard import as_data
+    from bench.suite import suite as suites
+
+    loaded = suites.load(suite, profile)
+    boards = {path: _board(loaded, path) for path in _result_files(loaded, results)}
+    if as_json:
+        click.echo(json.dumps({str(path): as_data(board) for path, board in boards.items()}, indent=1))
+        return
+    for path in boards:
+        _write_board(loaded, path, console())
+
+
+@cli.command()
+@suite_argument
+@profile_option
+@results_option
+@json_option
+@plugin_option
+def claims(suite: str, profile: str | None, results: Path, as_json: bool) -> None:
+    """What the papers say, and what the records say to it."""
+    from bench.leaderboard import as_data
+    from bench.suite import suite as suites
+
+    loaded = suites.load(suite, profile)
+    boards = {path: _board(loaded, path) for path in _result_files(loaded, results)}
+    if as_json:
+        click.echo(json.dumps({str(path): as_data(board)["claims"] for path, board in boards.items()}, indent=1))
+        return
+    for board in boards.values():
+        _print_claims(board, console())
+
+
+@cli.command("list")
+@json_option
+@plugin_option
+def list_(as_json: bool) -> None:
+    """Methods, scenarios, data sets, suites."""
+    from bench.cli import describe
+
+    catalogue = describe.catalogue()
+    if as_json:
+        click.echo(json.dumps(catalogue, indent=1))
+    else:
+        describe.print_catalogue(catalogue, console())
+
+
+@cli.command()
+@click.argument("name")
+@profile_option
+@json_option
+@plugin_option
+def show(name: str, profile: str | None, as_json: bool) -> None:
+    """What a method is, needs and may be set; what a scenario gives; a data set; a suite's plan."""
+    from bench.cli import describe
+
+    shown = describe.describe(name, profile)
+    if as_json:
+        click.echo(json.dumps(shown, indent=1))
+    else:
+        describe.print_description(shown, console())
+
+
+@cli.command()
+@click.argument("suite", metavar="SUITE", required=False)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of suite files, for editors.")
+@json_option
+@plugin_option
+def check(suite: str | None, schema: bool, as_json: bool) -> None:
+    """Validate a suite, every profile of it, without running anything."""
+    from bench.suite import checking
+
+    if schema:
+        click.echo(json.dumps(checking.json_schema(), indent=1))
+        return
+    if suite is None:
+        raise click.UsageError("give a SUITE, or --schema")
+    checked = checking.check(suite)
+    if as_json:
+        click.echo(json.dumps(checked, indent=1))
+        return
+    for profile in checked["profiles"]:
+        click.echo(
+            f"{checked['path']}: profile {profile['profile']} is sound: {profile['scenarios']} scenarios, "
+            f"{profile['rows']} rows, {profile['seeds']} seeds, {profile['cells']} cells, {profile['claims']} claims"
+        )
+
+
+@cli.command()
+@click.argument("method")
+@plugin_option
+def test(method: str) -> None:
+    """The conformance kit on one method, ours or yours."""
+    from bench import conformance
+
+    failed = False
+    for result in conformance.check_method(method):
+        mark = click.style("ok  ", fg="green") if result.ok else click.style("FAIL", fg="red")
+        click.echo(f"{mark} {result.scenario:<10} {result.check:<28} {result.detail}")
+        failed |= not result.ok
+    if failed:
+        sys.exit(FAILED_CELLS)
+
+
+@cli.command()
+@suite_argument
+@profile_option
+@seeds_option
+@jobs_option
+@device_option
+@click.option("--list", "listing", is_flag=True, help="Show the suite's standard models; train nothing.")
+@click.option("--prune", is_flag=True, help="Remove what no profile of this suite needs.")
+@json_option
+@worker_plugin_option
+def zoo(
+    suite: str,
+    profile: str | None,
+    seeds: tuple[int, ...] | None,
+    jobs: int | None,
+    device: str,
+    listing: bool,
+    prune: bool,
+    as_json: bool,
+    plugins: tuple[Path, ...],
+) -> None:
+    """Train a suite's standard models ahead; list or prune them."""
+    from bench.cli import zoo
+
+    planned = plan_of(suite, profile, seeds, None, device)
+    if prune:
+        for path in zoo.prune(suite, device):
+            click.echo(f"removed {path}")
+        return
+    if not listing:
+        zoo.train(planned, jobs, device, plugins, console())
+    rows = zoo.entries(planned, device)
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for entry in rows:
+        click.echo(zoo.line(entry))
+
+
+@cli.group()
+def data() -> None:
+    """Data sets: what is here, fetch, verify."""
+
+
+@data.command("list")
+@json_option
+def data_list(as_json: bool) -> None:
+    """What is here."""
+    from bench.data import DATASETS, describe
+
+    rows = [describe(name) for name in DATASETS]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        click.echo("  ".join(f"{key}={value}" for key, value in row.items()))
+
+
+@data.command("fetch")
+@click.argument("name")
+def data_fetch(name: str) -> None:
+    """Download a data set from its official address and check it by hash."""
+    from bench.data import fetch
+
+    click.echo(str(fetch(name)))
+
+
+@data.command("verify")
+@click.argument("name")
+def data_verify(name: str) -> None:
+    """Hash a data set on disk and say which variant it is."""
+    from bench.data import verify
+
+    click.echo(str(verify(name)))
+
+
+def _result_files(suite: Any, results: Path) -> list[Path]:
+    folders = [results / suite.name, *sorted(results.glob(f"{suite.name}@*"))]
+    files = [folder / f"{suite.profile}.jsonl" for folder in folders]
+    found = [path for path in files if path.is_file()]
+    if not found:
+        raise BenchError(f"no records at {files[0]}; run `python -m bench run {suite.path}` first")
+    return found
+
+
+def _board(suite: Any, path: Path) -> Any:
+    from bench.leaderboard import build
+    from bench.records.store import Store
+
+    content = Store(path).content()
+    return build(suite, content.records, content.faults)
+
+
+def _write_board(suite: Any, path: Path, console: Console) -> None:
+    from bench.leaderboard import write
+
+    board = _board(suite, path)
+    _print_claims(board, console)
+    for written in write(board, path.parent):
+        console.print(f"wrote {written}", markup=False, soft_wrap=True)
+
+
+def _print_claims(board: Any, console: Console) -> None:
+    from bench.leaderboard import claim_lines
+
+    for line in claim_lines(board):
+        console.print(plain(line), markup=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""What a finished cell leaves: records, their files, and which of them count."""

@@ -1,0 +1,1 @@
+"""Data-free distillation, and its poisoned teachers."""

@@ -1,0 +1,178 @@
+"""Data-free distillation: a trained teacher, an untrained student, and no data, or only data from elsewhere."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bench.data.spec import Split
+from bench.errors import SuiteError
+from bench.lab import Lab, Setup
+from bench.models.spec import ModelSpec
+from bench.registry import near_miss, scenario
+from bench.scenarios import Score, Situation
+from bench.scenarios.judging import agreement, judge_classifier, logits
+from bench.schema.recipe import Recipe
+from bench.schema.settings import Settings
+from bench.task.budget import Budget
+from bench.task.meter import paused
+from bench.task.monitor import Monitor, Observations
+from bench.task.task import Access, Task
+from bench.types import Count, Fraction, Rate, Weight
+
+TRACED_ON = 1000
+"""The trace of accuracy over the budget is of at most so many test images, evenly spaced."""
+
+
+class DataFreeTask(Task):
+    """What is given: the teacher with its BatchNorm statistics and its normaliser, the student, the budget."""
+
+    teacher: Annotated[nn.Module, Access("weights")]
+    """In eval mode, its parameters not requiring gradients; gradients do flow through it to its input.
+    Like every standard model it takes pixels in [0, 1] and normalises inside (`teacher.normalize`)."""
+    student: nn.Module
+    """Untrained, and the same for every method of a seed."""
+    proxy: Annotated[Tensor, Access("proxy")]
+    """Unlabelled images from elsewhere, uint8 [N, C, H, W], at the size and channels of the teacher's data."""
+    images: Annotated[Tensor, Access("unlabeled", "labels")]
+    """The real training images, uint8 [N, C, H, W]: for the references only."""
+    labels: Annotated[Tensor, Access("labels")]
+    """Their labels, int64 [N]."""
+    budget: Budget
+    """Updates of the student, or seconds: `budget.spent(updates)` is the share used up, in [0, 1]."""
+    monitor: Monitor
+    """Where the student's training loop tells what it does, for the record; it gives nothing back."""
+    batch_size: int
+    """Images that the student sees in one update."""
+    lr: float
+    """First learning rate of the student's SGD; it falls to zero along a cosine."""
+    weight_decay: float
+    temperature: float
+    """Of the softened probabilities that distillation by KL divergence compares."""
+    recipe: Recipe
+    """For training on labels: the suite's recipe with `steps` updates of `batch_size` images in whole epochs.
+    Its augmentation is also that of every pool or set of images that a student is distilled on."""
+
+
+@scenario(
+    kind="datafree",
+    task=DataFreeTask,
+    lower="kd-noise",
+    upper="kd-real",
+    references=("teacher", "scratch", "kd-proxy"),
+)
+class DataFree(Settings):
+    """A trained teacher and no data: train a student that classifies like it."""
+
+    tiny: ClassVar[dict[str, object]] = {"teacher": "wide", "student": "net", "steps": 3, "batch_size": 8}
+
+    teacher: str
+    """Suite model that is trained on the data."""
+    student: str
+    """Suite model that the student is built like."""
+    steps: Count = 2000
+    """Updates of the student, in every row of the board."""
+    seconds: Rate | None = None
+    """In place of `steps`, for a board at equal time: processor seconds of a row (of the clock on a GPU), in which it
+    makes images and updates its student as often as it can. `scratch` is trained for `steps` updates all the same."""
+    batch_size: Count = 64
+    """Images that the student sees in one update."""
+    lr: Rate = 0.1
+    """First learning rate of the student's SGD (momentum 0.9, cosine to zero, gradient norm clipped at 5)."""
+    weight_decay: Weight = 1e-4
+    temperature: Rate = 4.0
+    """Of distillation; the papers' harness uses 20, which short budgets bear less well."""
+    proxy: str = "shapes32"
+    """Data set whose training images are the unlabelled images from elsewhere (access `proxy`); never the data set
+    of the teacher. The default, drawn shapes, needs no download."""
+    proxy_images: Count = 4000
+    """How many of them, evenly spaced over that data set."""
+    proxy_noise: Fraction = 0.0
+    """Share of them that is replaced by uniform noise: what a careless crawl would bring home."""
+
+    def zoo(self, setup: Setup) -> dict[str, ModelSpec]:
+        """The teacher. Raises SuiteError for an unknown model or proxy, the student's included."""
+        from bench.data import DATASETS
+
+        setup.spec(self.student, "student")
+        if self.proxy not in DATASETS:
+            raise SuiteError(f"unknown proxy {self.proxy!r}{near_miss(self.proxy, DATASETS)}")
+        if self.proxy == setup.data.name:
+            raise SuiteError(f"proxy = {self.proxy!r} is the teacher's own data; name another data set")
+        return {"teacher": setup.spec(self.teacher, "teacher")}
+
+    def prepare(self, lab: Lab) -> Situation:
+        """Load the teacher; real images are opened to the references alone."""
+        return self.situation(lab, lab.model(self.zoo(lab.setup)["teacher"]))
+
+    def situation(self, lab: Lab, teacher: nn.Module) -> Situation:
+        """What tasks with this teacher are made of."""
+        teacher = lab.device.place(teacher).requires_grad_(False)
+        train, test = lab.dataset.train, lab.dataset.test
+        cuda = lab.device.torch.type == "cuda"
+        seen = Observations(partial(_accuracy, lab, self.student, _spaced(test, TRACED_ON)), cuda)
+        providers: dict[str, Callable[[], Any]] = {
+            "teacher": lambda: copy.deepcopy(teacher),
+            "student": lambda: lab.fresh(self.student, "student"),
+            "proxy": lambda: self._proxy(lab),
+            "images": train.images.clone,
+            "labels": train.labels.clone,
+            "budget": lambda: Budget(self.steps, self.seconds, cuda=cuda),
+            "monitor": seen.monitor,
+            "batch_size": lambda: self.batch_size,
+            "lr": lambda: self.lr,
+            "weight_decay": lambda: self.weight_decay,
+            "temperature": lambda: self.temperature,
+            "recipe": lambda: self._recipe(lab.setup, len(train)),
+        }
+        return Situation(providers, {"teacher": teacher, "test": test, "monitor": seen})
+
+    def score(self, situation: Situation, result: object, lab: Lab) -> Score:
+        """Accuracy, nll and ece on the test images, agreement with the teacher, the teacher's accuracy, the trace."""
+        test = situation.judge["test"]
+        classes = lab.setup.num_classes
+        z = logits(result, test.images, classes)  # type: ignore[arg-type]  # it checks for itself what it was given
+        z_teacher = logits(situation.judge["teacher"], test.images, classes)
+        metrics, correct = judge_classifier(z, test)
+        metrics["agreement"] = agreement(z, z_teacher)
+        metrics["teacher_accuracy"] = float((z_teacher.argmax(1) == test.labels.cpu()).double().mean())
+        return Score(metrics | situation.judge["monitor"].metrics(), {"test": correct})
+
+    def _proxy(self, lab: Lab) -> Tensor:
+        """Images from elsewhere, uint8 [N, C, H, W], some of them noise; the same for every method of a seed."""
+        from bench.data import noise_images
+
+        with paused():  # reading or drawing a data set is nobody's cost
+            images = _spaced(lab.data(self.proxy).train, self.proxy_images).images.clone()
+            rng = lab.generator("proxy", self.proxy)
+            noise = torch.randperm(len(images), generator=rng)[: round(self.proxy_noise * len(images))]
+            images[noise] = noise_images(len(noise), lab.dataset.shape, rng)
+            return images
+
+    def _recipe(self, setup: Setup, images: int) -> Recipe:
+        """The student's recipe (its own or the suite's) at this scenario's budget, in whole epochs."""
+        recipe = setup.models[self.student].recipe or setup.recipe
+        batch_size = min(self.batch_size, images)
+        epochs = max(1, round(self.steps / (images // batch_size)))
+        return recipe.model_copy(update={"batch_size": batch_size, "epochs": epochs})
+
+
+def _accuracy(lab: Lab, student: str, test: Split, model: nn.Module) -> float:
+    """Of a student as it is now, on a copy: neither its mode nor its hooks see the test images."""
+    twin = lab.device.place(lab.fresh(student, "student"))
+    twin.load_state_dict(model.state_dict())
+    z = logits(twin, test.images, lab.setup.num_classes)
+    return float((z.argmax(1) == test.labels.cpu()).double().mean())
+
+
+def _spaced(split: Split, count: int) -> Split:
+    """At most `count` rows, evenly spaced."""
+    if len(split) <= count:
+        return split
+    rows = torch.linspace(0, len(split) - 1, count).round().long()
+    return Split(split.images[rows], split.labels[rows])

@@ -1,0 +1,1 @@
+"""Disposable transfer learning, and piggyback learning that judges it."""

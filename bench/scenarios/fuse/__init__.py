@@ -1,0 +1,1 @@
+"""Fusion: networks of one architecture into one, and the path between two."""

@@ -1,0 +1,130 @@
+"""The straight line between two aligned networks: loss and error along it, and the barrier on the way.
+
+A method holds a `Path`, which takes and gives nothing back; what was told lies in a table of this module, out of reach
+of whoever walks the path's attributes, and is read by the judge.
+
+Barrier after Frankle et al. 2020 (arXiv:1912.05671) as in Ainsworth et al. 2023 (arXiv:2209.04836): the highest excess
+of the loss over the straight line between its values at the ends.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.data.spec import Split
+from bench.metrics.barriers import excess
+from bench.scenarios.judging import logits
+from bench.task.meter import paused
+
+POINTS = 25
+"""Of the line, ends included, as in Git Re-Basin."""
+
+_SEEN: dict[int, Walk] = {}
+_NUMBERS = itertools.count()
+
+
+class Path:
+    """What a method tells of two networks whose units it has brought together; nothing comes back."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._number = next(_NUMBERS)
+        _SEEN[self._number] = walk
+
+    def between(self, first: nn.Module, second: Callable[[], nn.Module]) -> None:
+        """Tell the two ends of the line on which the result lies. Costs nothing; the last pair told counts.
+
+        Args:
+            first: the parent that stayed as it was.
+            second: makes the other parent, aligned to it; of the same names and shapes.
+        """
+        walk = _SEEN[self._number]
+        if walk.wanted:
+            with paused():
+                walk.ends = (copy.deepcopy(first), copy.deepcopy(second()))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Path:
+        """There is one record to write into."""
+        return self
+
+    def __del__(self) -> None:
+        _SEEN.pop(self._number, None)
+
+
+@dataclass
+class Walk:
+    """What a path was told, for the judge and for the record."""
+
+    wanted: bool
+    """Whether there are two parents, so that there is one line."""
+    ends: tuple[nn.Module, nn.Module] | None = None
+    points: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def path(self) -> Path:
+        """A new handle on a clean sheet, since one scenario may be run more than once."""
+        self.ends, self.points = None, {}
+        return Path(self)
+
+    def take(self, splits: Mapping[str, Split], num_classes: int, ready: Callable[[nn.Module], nn.Module]) -> None:
+        """Walk the line, where one was told.
+
+        Args:
+            splits: images and labels by name, e.g. `train` and `test`.
+            num_classes: of the label space.
+            ready: what the board does to every network before it is judged (BatchNorm statistics).
+        """
+        if self.ends is None:
+            return
+        for share in torch.linspace(0, 1, POINTS, dtype=torch.float64).tolist():
+            model = ready(between(*self.ends, share))
+            for name, split in splits.items():
+                z, labels = logits(model, split.images, num_classes).double(), split.labels.cpu()
+                loss = float(nn.functional.cross_entropy(z, labels))
+                error = float((z.argmax(1) != labels).double().mean())
+                self.points.setdefault(f"loss_{name}", []).append((share, loss))
+                self.points.setdefault(f"error_{name}", []).append((share, error))
+
+    def metrics(self) -> dict[str, float]:
+        """Barriers on test images and, with `_train`, on training images; none where no line was told.
+
+        `barrier` is of the loss (nats), `error_barrier` of the share of wrong answers; `midpoint_barrier` is the loss
+        barrier's term at the middle, which may be negative.
+        """
+        found = {}
+        for curve, name in (("loss", "barrier"), ("error", "error_barrier")):
+            for split, suffix in (("test", ""), ("train", "_train")):
+                points = self.points.get(f"{curve}_{split}")
+                if points:
+                    found[f"{name}{suffix}"] = max(excess(points))
+        if "loss_test" in self.points:
+            found["midpoint_barrier"] = excess(self.points["loss_test"])[POINTS // 2]
+        return found
+
+    def curves(self) -> dict[str, list[tuple[float, float]]]:
+        """For the record: (share of the way, value), rounded to what is meaningful."""
+        return {name: [(round(x, 6), round(y, 6)) for x, y in points] for name, points in self.points.items()}
+
+    def pictures(self) -> dict[str, Tensor]:
+        """For the record: none."""
+        return {}
+
+    def costs(self) -> dict[str, float]:
+        """For the record: none, since walking is the judge's work."""
+        return {}
+
+
+@torch.no_grad()
+def between(first: nn.Module, second: nn.Module, share: float) -> nn.Module:
+    """A network on the line: (1 - share) first + share second in all float entries, the others as in the first."""
+    model = copy.deepcopy(first)
+    other = second.state_dict()
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(torch.lerp(value.double(), other[name].double(), share))
+    return model

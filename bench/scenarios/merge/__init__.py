@@ -1,0 +1,1 @@
+"""Merging: experts of one initialisation into one backbone."""

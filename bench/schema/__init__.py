@@ -1,0 +1,1 @@
+"""What the tables of a suite are held against: strict settings and the training recipe."""

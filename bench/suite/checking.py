@@ -1,0 +1,201 @@
+"""`check`: a suite in all its profiles, without data and without running; and the JSON Schema of suite files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from bench import models, registry
+from bench.data import identity
+from bench.data.catalogue import SOURCES, Source
+from bench.data.spec import DataSpec
+from bench.errors import BenchError, DataError, SuiteError
+from bench.lab import Setup
+from bench.models.spec import Architecture
+from bench.registry import METHODS, SCENARIOS, near_miss
+from bench.run.tuning import Range
+from bench.schema.recipe import Recipe
+from bench.suite import suite as suites
+from bench.suite.faults import shown
+from bench.suite.rows import RowHead
+from bench.suite.stand_ins import on_stand_in
+from bench.suite.suite import Claim, Header, ProfileHead, ScenarioHead
+from bench.types import NAME_PATTERN
+
+
+def check(name: str) -> dict[str, Any]:
+    """Validate every profile of a suite, each scenario on its own data set and on what may stand in for it.
+
+    Raises:
+        SuiteError: the first profile that is not sound, with all its faults.
+    """
+    path = suites.find(name)
+    profiles = [_profile(suites.load(path, profile)) for profile in suites.profiles(path)]
+    return {"path": str(path), "profiles": profiles}
+
+
+def _profile(suite: suites.Suite) -> dict[str, Any]:
+    from bench.data import DATASETS
+
+    at = f"{suite.path} (profile {suite.profile})"
+    tables = {"data": suite.data} | {f"datasets.{name}": data for name, data in suite.datasets.items()}
+    for table, data in tables.items():
+        for name in (data.name, data.offline):
+            if name is not None and name not in DATASETS:
+                raise SuiteError(f"{at}: [{table}] unknown data set {name!r}{near_miss(name, DATASETS)}")
+    for name, model in suite.models.items():
+        try:
+            models.check(model.arch, model.options)
+        except BenchError as error:
+            raise SuiteError(f"{at}: [models.{name}] {error}") from None
+    for scenario in suite.scenarios.values():
+        data = suite.data_of(scenario)
+        _refuse_large_batches(suite, scenario, f"{at}: ")
+        table = "data" if scenario.data is None else f"datasets.{scenario.data}"
+        try:
+            other = identity.stand_in(data)
+            _named(suite, scenario, SOURCES[data.name])
+            if other is not None:
+                _named(suite, on_stand_in(scenario, other.name, suite.models), other)
+        except DataError as error:
+            said = str(error).removeprefix("[data] ")
+            raise SuiteError(f"{at}: [{table}] {said}") from None
+    for claim in suite.claims:
+        _refuse_unknown_metric(claim, suite.scenarios[claim.scenario].kind, f"{at}: claim {claim.id!r}")
+    rows = sum(len(s.rows) for s in suite.scenarios.values())
+    return {
+        "profile": suite.profile,
+        "scenarios": len(suite.scenarios),
+        "rows": rows,
+        "seeds": len(suite.seeds),
+        "cells": rows * len(suite.seeds),
+        "claims": len(suite.claims),
+    }
+
+
+def _named(suite: suites.Suite, scenario: suites.SuiteScenario, source: Source) -> None:
+    """Name the standard models of a scenario on this data set, its own or the one that may stand in for it."""
+    data = suite.data_of(scenario)
+    identity.sized(source, data.size)
+    on = data.model_copy(update={"name": source.name, "offline": None})
+    setup = Setup(on, "0" * 16, len(source.classes), suite.models, suite.recipe, suite.seeds[0])
+    try:
+        scenario.settings.zoo(setup)
+    except SuiteError as error:
+        told = f" (where {source.name} stands in for {data.name})" if source.name != data.name else ""
+        where = f"{suite.path} (profile {suite.profile}): [scenarios.{scenario.name}]"
+        raise SuiteError(f"{where} {error}{told}") from None
+
+
+def _refuse_large_batches(suite: suites.Suite, scenario: suites.SuiteScenario, at: str) -> None:
+    """A batch size that a suite asks for and its data set cannot fill is a slip of one of the two numbers."""
+    rows = suite.data_of(scenario).train
+    if rows is None:
+        return
+    set_here = scenario.settings.model_fields_set
+    own = {key: value for key, value in scenario.settings if key in set_here and isinstance(value, Recipe)}
+    asked = {"recipe": suite.recipe} | {f"scenarios.{scenario.name}.{key}": recipe for key, recipe in own.items()}
+    asked |= {
+        f"models.{name}.recipe": m.recipe for name, m in suite.models.items() if m.recipe and _uses(scenario, name)
+    }
+    for table, recipe in asked.items():
+        if "batch_size" in recipe.model_fields_set and recipe.batch_size > rows:
+            raise SuiteError(
+                f"{at}[{table}] batch_size = {recipe.batch_size} is more than the {rows} training rows that scenario "
+                f"{scenario.name} has in all"
+            )
+
+
+def _uses(scenario: suites.SuiteScenario, model: str) -> bool:
+    """Whether a setting of the scenario names the model."""
+    return any(value == model for _, value in scenario.settings)
+
+
+def _refuse_unknown_metric(claim: Claim, kind: str, at: str) -> None:
+    """What our kinds measure has known names; what somebody else's kind measures shows when it has run."""
+    from bench.leaderboard import measures
+
+    entry = SCENARIOS.get(kind)
+    ours = entry.settings.__module__.partition(".")[0] == "bench"
+    if not ours or claim.metric in (None, entry.headline) or measures.is_known(claim.metric):
+        return
+    names = [entry.headline, *measures.NAMES, *measures.KNOWN, *measures.SECONDS]
+    raise SuiteError(f"{at}: unknown metric {shown(claim.metric)}{near_miss(claim.metric, names)}")
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of suite files: kinds, their settings, methods and their parameters as registered now."""
+    registry.discover()
+    definitions: dict[str, Any] = {}
+    top = _model(Header, definitions)["properties"]
+    for name, model in (("data", DataSpec), ("recipe", Recipe), ("model", Architecture), ("claim", Claim)):
+        definitions[name] = _model(model, definitions)
+    tables = {
+        "data": {"$ref": "#/$defs/data"},
+        "datasets": _tables_of({"$ref": "#/$defs/data"}),
+        "recipe": {"$ref": "#/$defs/recipe"},
+        "models": _tables_of({"$ref": "#/$defs/model"}),
+        "scenarios": _tables_of({"anyOf": [_scenario(kind, definitions) for kind in sorted(SCENARIOS.entries)]}),
+        "claims": {"type": "array", "items": {"$ref": "#/$defs/claim"}},
+    }
+    overrides = {name: {"type": "array" if name == "claims" else "object"} for name in tables}
+    profile = {
+        "type": "object",
+        "description": "Overrides, key by key.",
+        "additionalProperties": False,
+        "properties": top | overrides | _model(ProfileHead, definitions)["properties"],
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "ktbench suite",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["title", "data", "scenarios", "profiles"],
+        "properties": top | tables | {"profiles": _tables_of(profile)},
+        "$defs": definitions,
+    }
+
+
+def _tables_of(schema: dict[str, Any]) -> dict[str, Any]:
+    """`[TABLE.NAME]`."""
+    name = {"pattern": NAME_PATTERN}
+    return {"type": "object", "propertyNames": name, "additionalProperties": schema}
+
+
+def _scenario(kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """A scenario that `extends` another may have its kind, and whatever else is needed, from there."""
+    entry = SCENARIOS.get(kind)
+    settings = _model(entry.settings, definitions)
+    rows = [_row(name, definitions) for name, m in sorted(METHODS.entries.items()) if kind in m.scenarios]
+    names = [row["properties"]["method"]["const"] for row in rows]
+    settings["properties"] |= _model(ScenarioHead, definitions)["properties"]
+    settings["properties"] |= {
+        "kind": {"const": kind},
+        "methods": {"type": "array", "items": {"anyOf": [{"enum": names}, *rows]}},
+    }
+    needed = ["kind", *settings.pop("required", [])]
+    settings["anyOf"] = [{"required": needed}, {"required": ["extends"]}]
+    return settings
+
+
+def _row(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    row = _model(registry.parameters(METHODS.get(name)), definitions)
+    parameters = row.get("properties", {})
+    definitions["range"] = _model(Range, definitions)
+    places = {
+        key: {"anyOf": [{"$ref": "#/$defs/range"}, {"type": "array", "minItems": 2, "items": place}]}
+        for key, place in parameters.items()
+    }
+    head = _model(RowHead, definitions)["properties"]
+    head["search"] |= {"properties": places, "additionalProperties": False}
+    row["properties"] = parameters | head | {"method": {"const": name}}
+    row["required"] = ["method", *row.get("required", [])]
+    return row
+
+
+def _model(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a pydantic model, its own definitions moved to the common ones."""
+    schema = model.model_json_schema(ref_template="#/$defs/{model}")
+    definitions |= schema.pop("$defs", {})
+    return schema

@@ -1,0 +1,1 @@
+"""What a method receives and what is measured while it works."""

@@ -1,0 +1,208 @@
+"""What a cell costs: seconds, peak memory, floating point operations, samples through each given model.
+
+Everything is measured from outside, by forward hooks and a sampling thread, so that methods hold no
+plumbing. Operations are those of convolutions and linear layers (2 per multiply-add): forward, plus as
+many again for each of input and weight that the backward pass would need a gradient for. Element-wise
+work, attention's products and methods' own matrix algebra are not counted. What the harness itself does
+in the middle of a method's run stands in `paused()` and is charged to nobody.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
+
+from bench.clock import clock
+from bench.task.task import BlackBox, Task, sealed
+
+
+@dataclass
+class Costs:
+    """What one method has cost so far."""
+
+    seconds: float = 0.0
+    """Processor seconds of this process; on a GPU seconds of the wall."""
+    peak_memory_mb: float = 0.0
+    """Growth of the process's resident memory (CPU) or of allocated memory (GPU) above its start."""
+    flops: float = 0.0
+    samples: dict[str, int] = field(default_factory=dict)
+    """Images that went through each given model, forward passes under gradient or not."""
+    paused: bool = field(default=False, repr=False)
+    """Whether nothing is counted just now."""
+
+    def as_data(self) -> dict[str, Any]:
+        """JSON-ready, rounded to what is meaningful."""
+        return {
+            "seconds": round(self.seconds, 3),
+            "peak_memory_mb": round(self.peak_memory_mb, 1),
+            "flops": self.flops,
+            "samples": dict(sorted(self.samples.items())),
+        }
+
+
+@contextmanager
+def metered(costs: Costs, device: torch.device) -> Iterator[Costs]:
+    """Fill `costs` while the body runs. FLOPs of all modules are counted, given or made by the method."""
+    handle = register_module_forward_hook(_flop_counter(costs))
+    meter = _Meter(costs, device)
+    _OPEN.append(meter)
+    start = meter.clock()
+    try:
+        yield costs
+    finally:
+        meter.synchronize()
+        costs.seconds += meter.clock() - start
+        _OPEN.remove(meter)
+        handle.remove()
+        meter.close()
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """What runs in the body costs nothing to any open `metered` block; blocks opened in the body count as usual.
+
+    No seconds, FLOPs or samples are counted, and memory that the body still holds at its end becomes part of
+    the level above which growth is measured. May be nested.
+    """
+    meters = [meter for meter in _OPEN if not meter.costs.paused]
+    for meter in meters:
+        meter.pause()
+    try:
+        yield
+    finally:
+        for meter in meters:
+            meter.resume()
+
+
+def watch(task: Task, costs: Costs) -> None:
+    """Count the samples through every model in the task, also in lists and dicts; copies of them are not counted.
+
+    Standard models are counted at their first layer, `normalize`, which `model.features(x)` passes too.
+    """
+    for attribute, value in vars(task).items():
+        for name, item in _models(attribute, value):
+            model = sealed(item) if isinstance(item, BlackBox) else item
+            costs.samples.setdefault(name, 0)
+            _count_samples(getattr(model, "normalize", model), name, costs)
+
+
+def _models(name: str, value: object) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, nn.Module | BlackBox):
+        yield name, value
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _models(f"{name}[{index}]", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _models(f"{name}[{key}]", item)
+
+
+def _count_samples(model: nn.Module, name: str, costs: Costs) -> None:
+    original = weakref.ref(model)
+
+    def count(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if not costs.paused and module is original() and inputs and isinstance(inputs[0], Tensor):
+            costs.samples[name] += len(inputs[0])
+
+    model.register_forward_pre_hook(count)
+
+
+def _flop_counter(costs: Costs) -> Any:
+    def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if costs.paused:
+            return
+        if isinstance(module, nn.Linear):
+            macs = output.numel() * module.in_features
+        elif isinstance(module, nn.Conv2d):
+            macs = output.numel() * module.weight[0].numel()
+        elif isinstance(module, nn.ConvTranspose2d):
+            macs = inputs[0].numel() * module.weight[0].numel()
+        else:
+            return
+        passes = 1
+        if torch.is_grad_enabled() and output.requires_grad:
+            passes += int(module.weight.requires_grad) + int(inputs[0].requires_grad)
+        costs.flops += 2.0 * macs * passes
+
+    return count
+
+
+class _Meter:
+    """An open `metered` block: its clock can be stopped, and a thread samples its memory."""
+
+    def __init__(self, costs: Costs, device: torch.device) -> None:
+        self.costs = costs
+        self.clock = clock(device.type == "cuda")
+        self._device = device
+        self._process = psutil.Process()
+        self._paused_at, self._held_at_pause = 0.0, 0
+        self._lock = threading.Lock()  # the thread samples either before a pause or after it
+        self._stop = threading.Event()
+        self._reset_peak()
+        self._level = self._held()
+        self._thread = threading.Thread(target=self._keep_sampling, daemon=True)
+        self._thread.start()
+
+    def synchronize(self) -> None:
+        """Wait for what was started on the GPU, so that its time counts where it belongs."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    def pause(self) -> None:
+        """Count nothing from here."""
+        self.synchronize()
+        self._sample()
+        with self._lock:
+            self.costs.paused = True
+            self._held_at_pause = self._held()
+        self._paused_at = self.clock()
+
+    def resume(self) -> None:
+        """Count again, as if the time since `pause` had not been."""
+        self.synchronize()
+        self.costs.seconds -= self.clock() - self._paused_at
+        with self._lock:
+            self._level += max(0, self._held() - self._held_at_pause)
+            self._reset_peak()
+            self.costs.paused = False
+
+    def close(self) -> None:
+        """End the thread, after a last sample."""
+        self._stop.set()
+        self._thread.join()
+
+    def _keep_sampling(self) -> None:
+        self._sample()
+        while not self._stop.wait(0.02):
+            self._sample()
+
+    def _sample(self) -> None:
+        with self._lock:
+            if not self.costs.paused:
+                growth = (self._peak() - self._level) / 2**20
+                self.costs.peak_memory_mb = max(self.costs.peak_memory_mb, growth)
+
+    def _held(self) -> int:
+        """Bytes held now."""
+        on_gpu = self._device.type == "cuda"
+        return torch.cuda.memory_allocated(self._device) if on_gpu else self._process.memory_info().rss
+
+    def _peak(self) -> int:
+        """Bytes at most since the last reset; without a GPU that is what is held now."""
+        return torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else self._held()
+
+    def _reset_peak(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+
+_OPEN: list[_Meter] = []

@@ -1,0 +1,133 @@
+"""What the harness sees of a student while a method trains it: accuracy over the budget, seconds, synthetic images.
+
+A method holds a `Monitor`, which takes and gives nothing back; what it saw lies in a table of this module, out of
+reach of whoever walks the monitor's attributes, and is read by the judge.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.task.meter import paused
+
+CHECKS = 20
+"""The student is looked at so many times, evenly over its budget."""
+SHOWN = 20
+"""Synthetic images of a method that its record keeps."""
+
+_SEEN: dict[int, Observations] = {}
+_NUMBERS = itertools.count()
+
+
+class Monitor:
+    """What a method (through its training loop) tells; nothing of it comes back."""
+
+    def __init__(self, observations: Observations) -> None:
+        self._number = next(_NUMBERS)
+        _SEEN[self._number] = observations
+
+    def due(self, spent: float) -> bool:
+        """Whether it is time to look, a share `spent` of the budget being used up."""
+        return spent * CHECKS >= _SEEN[self._number].looks + 1 - 1e-9
+
+    def look(self, student: nn.Module, spent: float, images: Tensor) -> None:
+        """Have the student judged, and keep a picture of what it was last trained on. Costs are not charged.
+
+        Args:
+            spent: share of the budget used up, in [0, 1].
+            images: float [B, C, H, W] in [0, 1].
+        """
+        with paused():
+            seen = _SEEN[self._number]
+            seen.looks = int(spent * CHECKS + 1e-9)
+            seen.accuracy.append((round(spent, 6), seen.judge(student)))
+            seen.images = images[:SHOWN].detach().float().clamp(0, 1).mul(255).round().byte().cpu()
+
+    def kept(self, images: int) -> None:
+        """Say how many synthetic images are held beyond the step that made them."""
+        seen = _SEEN[self._number]
+        seen.images_kept = max(seen.images_kept, images)
+
+    @contextmanager
+    def distilling(self) -> Iterator[None]:
+        """What happens inside is the student's learning, as against the making of images."""
+        seen = _SEEN[self._number]
+        if not seen.cuda:
+            start = time.process_time()
+            yield
+            seen.seconds += time.process_time() - start
+        else:  # events wait for nothing; they are read at the end
+            pair = (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
+            pair[0].record()
+            yield
+            pair[1].record()
+            seen.events.append(pair)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Monitor:
+        """There is one record to write into."""
+        return self
+
+    def __del__(self) -> None:
+        _SEEN.pop(self._number, None)
+
+
+@dataclass
+class Observations:
+    """What a monitor saw, for the judge and for the record."""
+
+    judge: Callable[[nn.Module], float]
+    """Accuracy of a student as it is now."""
+    cuda: bool = False
+    looks: int = 0
+    """Twentieths of the budget that were looked at."""
+    accuracy: list[tuple[float, float]] = field(default_factory=list)
+    """(share of the budget, accuracy)."""
+    images: Tensor | None = None
+    """uint8 [N, C, H, W]."""
+    images_kept: int = 0
+    seconds: float = 0.0
+    events: list[tuple[Any, Any]] = field(default_factory=list)
+
+    def monitor(self) -> Monitor:
+        """A new handle on a clean sheet, since one scenario may be run more than once."""
+        self.looks, self.accuracy, self.images, self.images_kept, self.seconds, self.events = 0, [], None, 0, 0.0, []
+        return Monitor(self)
+
+    def metrics(self) -> dict[str, float]:
+        """The trace in four numbers; none where the student was never looked at.
+
+        `accuracy_best` is the highest accuracy seen (choosing it would be choosing on test images: a diagnostic).
+        `trace_mean` and `trace_std` are over the second half of the budget (mu and sigma of the student's accuracy
+        in LRA, arXiv:2302.14290); `worst_drop` is the deepest fall there below an accuracy reached before.
+        """
+        if not self.accuracy:
+            return {}
+        late = torch.tensor([a for spent, a in self.accuracy if spent > 0.5] or [self.accuracy[-1][1]]).double()
+        drop = (late.cummax(0).values - late).max()
+        return {
+            "accuracy_best": max(a for _, a in self.accuracy),
+            "trace_mean": float(late.mean()),
+            "trace_std": float(late.std(correction=0)),
+            "worst_drop": float(drop),
+        }
+
+    def curves(self) -> dict[str, list[tuple[float, float]]]:
+        """For the record: accuracy over the share of the budget."""
+        return {"accuracy": self.accuracy} if self.accuracy else {}
+
+    def pictures(self) -> dict[str, Tensor]:
+        """For the record: the images that the student was last trained on."""
+        return {} if self.images is None else {"images": self.images}
+
+    def costs(self) -> dict[str, float]:
+        """For the record: seconds of the student's learning, and images kept."""
+        seconds = self.seconds + sum(start.elapsed_time(end) for start, end in self.events) / 1000
+        return {"distillation_seconds": round(seconds, 3), "images_kept": self.images_kept} if seconds else {}

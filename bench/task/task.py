@@ -1,0 +1,163 @@
+"""What a method receives: the task, holding exactly the knowledge that the method's access grants.
+
+A scenario describes its task by a subclass of `Task` that holds annotations only::
+
+    class FuseTask(Task):
+        parents: Annotated[list[nn.Module], Access("weights")]
+        unlabeled: Annotated[Tensor, Access("unlabeled", "labels")]     # either one grants it
+        num_classes: int                                                # given to everybody
+
+and by *providers*, one zero-argument function an attribute. `grant` calls the providers of what the
+method declared, and of nothing else: what was not granted is not in the object, nor reachable from it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+
+from bench.device import Device
+from bench.errors import AccessDenied, BenchError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, init=False)
+class Access:
+    """The declared accesses of which any one grants an attribute."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        object.__setattr__(self, "names", names)
+
+
+class Task:
+    """The base of every scenario's task: what all methods are given, and the refusal of the rest."""
+
+    device: torch.device
+    compute: Device
+    """The same device with its precision: what `bench.models.train.fit` and `recalibrate` take."""
+    seed: int
+    """Seed of this cell; the global generators of torch, numpy and random are seeded with it as well."""
+    generator: torch.Generator
+    """A CPU generator of this cell's own."""
+    num_classes: int
+    input_shape: tuple[int, int, int]
+    """(channels, height, width) of one input."""
+    progress: Callable[[int, int], None]
+    """`task.progress(done, total)`: tells the terminal how far the method is; costs nothing."""
+
+    def __init__(self, attributes: Mapping[str, Any], access: Collection[str], method: str) -> None:
+        self.__dict__.update(attributes)
+        self.__dict__["_method"] = method
+        self.__dict__["_access"] = tuple(sorted(access))
+
+    def __getattr__(self, name: str) -> Any:
+        declared = needs(type(self)).get(name)
+        if declared is None:
+            raise AttributeError(
+                f"{type(self).__name__} has no {name!r}; it has {', '.join(sorted(needs(type(self))))}"
+            )
+        raise AccessDenied(
+            f"method {self._method!r} touched task.{name} without access: declare "
+            f"{' or '.join(map(repr, declared))} (it declares {', '.join(self._access) or 'nothing'})"
+        )
+
+
+def needs(task: type[Task]) -> dict[str, tuple[str, ...]]:
+    """Attribute -> the accesses of which one grants it; () for what every method is given."""
+    table = {}
+    for name, hint in get_type_hints(task, localns=_hint_names(), include_extras=True).items():
+        marks = [m for m in get_args(hint)[1:] if isinstance(m, Access)] if get_origin(hint) is Annotated else []
+        table[name] = marks[0].names if marks else ()
+    return table
+
+
+def grant(task: type[Task], providers: Mapping[str, Callable[[], Any]], access: Collection[str], method: str) -> Task:
+    """Build the task of one method: evaluate the providers that `access` opens, drop the others.
+
+    Raises:
+        AccessDenied: an access is declared that this kind of task does not know.
+        BenchError: a model that is given has weights that are NaN or infinite. Methods that rank, sort or take a
+            maximum would pass over them in silence, so nobody is given such a model.
+    """
+    table = needs(task)
+    known = set(itertools.chain.from_iterable(table.values()))
+    for name in sorted(set(access) - known):
+        raise AccessDenied(f"method {method!r} declares access {name!r}; {task.__name__} knows {sorted(known)}")
+    opened = {a for a, names in table.items() if not names or set(names) & set(access)}
+    attributes = {a: providers[a]() for a in sorted(opened) if a in providers}
+    for name, value in attributes.items():
+        _refuse_broken(f"task.{name}", value)
+    return task(attributes, access, method)
+
+
+def _refuse_broken(where: str, value: Any) -> None:
+    import torch
+    from torch import nn
+
+    from bench.task.meter import paused
+
+    if isinstance(value, BlackBox):
+        value = sealed(value)
+    if isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            _refuse_broken(f"{where}[{number}]", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_broken(f"{where}[{key!r}]", item)
+    elif isinstance(value, nn.Module):
+        with paused(), torch.no_grad():  # nobody's cost
+            broken = [name for name, weight in value.named_parameters() if not weight.isfinite().all()]
+            broken += [name for name, buffer in value.named_buffers() if buffer.isnan().any()]  # a mask may be infinite
+        if broken:
+            raise BenchError(
+                f"{where} is broken: {broken[0]!r} is NaN or infinite ({len(broken)} such weights in all); did its "
+                "training diverge? Lower its learning rate"
+            )
+
+
+def _hint_names() -> dict[str, Any]:
+    import torch
+    from torch import Tensor, nn
+
+    return {"torch": torch, "Tensor": Tensor, "nn": nn}
+
+
+_SEALED: dict[int, Any] = {}
+_NUMBERS = itertools.count()
+
+
+class BlackBox:
+    """A model one may query and not open: `box(x)` gives logits [B, C] without gradient.
+
+    The model lives in a table of this module, not in the object, so that walking the object's graph
+    does not reach the weights. Queries are counted by the meter like those of any given model.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._number = next(_NUMBERS)
+        _SEALED[self._number] = model
+
+    def __call__(self, x: Tensor) -> Tensor:
+        import torch
+
+        with torch.no_grad():
+            return _SEALED[self._number](x)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BlackBox:
+        """A box cannot be copied: copies would be queries that nobody counts."""
+        return self
+
+    def __del__(self) -> None:
+        _SEALED.pop(self._number, None)
+
+
+def sealed(box: BlackBox) -> nn.Module:
+    """The model inside a black box, for the meter; a method that calls this fails its conformance test."""
+    return _SEALED[box._number]

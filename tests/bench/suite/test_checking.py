@@ -1,0 +1,123 @@
+"""`check`: what it refuses beyond the schema, and the JSON Schema that it prints."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from bench.errors import SuiteError
+from bench.leaderboard import measures
+from bench.suite import suite as suites
+from bench.suite.checking import check, json_schema
+
+RESULTS = Path(__file__).parents[3] / "results"
+
+
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("name", list(suites.shipped()))
+def test_the_schema_takes_our_suites_in_all_their_profiles(validator, name):
+    path = suites.find(name)
+    content = suites.read(path)
+    assert not [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(content)]
+    for profile in content["profiles"]:
+        merged = suites.with_profile(content, path, profile) | {"profiles": {}}
+        assert not [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(merged)]
+
+
+SUITE = """
+title = "t"
+[data]
+name = "digits"
+train = 200
+[models.m]
+arch = "mlp"
+[scenarios.f]
+kind = "fuse"
+model = "m"
+methods = [{ method = "ot-fusion", label = "mine" }]
+[[claims]]
+id = "c"
+paper = "p"
+says = "s"
+scenario = "f"
+better = "mine"
+worse = "average"
+[profiles.cpu]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "taken"),
+    [
+        ("", "", True),
+        ('kind = "fuse"', 'kind = "fuse"\nextends = ["f"]', False),
+        ('kind = "fuse"', 'kind = "fuse"\ntrials = -1', False),
+        ('kind = "fuse"', 'kind = "fuse"\nmax_seconds = 0', False),
+        ('label = "mine"', 'label = "a|b"', False),
+        ('label = "mine"', 'label = "ünï→模型"', True),
+        ('label = "mine"', "search = { unit_norm = [true, false] }", True),
+        ('label = "mine"', "search = { nothing = [1, 2] }", False),
+        ("[scenarios.f]", '[scenarios."a/b"]', False),
+        ("[profiles.cpu]", '[profiles."gpu/a100"]', False),
+        ("[profiles.cpu]", "[profiles.cpu]\nextends = 3", False),
+        ("[profiles.cpu]", "[profiles.cpu]\nseedz = [1]", False),
+    ],
+)
+def test_the_schema_knows_every_key(validator, write_suite, old, new, taken):
+    content = suites.read(write_suite(text=SUITE.replace(old, new)))
+    assert validator.is_valid(content) == taken, [error.message for error in validator.iter_errors(content)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            'worse = "average"',
+            'worse = "average"\nmetric = "acuracy"',
+            "claim 'c': unknown metric 'acuracy'; did you mean",
+        ),
+        ('worse = "average"', 'worse = "average"\nmetric = "samples"', "claim 'c': unknown metric 'samples'"),
+        ("[models.m]", "[recipe]\nbatch_size = 201\n[models.m]", r"\[recipe\] batch_size = 201 is more than the 200"),
+        (
+            'arch = "mlp"',
+            'arch = "mlp"\nrecipe = { batch_size = 300 }',
+            r"\[models.m.recipe\] batch_size = 300 is more",
+        ),
+        (
+            'model = "m"',
+            'model = "m"\nstart = "shared-base"\nfine_tune = { batch_size = 999 }',
+            r"\[scenarios.f.fine_tune\] batch_size = 999",
+        ),
+        ('model = "m"', 'model = "m"\nparents = 1000000000000', "parents is beyond what a suite may ask for"),
+        ('label = "mine"', 'label = "parent-0"', r"labelled 'parent-0', like the reference \(parent, index = 0\)"),
+        ('"ot-fusion", label = "mine"', '"parent", index = 1, label = "parent-0"', "like the reference"),
+        ('model = "m"', 'model = "m"\nlower = "ensemble"', "lower and upper are both 'ensemble'"),
+    ],
+)
+def test_check_refuses_what_cannot_be_meant(write_suite, old, new, told):
+    with pytest.raises(SuiteError, match=told):
+        check(write_suite(text=SUITE.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "nll", "floor_gap", "accuracy_owner_1", "seconds", "synthesis_seconds"])
+def test_check_takes_what_is_measured(write_suite, metric):
+    check(write_suite(text=SUITE.replace('worse = "average"', f'worse = "average"\nmetric = "{metric}"')))
+
+
+def test_every_metric_of_the_committed_records_is_known():
+    found: set[str] = set()
+    for path in RESULTS.glob("*/*.jsonl"):
+        for metrics in re.findall(r'"metrics":(\{[^}]*\})', path.read_text(encoding="utf-8")):
+            found |= json.loads(metrics).keys()
+    assert found
+    assert not {metric for metric in found if not measures.is_known(metric)}
