@@ -32,7 +32,6 @@ from bench.task.monitor import Monitor, Observations
 from bench.task.task import Access
 from bench.types import Fraction, Share
 
-
 LOOKS = 3
 """`attack_success` is a mean over so many students: the one returned, and those at the monitor's looks before it."""
 
