@@ -27,15 +27,17 @@ from bench import method
 from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate, Weight
 from methods.datafree.generator import AffinePixels, Generator, normalizer
-from methods.datafree.hooks import Outputs
 from methods.datafree.online import Term
 from methods.datafree.student import LARGEST_GRADIENT, StudentTraining, still, targets
 from methods.distillation.losses import distillation_kl
+from methods.watching import Latest
 
 
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1905.09768", year=2019)
 def zskt(
     task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
     *,
     beta: Weight = 250.0,
     student_steps: Count = 5,
@@ -46,6 +48,8 @@ def zskt(
     """ZSKT: distil on images that a generator makes to set student and teacher apart, and copy attention maps.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the generator's loss.
         beta: weight of the difference of attention maps against the divergence's mean over images and classes; without
             effect where the networks have no stages to compare.
         student_steps: updates of the student on one batch of noise (paper: 10).
@@ -53,28 +57,14 @@ def zskt(
         nz: length of the noise vector.
         ngf: width of the generator (paper: 64).
     """
-    return transfer(task, StudentTraining(task), beta=beta, student_steps=student_steps, lr_g=lr_g, nz=nz, ngf=ngf)
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    beta: float = 250.0,
-    student_steps: int = 5,
-    lr_g: float = 1e-3,
-    nz: int = 100,
-    ngf: int = 24,
-) -> nn.Module:
-    """`zskt` by a given training of the student, with a further term of the generator's loss."""
+    training = by or StudentTraining(task)
     teacher, student = task.teacher, training.model
     generator = Generator(nz, ngf, task.input_shape, AffinePixels(*normalizer(teacher)))
     task.compute.place(generator)
     optimizer = torch.optim.Adam(generator.parameters(), lr=lr_g)
     compared = compared_stages(student, teacher) if beta else ([], [])
 
-    with Outputs(compared[0]) as mine, Outputs(compared[1]) as its:
+    with Latest(compared[0]) as mine, Latest(compared[1]) as its:
 
         def learn(x: Tensor, t: Tensor, maps: list[Tensor]) -> None:
             def loss() -> Tensor:
@@ -127,7 +117,7 @@ def compared_stages(student: nn.Module, teacher: nn.Module) -> tuple[list[nn.Mod
     return (ours, theirs) if len(ours) == len(theirs) else ([], [])
 
 
-def attention_maps(stages: Outputs) -> list[Tensor]:
+def attention_maps(stages: Latest) -> list[Tensor]:
     """Of each stage's latest output [B, C, H, W]: mean square over channels, [B, H * W], scaled to length 1."""
     return [normalize(a.float().square().mean(1).flatten(1)) for _, a in sorted(stages.latest.items())]
 

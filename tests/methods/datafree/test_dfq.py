@@ -35,7 +35,7 @@ def test_modes_are_those_of_the_reference(trained, make_task, monkeypatch):
 
     monkeypatch.setattr(module, "Online", Noted)
     task = make_task(trained, steps=3)
-    student = module.transfer(task, Watched(task), student_steps=2, **SMALL)
+    student = module.dfq(task, Watched(task), student_steps=2, **SMALL)
     update = [("images", False, False), ("imitate", False, True)]
     learn = [("learn", True, False)]
     assert seen == [*learn, *update, *update, *learn, *update]
