@@ -185,9 +185,8 @@ def _leaks(task: Task, withheld: list[str], world: World) -> set[str]:
     leaks = set()
     for name in withheld:
         provider = world.situation.providers.get(name)
-        if provider is not None:
-            if prints([provider()], above=8) & hidden:
-                leaks.add(name)
+        if provider is not None and prints([provider()], above=8) & hidden:
+            leaks.add(name)
     return leaks
 
 
