@@ -109,3 +109,12 @@ def test_two_runs_at_once_share_the_work(write_suite, tmp_path):
         for label in ("toy-constant", "toy-nearest-mean", "toy-noisy-mean", "toy-waits")
         for seed in (0, 1)
     )
+
+
+def test_two_workers_give_what_one_does(toy, write_suite, tmp_path):
+    columns = ["key", "label", "seed", "accuracy", "nll", "ece"]
+    two, one = (
+        bench.run(write_suite(), "smoke", plugins=[toy], results=tmp_path / f"{jobs}", jobs=jobs)[columns]
+        for jobs in (2, 1)
+    )
+    assert two.equals(one)

@@ -13,7 +13,7 @@ import pytest
 
 from bench.data.spec import DataSpec
 from bench.leaderboard import as_data, build, claim_lines, write
-from bench.leaderboard.markdown import _opening
+from bench.leaderboard.markdown import render
 from bench.leaderboard.wording import data_line, paper_url
 from bench.records.store import Store
 
@@ -322,7 +322,10 @@ def test_only_an_arxiv_number_is_a_link(paper, url):
     assert paper_url(paper) == url
 
 
-def test_what_would_begin_a_list_or_a_heading_does_not():
-    for text in ("# x", "- x", "+ x", "1. x", "2) x", "=== x"):
-        assert _opening(text).replace("\\", "", 1) == text != _opening(text)
-    assert _opening("2020 was") == "2020 was"
+@pytest.mark.parametrize("title", ["# x", "- x", "+ x", "1. x", "2) x", "=== x", "2020 was"])
+def test_a_title_begins_no_list_and_no_heading(board, title):
+    first, *others = board.sections
+    text = render(replace(board, sections=(replace(first, title=title), *others)))
+    (line,) = (line for line in text.splitlines() if "Two networks" in line)
+    assert line.replace("\\", "", 1).startswith(f"{title}. ")
+    assert line.startswith(title) == (title == "2020 was")

@@ -82,11 +82,12 @@ def test_a_second_run_runs_nothing_and_failures_are_tried_again(run, write_suite
     assert len(lines) == 5
 
 
-def test_two_runs_give_equal_records(run_by_workers, write_suite):
+def test_two_runs_give_equal_records(run, write_suite):
+    """`tests/long` runs two worker processes, and then one."""
     path = write_suite()
     columns = ["key", "label", "seed", "accuracy", "nll", "ece"]
-    first = run_by_workers(path, jobs=2)
-    again = run_by_workers(path, force=True)
+    first = run(path)
+    again = run(path, force=True)
     assert first[columns].equals(again[columns])
     assert first["provenance.started"].max() <= again["provenance.started"].min()
 
