@@ -50,14 +50,6 @@ def common_cache(common_folder: Path, own_cache: Path, monkeypatch: pytest.Monke
     return cache
 
 
-@pytest.fixture(autouse=True, scope="session")
-def no_corrupted_memory() -> None:
-    """Narrow networks are trained here too, outside of the workers that see to it themselves."""
-    from bench import onednn
-
-    onednn.go_round()
-
-
 @pytest.fixture
 def toy() -> Path:
     """The toy plugin, registered in this process."""
@@ -131,14 +123,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class InProcess:
-    """In place of `bench.run.workers.Workers`: each job is done at once, in this process."""
+    """In place of `bench.running.workers.Workers`: each job is done at once, in this process."""
 
     def __init__(self, *_: object) -> None:
         self.jobs = 1
 
     def submit(self, job: object, max_seconds: float) -> Future[object]:
-        from bench.run.cell import Job, run_cell, told, train_standard_model
-        from bench.run.workers import JobError
+        from bench.running.cell import Job, run_cell, told, train_standard_model
+        from bench.running.workers import JobError
 
         future: Future[object] = Future()
         try:
@@ -156,7 +148,7 @@ class InProcess:
 @pytest.fixture
 def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs start no worker processes, which cost seconds each; for tests whose subject is something else."""
-    monkeypatch.setattr("bench.run.queues.Workers", InProcess)
+    monkeypatch.setattr("bench.running.queues.Workers", InProcess)
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def run(world, working, monkeypatch) -> Callable[..., Seen]:
             training._optimizer.register_step_post_hook(count)
 
         monkeypatch.setattr(StudentTraining, "__init__", noted)
-        task = conformance.task_of(method, place)
+        task = conformance.task_for(method, place)
         task.__dict__["budget"] = Budget(steps, seconds)
         torch.manual_seed(0)
         start = working.processor
