@@ -77,7 +77,8 @@ class Writer:
         """A decorator without the keywords of `SHOWN`."""
         if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Name | ast.Attribute):
             return decorator
-        shown = SHOWN.get(find(self.module, ast.unparse(decorator.func)), frozenset())  # type: ignore[call-overload]
+        thing = find(self.module, ast.unparse(decorator.func))
+        shown = SHOWN.get(thing, frozenset()) if isinstance(thing, Thing) else frozenset()
         return ast.Call(decorator.func, decorator.args, [k for k in decorator.keywords if k.arg not in shown])
 
     def statements(self, body: Sequence[ast.stmt], in_class: bool = False) -> Iterator[str]:

@@ -110,5 +110,5 @@ def how_to_read(board: Board) -> list[Explanation]:
 
 def _declared(section: Section) -> list[Explanation]:
     """What a scenario explains of the metrics and costs that any of its rows has."""
-    told = [thing.explain for thing in (*section.measured(), *more_costs(section))]
+    told = [*(metric.explain for metric in section.measured()), *(cost.explain for cost in more_costs(section))]
     return [explained for explained in told if explained]
