@@ -18,9 +18,15 @@ registry.discover()
 OURS = sorted((name, kind) for name, m in METHODS.entries.items() for kind in m.scenarios if m.family != "toy")
 
 
+@pytest.fixture
+def zoo(common_cache):
+    """Standard models of the kit, which are trained once for all methods."""
+    return common_cache / "kit"
+
+
 @pytest.mark.parametrize(("name", "kind"), OURS)
-def test_every_method_conforms(name, kind):
-    results = list(check_method(name, only=kind))
+def test_every_method_conforms(name, kind, zoo):
+    results = list(check_method(name, only=kind, zoo=zoo))
     assert results
     assert not [f"{r.check}: {r.detail}" for r in results if not r.ok]
 
@@ -96,13 +102,13 @@ def kit_usual(task):
         ("kit-usual", {"runs: 6 classes, 3x12x12"}),
     ],
 )
-def test_the_kit_catches(name, failing):
-    assert {r.check for r in check_method(name) if not r.ok} == failing
+def test_the_kit_catches(name, failing, zoo):
+    assert {r.check for r in check_method(name, zoo=zoo) if not r.ok} == failing
 
 
-def test_the_kit_finds_what_hides_in_a_task(monkeypatch):
+def test_the_kit_finds_what_hides_in_a_task(monkeypatch, zoo):
     monkeypatch.setattr(Kit, "tiny", {"leak": True})
-    world_results = {r.check: r for r in check_method("kit-good")}
+    world_results = {r.check: r for r in check_method("kit-good", zoo=zoo)}
     assert not world_results["nothing hides in the task"].ok
     assert "images" in world_results["nothing hides in the task"].detail
 

@@ -191,12 +191,12 @@ def test_nothing_of_the_judge_can_be_reached_from_a_task(settings, lab):
     situation = settings.prepare(lab)
     judge = situation.judge
     secrets = [*judge["judges"], judge["untrained"], judge["pool"], judge["rows"], judge["specs"], situation.repeats]
-    weights = {conformance._fingerprint(t) for t in conformance._tensors(judge["judges"]) if t.numel() > 8}
+    weights = conformance.prints(judge["judges"], above=8)
     assert weights
     for providers in (situation.providers, *situation.repeats):
-        things = list(conformance._graph(grant(UnlearnTask, providers, EVERYTHING, "walker")))
+        things = list(conformance.reachable(grant(UnlearnTask, providers, EVERYTHING, "walker")))
         assert not {id(thing) for thing in things} & {id(secret) for secret in secrets}
-        assert not {conformance._fingerprint(t) for t in conformance._tensors(things)} & weights
+        assert not conformance.prints(things) & weights
 
 
 @pytest.mark.parametrize(
