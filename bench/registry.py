@@ -15,10 +15,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bench.data.kinds import KINDS
 from bench.digests import walk
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.data.kinds import KindName
     from bench.schema.settings import Settings
     from bench.task.task import Task
 
@@ -66,6 +68,8 @@ class Scenario:
     upper: str
     references: tuple[str | tuple[str, str, dict[str, Any]], ...] = ()
     """Further rows that every board of this kind shows: a method's name, or (label, method, parameters)."""
+    takes: tuple[KindName, ...] = ("images", "texts")
+    """The kinds of data sets that it can be set on."""
 
     @property
     def summary(self) -> str:
@@ -147,11 +151,18 @@ def scenario(
     lower: str,
     upper: str,
     references: tuple[str | tuple[str, str, dict[str, Any]], ...] = (),
+    takes: tuple[KindName, ...] = ("images", "texts"),
 ) -> Callable[[type[S]], type[S]]:
-    """Register a settings class as a kind of scenario (the contract is in `bench.scenarios`)."""
+    """Register a settings class as a kind of scenario (the contract is in `bench.scenarios`).
+
+    Raises:
+        BenchError: `takes` names no kind of data, or one that there is not.
+    """
+    if not takes or not set(takes) <= set(KINDS):
+        raise BenchError(f"scenario {kind!r}: takes = {takes!r}: one or more of {', '.join(KINDS)} are needed")
 
     def register(settings: type[S]) -> type[S]:
-        entry = Scenario(kind, settings, task, headline, higher_is_better, lower, upper, references)
+        entry = Scenario(kind, settings, task, headline, higher_is_better, lower, upper, references, takes)
         SCENARIOS.add(kind, entry, _origin(entry))
         return settings
 

@@ -38,7 +38,7 @@ class DistillTask(Task):
     """How long and how the student is trained: the same for every row of a board."""
 
 
-@scenario(kind="distill", task=DistillTask, lower="scratch", upper="teacher")
+@scenario(kind="distill", task=DistillTask, lower="scratch", upper="teacher", takes=("images", "texts", "tables"))
 class Distill(Settings):
     """A trained teacher and some of its data: train a smaller student that does better than on the labels alone."""
 
@@ -71,7 +71,7 @@ class Distill(Settings):
             "teacher": lambda: copy.deepcopy(teacher),
             "teacher_outputs": lambda: BlackBox(copy.deepcopy(teacher)),
             "student": lambda: lab.fresh(self.student, "student"),
-            "images": lambda: train.images[rows],
+            "images": lambda: train.inputs[rows],
             "labels": lambda: train.labels[rows],
             "recipe": lambda: self.recipe or student_recipe(lab.setup, self.student),
         }
@@ -96,8 +96,8 @@ def judge_student(result: object, teacher: nn.Module, test: Split, num_classes: 
     Raises:
         BadResult: it cannot be judged.
     """
-    z = logits(result, test.images, num_classes)  # type: ignore[arg-type]  # it checks for itself what it was given
-    z_teacher = logits(teacher, test.images, num_classes)
+    z = logits(result, test.inputs, num_classes)  # type: ignore[arg-type]  # it checks for itself what it was given
+    z_teacher = logits(teacher, test.inputs, num_classes)
     metrics, correct = judge_classifier(z, test)
     metrics["agreement"] = agreement(z, z_teacher)
     metrics["teacher_kl"] = float(

@@ -44,6 +44,7 @@ class SqueezeTask(Task):
     lower="scratch",
     upper="kd",
     references=("teacher", "finetune-small", "subnetwork"),
+    takes=("images", "texts", "tables"),
 )
 class Squeeze(Settings):
     """A wide trained network and its data: make a good network of the narrow shape."""
@@ -82,7 +83,7 @@ class Squeeze(Settings):
             "teacher_outputs": lambda: BlackBox(copy.deepcopy(teacher)),
             "small": lambda: copy.deepcopy(small).requires_grad_(True),
             "student": lambda: lab.fresh(self.student, "student"),
-            "images": lambda: train.images[rows],
+            "images": lambda: train.inputs[rows],
             "labels": lambda: train.labels[rows],
             "recipe": lambda: self.recipe or student_recipe(lab.setup, self.student),
         }

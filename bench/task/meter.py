@@ -35,7 +35,7 @@ class Costs:
     """Growth of the process's resident memory (CPU) or of allocated memory (GPU) above its start."""
     flops: float = 0.0
     samples: dict[str, int] = field(default_factory=dict)
-    """Images that went through each given model, forward passes under gradient or not."""
+    """Inputs that went through each given model, forward passes under gradient or not."""
     paused: bool = field(default=False, repr=False)
     """Whether nothing is counted just now."""
 
@@ -86,7 +86,8 @@ def paused() -> Iterator[None]:
 def watch(task: Task, costs: Costs) -> None:
     """Count the samples through every model in the task, also in lists and dicts; copies of them are not counted.
 
-    Standard models are counted at their first layer, `normalize`, which `model.features(x)` passes too.
+    Standard models of images and of tables are counted at their first layer, `normalize`, which `model.features(x)` passes
+    too; models without that layer, those of texts among them, at whole forward passes.
     """
     for attribute, value in vars(task).items():
         for name, item in _models(attribute, value):

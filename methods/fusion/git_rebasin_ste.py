@@ -138,7 +138,7 @@ def midpoint_loss(model: nn.Module) -> Callable[[State, Tensor, Tensor], tuple[f
     def loss(weights: State, images: Tensor, labels: Tensor) -> tuple[float, State]:
         leaves = {name: weights[name].to(p).requires_grad_() for name, p in own.items()}
         device, dtype = next(iter(leaves.values())).device, next(iter(leaves.values())).dtype
-        z = functional_call(shell, leaves, (as_input(images.to(device)).to(dtype),))
+        z = functional_call(shell, leaves, (as_input(images.to(device), dtype),))
         value = nn.functional.cross_entropy(z, labels.to(device))
         gradient = torch.autograd.grad(value, list(leaves.values()))
         return float(value.detach()), {name: g.double() for name, g in zip(leaves, gradient, strict=True)}

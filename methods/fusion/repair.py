@@ -70,7 +70,7 @@ def renormalise(
         Skip: a layer has neither a bias nor a norm after it.
     """
     layers = [layer for group in spec.order for layer in spec.writers[group]]
-    example = as_input(images[:1].to(device)).to(next(merged.parameters()).dtype)
+    example = as_input(images[:1].to(device), next(merged.parameters()).dtype)
     modules = last_affine(merged, layers, example)
     goals = halfway([channel_statistics(endpoint, images, modules, device) for endpoint in endpoints])
     for name, now in channel_statistics(merged, images, modules, device, goals).items():

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import Skip, method
+from bench.data.kinds import kind_of
 from bench.device import as_input
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Share
@@ -52,8 +53,10 @@ def boundary_shrink(
         bound: how far the attack moves each pixel, of a range of 1.
 
     Raises:
-        Skip: the model's answer has no gradient in its input, as that to a text has none.
+        Skip: the inputs are no images, or the model's answer has no gradient in them.
     """
+    if (held := kind_of(task.forget_images)) != "images":
+        raise Skip(f"boundary shrinking attacks pixels, and these inputs are {held}")
     labels = nearest_classes(task.model.eval(), task.forget_images, task.forget_labels, bound)
     train_forgotten(task, labels, epochs, lr, batch_size)
     return task.model

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from bench import Skip, method
 from bench.device import as_input
 from bench.models.augment import augment
-from bench.models.layers import Classifier
+from bench.models.layers import Classifier, Normalize
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Weight
 from methods.unlearning.batches import number_of_batches
@@ -68,7 +68,7 @@ def unsir(
     """
     if task.forget_class is None:
         raise Skip("UNSIR learns noise for a whole class; this request forgets rows of every class")
-    if not (isinstance(task.model, Classifier) and hasattr(task.model, "normalize")):
+    if not (isinstance(task.model, Classifier) and isinstance(getattr(task.model, "normalize", None), Normalize)):
         raise Skip("UNSIR needs a standard model of images: its noise lives in the scale of `normalize`")
     noise = torch.randn((noise_images, *task.input_shape), generator=task.generator).to(task.device)
     noise = error_maximising(task.model, noise, task.forget_class, noise_steps, noise_lr, penalty)

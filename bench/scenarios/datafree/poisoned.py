@@ -46,6 +46,7 @@ class PoisonedTask(DataFreeTask):
     lower="kd-noise",
     upper="kd-real",
     references=("kd-proxy", "kd-clean"),
+    takes=("images",),
 )
 class Poisoned(DataFree):
     """A teacher with a backdoor and no data: train a student that classifies like it, and is not to be fooled."""
@@ -111,7 +112,7 @@ class Poisoned(DataFree):
         situation = self.situation(lab, poisoned)
         stamped = self._stamped(lab.dataset.test)
         classes, test = lab.setup.num_classes, lab.dataset.test
-        fooled = _share(logits(poisoned, stamped.images, classes), self.target)
+        fooled = _share(logits(poisoned, stamped.inputs, classes), self.target)
         if fooled < self.least_attack_success:
             raise BenchError(
                 f"teacher {self.teacher!r} takes {fooled:.0%} of the stamped images for class {self.target}, and "
@@ -120,7 +121,7 @@ class Poisoned(DataFree):
             )
         known = {
             "teacher_attack_success": fooled,
-            "clean_teacher_accuracy": _share(logits(clean, test.images, classes), test.labels),
+            "clean_teacher_accuracy": _share(logits(clean, test.inputs, classes), test.labels),
         }
         return Situation(
             {**situation.providers, "clean_teacher": lambda: copy.deepcopy(clean)},
@@ -133,7 +134,7 @@ class Poisoned(DataFree):
         """
         clean = super().score(situation, result, lab)
         stamped = situation.judge["stamped"]
-        z = logits(result, stamped.images, lab.setup.num_classes)  # type: ignore[arg-type]  # judged once already
+        z = logits(result, stamped.inputs, lab.setup.num_classes)  # type: ignore[arg-type]  # judged once already
         right = (z.argmax(1) == stamped.labels.cpu()).numpy()
         metrics = {"stamped_accuracy": float(right.mean()), "attack_success": _share(z, self.target)}
         return Score(clean.metrics | metrics | situation.judge["teachers"], clean.correct | {"stamped": right})
@@ -141,7 +142,7 @@ class Poisoned(DataFree):
     def _stamped(self, test: Split) -> Split:
         """The test images that are not of the target class, stamped, with their own labels."""
         others = test.labels != self.target
-        return Split(backdoor.stamp(test.images[others], self.trigger), test.labels[others])
+        return Split(backdoor.stamp(test.inputs[others], self.trigger), test.labels[others])
 
     def _fingerprint(self, seed: int, clean: str) -> str:
         """Of the poisoned data (16 hex digits), out of all that it is made from, without making it."""

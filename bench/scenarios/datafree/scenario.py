@@ -65,6 +65,7 @@ class DataFreeTask(Task):
     lower="kd-noise",
     upper="kd-real",
     references=("teacher", "scratch", "kd-proxy"),
+    takes=("images",),
 )
 class DataFree(Settings):
     """A trained teacher and no data: train a student that classifies like it."""
@@ -120,7 +121,7 @@ class DataFree(Settings):
             "teacher": lambda: copy.deepcopy(teacher),
             "student": lambda: lab.fresh(self.student, "student"),
             "proxy": lambda: self._proxy(lab),
-            "images": train.images.clone,
+            "images": train.inputs.clone,
             "labels": train.labels.clone,
             "budget": lambda: Budget(self.steps, self.seconds, cuda=cuda),
             "monitor": seen.monitor,
@@ -136,8 +137,8 @@ class DataFree(Settings):
         """Accuracy, nll and ece on the test images, agreement with the teacher, the teacher's accuracy, the trace."""
         test = situation.judge["test"]
         classes = lab.setup.num_classes
-        z = logits(result, test.images, classes)  # type: ignore[arg-type]  # it checks for itself what it was given
-        z_teacher = logits(situation.judge["teacher"], test.images, classes)
+        z = logits(result, test.inputs, classes)  # type: ignore[arg-type]  # it checks for itself what it was given
+        z_teacher = logits(situation.judge["teacher"], test.inputs, classes)
         metrics, correct = judge_classifier(z, test)
         metrics["agreement"] = agreement(z, z_teacher)
         metrics["teacher_accuracy"] = float((z_teacher.argmax(1) == test.labels.cpu()).double().mean())
@@ -148,7 +149,7 @@ class DataFree(Settings):
         from bench.data import noise_images
 
         with paused():  # reading or drawing a data set is nobody's cost
-            images = _spaced(lab.data(self.proxy).train, self.proxy_images).images.clone()
+            images = _spaced(lab.data(self.proxy).train, self.proxy_images).inputs.clone()
             rng = lab.generator("proxy", self.proxy)
             noise = torch.randperm(len(images), generator=rng)[: round(self.proxy_noise * len(images))]
             images[noise] = noise_images(len(noise), lab.dataset.shape, rng)
@@ -166,7 +167,7 @@ def _accuracy(lab: Lab, student: str, test: Split, model: nn.Module) -> float:
     """Of a student as it is now, on a copy: neither its mode nor its hooks see the test images."""
     twin = lab.device.place(lab.fresh(student, "student"))
     twin.load_state_dict(model.state_dict())
-    z = logits(twin, test.images, lab.setup.num_classes)
+    z = logits(twin, test.inputs, lab.setup.num_classes)
     return float((z.argmax(1) == test.labels.cpu()).double().mean())
 
 
@@ -175,4 +176,4 @@ def _spaced(split: Split, count: int) -> Split:
     if len(split) <= count:
         return split
     rows = torch.linspace(0, len(split) - 1, count).round().long()
-    return Split(split.images[rows], split.labels[rows])
+    return Split(split.inputs[rows], split.labels[rows])

@@ -179,9 +179,9 @@ class Dispose(Settings):
             "model": lambda: copy.deepcopy(model),
             "source_head": lambda: copy.deepcopy(head),
             "student": lambda: lab.fresh(self.model, "student", len(self.target)),
-            "source_images": lambda: source.images.clone(),
+            "source_images": lambda: source.inputs.clone(),
             "source_labels": lambda: source.labels.clone(),
-            "target_images": lambda: target.images.clone(),
+            "target_images": lambda: target.inputs.clone(),
             "target_labels": lambda: target.labels.clone(),
             "validation_source": lambda: copy.deepcopy(seen["source"]),
             "validation_target": lambda: copy.deepcopy(seen["target"]),
@@ -211,16 +211,16 @@ class Dispose(Settings):
         """
         judge, tests = situation.judge, situation.judge["tests"]
         returned = rebuilt(result, judge["model"])
-        z = logits(returned, tests["target"].images, len(self.target))
+        z = logits(returned, tests["target"].inputs, len(self.target))
         metrics, correct = judge_classifier(z, tests["target"])
-        before = logits(judge["model"], tests["target"].images, len(self.target))
+        before = logits(judge["model"], tests["target"].inputs, len(self.target))
         metrics["accuracy_change"] = metrics["accuracy"] - judge_classifier(before, tests["target"])[0]["accuracy"]
         metrics |= piggyback_accuracy(judge["draws"], returned, tests["source"])
         floor = [piggyback_accuracy(judge["draws"], network, tests["source"]) for network in judge["scratch"]]
         metrics |= {f"floor_{name}": sum(f[name] for f in floor) / SCRATCH for name in floor[0]}
         metrics["pl_full_spread"] = max(f["pl_full"] for f in floor) - min(f["pl_full"] for f in floor)
         returned.head = copy.deepcopy(judge["head"])
-        z = logits(returned, tests["source"].images, len(self.source))
+        z = logits(returned, tests["source"].inputs, len(self.source))
         old, correct_old = judge_classifier(z, tests["source"])
         metrics["source_accuracy"] = old["accuracy"]
         return Score(metrics, {"test": correct, "source": correct_old})
@@ -234,5 +234,5 @@ class Dispose(Settings):
         labels = source.labels.cpu()[order]
         rows = torch.cat([order[labels == c][: self.shots] for c in range(len(self.source))])
         fresh = standard(lab.fresh(self.model, f"piggyback-{number}", len(self.source)), self.model)
-        shots = Split(source.images[rows], source.labels[rows])
+        shots = Split(source.inputs[rows], source.labels[rows])
         return Piggyback(fresh, shots, partial(lab.generator, "dispose", "order", number), self.piggyback, lab.device)

@@ -79,6 +79,7 @@ class FuseTask(Task):
     lower="average",
     upper="ensemble",
     references=(("parent-0", "parent", {"index": 0}), ("parent-1", "parent", {"index": 1})),
+    takes=("images", "texts", "tables"),
 )
 class Fuse(Settings):
     """Trained networks of one architecture: fuse them into one network that knows what each of them knows."""
@@ -166,10 +167,10 @@ class Fuse(Settings):
         owned = [select(specs[f"parent-{part}"].rows, train.labels) for part in range(self.parents)]
         everything = torch.cat(owned).unique()
         samples = [
-            train.images[_some(rows, self.sample, lab.generator("fuse", "sample", part))]
+            train.inputs[_some(rows, self.sample, lab.generator("fuse", "sample", part))]
             for part, rows in enumerate(owned)
         ]
-        unlabeled = train.images[_some(everything, self.unlabeled, lab.generator("fuse", "unlabeled"))]
+        unlabeled = train.inputs[_some(everything, self.unlabeled, lab.generator("fuse", "unlabeled"))]
         path_train = _spaced_rows(everything, self.path_images)
         walk = Walk(wanted=self.parents == 2)
         held_out = lab.dataset.validation
@@ -181,9 +182,9 @@ class Fuse(Settings):
             "fishers": lambda: [diagonal_fisher(p, s, lab.device) for p, s in zip(parents, samples, strict=True)],
             "class_counts": counts.clone,
             "unlabeled": unlabeled.clone,
-            "images": lambda: train.images[everything],
+            "images": lambda: train.inputs[everything],
             "labels": lambda: train.labels[everything],
-            "validation_images": held_out.images.clone,
+            "validation_images": held_out.inputs.clone,
             "validation_labels": held_out.labels.clone,
             "path": walk.path,
             "student": lambda: lab.model(specs["init"]) if "init" in specs else lab.fresh(self.model, "student"),
@@ -194,7 +195,7 @@ class Fuse(Settings):
             "counts": counts,
             "unlabeled": unlabeled,
             "test": lab.dataset.test,
-            "path_train": Split(train.images[path_train], train.labels[path_train]),
+            "path_train": Split(train.inputs[path_train], train.labels[path_train]),
             "monitor": walk,
         }
         return Situation(providers, judge)
@@ -223,7 +224,7 @@ class Fuse(Settings):
         if isinstance(result, nn.Module):
             metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
         rows = _spaced_rows(torch.arange(len(test)), self.path_images)
-        shown = {"train": judge["path_train"], "test": Split(test.images[rows], test.labels[rows])}
+        shown = {"train": judge["path_train"], "test": Split(test.inputs[rows], test.labels[rows])}
         judge["monitor"].take(shown, lab.setup.num_classes, lambda model: self._ready(model, judge, lab))
         return Score(metrics | judge["monitor"].metrics(), {"test": correct})
 
@@ -231,7 +232,7 @@ class Fuse(Settings):
         """Test logits of a row or a parent, under the one rule for BatchNorm statistics."""
         if isinstance(model, nn.Module):
             model = self._ready(model, judge, lab)
-        return logits(model, judge["test"].images, lab.setup.num_classes)  # type: ignore[arg-type]  # checked there
+        return logits(model, judge["test"].inputs, lab.setup.num_classes)  # type: ignore[arg-type]  # checked there
 
     def _ready(self, model: nn.Module, judge: Mapping[str, Any], lab: Lab) -> nn.Module:
         """The network as this board judges it."""

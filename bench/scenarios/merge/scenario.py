@@ -200,11 +200,11 @@ class Merge(Settings):
             "grams": lambda: [gram_matrices(parent, own, lab.device) for parent, own in owners],
             "fishers": lambda: [diagonal_fisher(parent, own, lab.device) for parent, own in owners],
             "unlabeled": lambda: [samples[t].clone() for t in counting],
-            "unlabeled_test": lambda: [test.images.clone() for test in tests],
-            "images": lambda: [shot.images.clone() for shot in shots],
+            "unlabeled_test": lambda: [test.inputs.clone() for test in tests],
+            "images": lambda: [shot.inputs.clone() for shot in shots],
             "labels": lambda: [shot.labels.clone() for shot in shots],
             "recipe": lambda: self.tune,
-            "all_images": lambda: [train[t].images.clone() for t in counting],
+            "all_images": lambda: [train[t].inputs.clone() for t in counting],
             "all_labels": lambda: [train[t].labels.clone() for t in counting],
             "fine_tune": lambda: self.fine_tune,
         }
@@ -229,7 +229,7 @@ class Merge(Settings):
         z = all_logits(self._ready(predictors(result, judge["init"], heads), situation, lab), tests, heads)
         z_experts = all_logits(self._ready(judge["experts"], situation, lab), tests, heads)
         labels = torch.cat([test.labels for test in tests])
-        metrics, correct = judge_classifier(z, Split(torch.cat([test.images for test in tests]), labels))
+        metrics, correct = judge_classifier(z, Split(torch.cat([test.inputs for test in tests]), labels))
         metrics["agreement"] = agreement(z, z_experts)
         sizes = [len(test) for test in tests]
         own, best = accuracies(z, labels, sizes), accuracies(z_experts, labels, sizes)
@@ -258,7 +258,7 @@ class Merge(Settings):
     def _task_train(self, lab: Lab, group: tuple[int, ...]) -> Split:
         train = lab.dataset.train
         rows = select(self._task_rows(lab.setup, group), train.labels)
-        return _of_classes(Split(train.images[rows], train.labels[rows]), group)
+        return _of_classes(Split(train.inputs[rows], train.labels[rows]), group)
 
 
 def _of_classes(split: Split, group: Sequence[int]) -> Split:
@@ -267,7 +267,7 @@ def _of_classes(split: Split, group: Sequence[int]) -> Split:
     place[list(group)] = torch.arange(len(group))
     labels = place.to(split.labels.device)[split.labels]
     rows = labels >= 0
-    return Split(split.images[rows.to(split.images.device)], labels[rows])
+    return Split(split.inputs[rows.to(split.inputs.device)], labels[rows])
 
 
 def _shots(split: Split, count: int, generator: torch.Generator) -> Split:
@@ -275,12 +275,12 @@ def _shots(split: Split, count: int, generator: torch.Generator) -> Split:
     order = torch.randperm(len(split), generator=generator).to(split.labels.device)
     labels = split.labels[order]
     rows = torch.cat([order[labels == c][:count] for c in labels.unique()])
-    return Split(split.images[rows], split.labels[rows])
+    return Split(split.inputs[rows], split.labels[rows])
 
 
 def _sample(split: Split, count: int, generator: torch.Generator) -> Tensor:
-    order = torch.randperm(len(split), generator=generator).to(split.images.device)
-    return split.images[order[:count]]
+    order = torch.randperm(len(split), generator=generator).to(split.inputs.device)
+    return split.inputs[order[:count]]
 
 
 def _few_shot_head(init: nn.Module, shots: Split, num_classes: int) -> nn.Linear:

@@ -135,7 +135,7 @@ class Unlearn(Settings):
         own = self._own(lab, request)
         train = own.dataset.train
         rows = part_rows(lab.dataset, clean, forget, request.apart, lab.generator("unlearn", "test rows"))
-        rows = request.judged(rows, Split(train.images[forget], train.labels[forget]))
+        rows = request.judged(rows, Split(train.inputs[forget], train.labels[forget]))
         judges = [spec for role, spec in specs.items() if role.startswith("judge-")]
         judge: dict[str, Any] = {"original": original, "rows": rows, "specs": specs}
         judge["untrained"] = own.fresh(self.model, "zrf")
@@ -172,14 +172,14 @@ class Unlearn(Settings):
     ) -> dict[str, Callable[[], Any]]:
         """The providers of one task: a trained model, and rows, int64, that go by the names of parts."""
         train, validation = own.dataset.train, own.dataset.validation
-        images = {f"{part}_images": partial(train.images.__getitem__, chosen) for part, chosen in rows.items()}
+        images = {f"{part}_images": partial(train.inputs.__getitem__, chosen) for part, chosen in rows.items()}
         labels = {f"{part}_labels": partial(train.labels.__getitem__, chosen) for part, chosen in rows.items()}
         others: dict[str, Callable[[], Any]] = {
             "model": model,
             "student": lambda: own.fresh(self.model, student),
             "num_classes": lambda: own.setup.num_classes,
             "forget_class": lambda: self.asked(own.setup).forget_class,
-            "validation_images": validation.images.clone,
+            "validation_images": validation.inputs.clone,
             "validation_labels": validation.labels.clone,
             "recipe": lambda: own.setup.spec(self.model, "original").recipe,
         }

@@ -62,7 +62,7 @@ def test_the_teacher_is_trained_on_all_images_and_the_student_sees_its_share_of_
     assert task.images.shape == (32, 1, 8, 8)
     train = lab.dataset.train
     assert all(
-        any(torch.equal(i, j) for j in train.images[train.labels == y])
+        any(torch.equal(i, j) for j in train.inputs[train.labels == y])
         for i, y in zip(task.images, task.labels, strict=True)
     )
 
@@ -76,7 +76,7 @@ def test_seeds_draw_other_images(lab, situation, tmp_path):
 
 def test_access_to_outputs_is_no_access_to_weights(situation, lab):
     task = grant(DistillTask, situation.providers, {"outputs"}, "kd")
-    x = as_input(lab.dataset.test.images[:3])
+    x = as_input(lab.dataset.test.inputs[:3])
     with torch.no_grad():
         expected = situation.judge["teacher"](x)
     assert torch.equal(task.teacher_outputs(x), expected)
@@ -136,7 +136,7 @@ def test_a_predictor_is_scored_by_hand(situation, lab):
 
     score = HALF.score(situation, uniform, lab)
     with torch.no_grad():
-        z = situation.judge["teacher"](as_input(test.images)).double()
+        z = situation.judge["teacher"](as_input(test.inputs)).double()
     p = z.softmax(1)
     assert score.metrics["teacher_kl"] == pytest.approx(float((p * (p * 4).log()).sum(1).mean()), rel=1e-5)
     assert score.metrics["nll"] == pytest.approx(np.log(4))

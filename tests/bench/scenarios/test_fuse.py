@@ -143,7 +143,7 @@ def test_an_owners_statistics_come_from_its_own_rows_alone(lab):
 
     fuse = Fuse(model="mlp", split="disjoint", sample=20)
     train = lab.dataset.train
-    tampered = train.images.clone()
+    tampered = train.inputs.clone()
     tampered[train.labels >= 5] = 255 - tampered[train.labels >= 5]
     dataset = dataclasses.replace(lab.dataset, train=dataclasses.replace(train, images=tampered))
     before = task_of(fuse, lab, "grams").grams
@@ -187,7 +187,7 @@ def test_score_of_a_parent(lab):
     parent = copy.deepcopy(situation.judge["parents"][0])
     score = fuse.score(situation, parent, lab)
     test = lab.dataset.test
-    right = logits(parent, test.images, 10).argmax(1) == test.labels
+    right = logits(parent, test.inputs, 10).argmax(1) == test.labels
     assert score.metrics["accuracy"] == score.correct["test"].mean() == right.double().mean()
     assert score.metrics["agreement_parent_0"] == 1.0
     assert score.metrics["agreement_parent_1"] < 0.7

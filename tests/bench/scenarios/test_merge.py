@@ -154,7 +154,7 @@ def test_labelled_images_are_training_images_of_their_class(lab):
     base = set(select(merge().zoo(lab.setup)["init"].rows, train.labels).tolist())
     for images, labels, group in zip(task.images, task.labels, ((3, 1, 8), (0, 6)), strict=True):
         for image, label in zip(images, labels, strict=True):
-            rows = (train.images == image).flatten(1).all(1).nonzero().flatten().tolist()
+            rows = (train.inputs == image).flatten(1).all(1).nonzero().flatten().tolist()
             assert any(int(train.labels[r]) == group[label] and r not in base for r in rows)
 
 
@@ -195,7 +195,7 @@ def test_accuracy_counts_every_test_example_of_every_task_under_its_own_head(lab
     for group, head in zip(((3, 1, 8), (0, 6)), task.heads, strict=True):
         rows = torch.isin(test.labels, torch.tensor(group))
         with torch.no_grad():
-            picked = head(task.init.features(as_input(test.images[rows]))).argmax(1)
+            picked = head(task.init.features(as_input(test.inputs[rows]))).argmax(1)
         expected.append(torch.tensor(group)[picked] == test.labels[rows])
     assert score.correct["test"].tolist() == torch.cat(expected).tolist()
     accuracy = [float(e.double().mean()) for e in expected]

@@ -130,7 +130,7 @@ def test_retraining_never_sees_a_forgotten_image(settings, lab):
 @REQUESTS
 def test_no_two_parts_share_a_row(settings, lab):
     task, rows = everything(settings, lab), settings.prepare(lab).judge["rows"]
-    parts = [prints(split.images) for split in rows.parts.values()] + [prints(task.validation_images)]
+    parts = [prints(split.inputs) for split in rows.parts.values()] + [prints(task.validation_images)]
     distinct = set().union(*map(set, parts))
     assert len(distinct) == sum(len(set(part)) for part in parts)
     assert sum(map(len, parts)) == sum(len(s) for s in (lab.dataset.train, lab.dataset.validation, lab.dataset.test))
@@ -218,7 +218,7 @@ def test_a_class_request_separates_original_and_retrained(lab):
 def test_too_few_unseen_rows_are_refused(lab):
     test = lab.dataset.test
     first = torch.tensor([int((test.labels == c).nonzero()[0]) for c in range(10)])
-    tiny = dataclasses.replace(lab.dataset, test=Split(test.images[first], test.labels[first]))
+    tiny = dataclasses.replace(lab.dataset, test=Split(test.inputs[first], test.labels[first]))
     with pytest.raises(BenchError, match=r"1 test rows .* set data\.test higher"):
         part_rows(tiny, torch.arange(1, 400), torch.arange(1), int(tiny.train.labels[0]), torch.Generator())
 

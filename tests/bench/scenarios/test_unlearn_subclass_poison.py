@@ -66,7 +66,7 @@ def prints(images):
 
 def rows_in(images, split):
     """For each of `images` the first row of a split that is the same."""
-    places = {found: row for row, found in reversed(list(enumerate(prints(split.images))))}
+    places = {found: row for row, found in reversed(list(enumerate(prints(split.inputs))))}
     return torch.tensor([places[found] for found in prints(images)])
 
 
@@ -79,8 +79,8 @@ def test_a_method_knows_coarse_classes_only(subclass, lab):
     assert task.forget_class is None
     assert task.model.head.out_features == task.student.head.out_features == 5
     forget = train.labels == 3
-    assert torch.equal(task.forget_images, train.images[forget])
-    assert torch.equal(task.retain_images, train.images[~forget])
+    assert torch.equal(task.forget_images, train.inputs[forget])
+    assert torch.equal(task.retain_images, train.inputs[~forget])
     assert (task.forget_labels == 1).all()
     assert torch.equal(task.retain_labels, train.labels[~forget] // 2)
     assert torch.equal(task.validation_labels, lab.dataset.validation.labels // 2)
@@ -134,28 +134,28 @@ def test_a_method_is_given_what_the_original_saw(settings, lab):
     task, request = task_of(settings.prepare(lab)), settings.asked(lab.setup)
     train = lab.dataset.train
     forget, poisoned = select(request.forget, train.labels), select(request.pool, train.labels)
-    assert torch.equal(task.forget_images, backdoor.stamp(train.images[forget], "grid"))
+    assert torch.equal(task.forget_images, backdoor.stamp(train.inputs[forget], "grid"))
     assert (task.forget_labels == TARGET).all()
     assert task.forget_class is None
     assert task.num_classes == 10
     retain = select(request.retain, train.labels)
     unknown = torch.isin(retain, poisoned)
     assert unknown.any() == (settings is PARTIAL)
-    assert torch.equal(task.retain_images[unknown], backdoor.stamp(train.images[retain[unknown]], "grid"))
+    assert torch.equal(task.retain_images[unknown], backdoor.stamp(train.inputs[retain[unknown]], "grid"))
     assert (task.retain_labels[unknown] == TARGET).all()
     clean = task_of(settings.prepare(lab), ["clean"])
     for images, labels in (
         (task.retain_images[~unknown], task.retain_labels[~unknown]),
         (clean.clean_images, clean.clean_labels),
     ):
-        assert torch.equal(images, train.images[retain[~unknown]])
+        assert torch.equal(images, train.inputs[retain[~unknown]])
         assert torch.equal(labels, train.labels[retain[~unknown]])
 
 
 @pytest.mark.parametrize("settings", [POISON, PARTIAL], ids=["whole", "partial"])
 def test_what_is_judged_of_a_poison(settings, lab):
     parts, comparable = (getattr(settings.prepare(lab).judge["rows"], name) for name in ("parts", "comparable"))
-    stamped = set(prints(backdoor.stamp(lab.dataset.train.images, "grid")))
+    stamped = set(prints(backdoor.stamp(lab.dataset.train.inputs, "grid")))
     assert set(prints(parts["forget"].images)) <= stamped
     assert not set(prints(parts["retain"].images)) & stamped  # also where part of the poison is unknown
     scored, attack = parts["test"], parts["attack"]

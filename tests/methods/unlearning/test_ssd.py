@@ -38,7 +38,7 @@ def test_importances_against_a_plain_loop(monkeypatch, arch, options, numbers):
     monkeypatch.setattr(module, "GRADIENT_NUMBERS", numbers)  # 1: row after row
     dataset = load(DIGITS)
     model = build(arch, options, 10, dataset, seed=0).train()
-    images, labels = dataset.train.images[:7], dataset.train.labels[:7]
+    images, labels = dataset.train.inputs[:7], dataset.train.labels[:7]
     found = squared_gradients(model, images, labels, torch.device("cpu"))
     for name, wanted in by_loop(model, images, labels).items():
         torch.testing.assert_close(found[name], wanted, rtol=1e-3, atol=1e-6)

@@ -33,9 +33,9 @@ def test_retrain_is_trained_on_retained_rows_and_on_no_other(make_task, dataset,
     ((images, labels),) = seen
     train = dataset.train
     stay = train.labels != 3
-    assert torch.equal(images, train.images[stay])
+    assert torch.equal(images, train.inputs[stay])
     assert torch.equal(labels, train.labels[stay])
-    forgotten = {image.numpy().tobytes() for image in train.images[~stay]}
+    forgotten = {image.numpy().tobytes() for image in train.inputs[~stay]}
     assert not forgotten & {image.numpy().tobytes() for image in images}
 
 
