@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bench.errors import BenchError
+from bench.types import STORED, KindName
 
 if TYPE_CHECKING:
     import torch
@@ -60,6 +61,20 @@ def resolve(name: str, precision: Precision, threads: int) -> Device:
     return Device(name, precision, threads)
 
 
+def kind_of(inputs: Tensor) -> KindName:
+    """The kind of stored inputs, by their dtype: code that holds inputs and no data set asks this, never the shape.
+
+    Raises:
+        BenchError: no kind stores inputs of this dtype.
+    """
+    dtype = str(inputs.dtype).removeprefix("torch.")
+    for kind, stored in STORED.items():
+        if stored == dtype:
+            return kind
+    told = ", ".join(f"{kind} {stored}" for kind, stored in STORED.items())
+    raise BenchError(f"inputs of {dtype} {tuple(inputs.shape)} are stored inputs of no kind; the kinds store {told}")
+
+
 def as_input(inputs: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Stored inputs of any kind -> what a standard model takes: a new tensor, which may be changed.
 
@@ -67,15 +82,13 @@ def as_input(inputs: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     they are; so do token numbers, int64 [B, L].
 
     Args:
-        inputs: of one kind (`bench.data.kinds.kind_of`).
+        inputs: of one kind (`kind_of`).
         dtype: of the floats, where it is not float32; token numbers have none.
 
     Raises:
         BenchError: inputs of no kind.
     """
     import torch
-
-    from bench.data.kinds import kind_of
 
     kind = kind_of(inputs)
     if kind == "texts":

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.data.kinds import STORED
 from bench.errors import DataError
+from bench.types import STORED
 
 if TYPE_CHECKING:
     from bench.data.source import Source
@@ -21,7 +21,7 @@ fingerprints were taken, and those stand in every record."""
 
 @dataclass(frozen=True)
 class Parts:
-    """The official parts, in the official order: inputs as their kind stores them (`bench.data.kinds.STORED`), images
+    """The official parts, in the official order: inputs as their kind stores them (`bench.types.STORED`), images
     uint8 [N, C, H, W], texts int64 [N, L], a table float32 [N, D] as it was measured; labels int64 [N].
     """
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.data.kinds import KindName
+    from bench.types import KindName
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """`inputs` [N, ...] as the kind stores them (see `bench.data.kinds`) and `labels` int64 [N]."""
+    """`inputs` [N, ...] as the kind stores them (see `bench.types.STORED`) and `labels` int64 [N]."""
 
     inputs: Tensor
     labels: Tensor

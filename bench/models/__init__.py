@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
-from bench.registry import near_miss
+from bench.errors import BenchError, near_miss
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from bench.data.kinds import KindName
     from bench.data.spec import Dataset
+    from bench.types import KindName
 
 ARCHITECTURES: dict[str, tuple[str, str, tuple[KindName, ...]]] = {
     "resnet8": ("bench.models.resnet", "ResNet of 8 layers, CIFAR style, projection shortcuts", ("images",)),

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bench.data.kinds import kind_of
+from bench.device import kind_of
 from bench.errors import BenchError
 
 Augmentation = Literal["none", "shift", "crop-flip"]

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.data.kinds import kind_of
 from bench.data.texts.kind import TextProblem, mask
+from bench.device import kind_of
 from bench.errors import BenchError
 from bench.models.layers import Classifier
 from bench.models.permutation import Axes, Axis, PermutationSpec, axes_of

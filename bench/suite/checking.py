@@ -10,12 +10,12 @@ from bench import models, registry
 from bench.data import identity
 from bench.data.catalogue import SOURCES, Source
 from bench.data.spec import DataSpec
-from bench.errors import BenchError, DataError, SuiteError
+from bench.errors import BenchError, DataError, SuiteError, near_miss
 from bench.lab import Setup
 from bench.models.spec import Architecture
-from bench.registry import METHODS, SCENARIOS, near_miss
-from bench.run.tuning import Range
+from bench.registry import METHODS, SCENARIOS
 from bench.schema.recipe import Recipe
+from bench.schema.search import Range
 from bench.suite import suite as suites
 from bench.suite.faults import shown
 from bench.suite.kinds import refuse_kind, refuse_models

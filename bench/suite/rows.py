@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from bench import registry
-from bench.errors import BenchError, SuiteError
-from bench.registry import near_miss
-from bench.run.tuning import Range, Search
+from bench.errors import BenchError, SuiteError, near_miss
+from bench.schema.search import Range, Search
 from bench.schema.settings import Settings
 from bench.suite.faults import checked, shown
 from bench.types import Label

@@ -14,10 +14,9 @@ from pydantic import AfterValidator
 
 from bench import registry
 from bench.data.spec import DataSpec
-from bench.errors import BenchError, SuiteError
+from bench.errors import BenchError, SuiteError, near_miss
 from bench.models.spec import Architecture
 from bench.paths import PACKAGE
-from bench.registry import near_miss
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.suite.faults import checked, named, shown

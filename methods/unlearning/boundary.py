@@ -23,8 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import Skip, method
-from bench.data.kinds import kind_of
-from bench.device import as_input
+from bench.device import as_input, kind_of
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Share
 from methods.unlearning.batches import epoch, number_of_batches

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from bench.data.kinds import KindName
     from bench.data.parts import Parts
     from bench.data.source import Source
+    from bench.types import KindName
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from bench.errors import DataError
 if TYPE_CHECKING:
     import numpy as np
 
-    from bench.data.kinds import KindName
     from bench.data.parts import Parts
     from bench.data.source import Source
+    from bench.types import KindName
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 
-from bench.data.kinds import kind_of
 from bench.data.rows import select
 from bench.data.spec import Dataset, Rows, Split
+from bench.device import kind_of
 from bench.errors import DataError
 from bench.models.spec import as_data
 from bench.scenarios import backdoor

@@ -12,12 +12,12 @@ import torch
 
 from bench.data import load, load_like, verify
 from bench.data.catalogue import SOURCES
-from bench.data.kinds import KINDS, STORED, kind_of
 from bench.data.parts import Parts, check
 from bench.data.spec import Dataset, DataSpec, Images, Table, Texts
-from bench.device import as_input
+from bench.device import as_input, kind_of
 from bench.errors import BenchError, DataError
 from bench.models.augment import augment
+from bench.types import KINDS, STORED
 
 ROWS = {
     "images": torch.randint(0, 256, (3, 1, 4, 4), dtype=torch.uint8),

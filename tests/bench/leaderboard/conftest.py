@@ -129,7 +129,7 @@ class AskedCell:
 
 
 def asked_of(suite: Suite, records: Iterable[Record]) -> dict[tuple[str, str, int], list[AskedCell]]:
-    """As `bench.run.plan.asked_of`, for kinds that have no settings."""
+    """As `bench.running.plan.asked_of`, for kinds that have no settings."""
     read = list(records)
     seeds = sorted({*suite.seeds, *(r.seed for r in read)})
     found: dict[tuple[str, str, int], list[AskedCell]] = {}

@@ -4,7 +4,7 @@ import pytest
 
 from bench import registry
 from bench.errors import BenchError, SuiteError
-from bench.run.plan import plan
+from bench.running.plan import plan
 from bench.suite import suite as suites
 from bench.suite.checking import check
 
