@@ -1,5 +1,4 @@
-"""What a suite may say, written once and read by its checks, `show` and the JSON Schema: bounds, names, kinds
-of data."""
+"""What a suite may say, written once for its checks, `show` and the JSON Schema: bounds, names, kinds of data."""
 
 import re
 import unicodedata
@@ -89,5 +88,5 @@ KindName = Literal["images", "texts", "tables"]
 """A kind of data sets; it has the folder `bench/data/<kind>/`."""
 KINDS: tuple[KindName, ...] = get_args(KindName)
 STORED: dict[KindName, str] = {"images": "uint8", "texts": "int64", "tables": "float32"}
-"""The dtype of stored inputs: pixels [N, C, H, W], token numbers [N, L], columns [N, D]. No two kinds share one, so that
-it says of what kind inputs are."""
+"""The dtype of stored inputs: pixels [N, C, H, W], token numbers [N, L], columns [N, D]. No two kinds share one: it
+says of what kind inputs are."""
