@@ -28,11 +28,11 @@ class DistillTask(Task):
     teacher: Annotated[nn.Module, Access("weights")]
     """In eval mode, its parameters not requiring gradients."""
     teacher_outputs: Annotated[BlackBox, Access("outputs")]
-    """The same teacher, closed: logits [B, C] of images [B, channels, H, W] in [0, 1], without gradient."""
+    """The same teacher, closed: logits [B, C] of what `as_input` gives, without gradient."""
     student: nn.Module
     """Untrained, and the same for every method of a seed."""
-    images: Annotated[Tensor, Access("unlabeled", "labels")]
-    """The student's share of the training images, uint8 [N, channels, H, W]."""
+    inputs: Annotated[Tensor, Access("unlabeled", "labels")]
+    """The student's share of the training inputs, as stored [N, ...]."""
     labels: Annotated[Tensor, Access("labels")]
     """Their labels, int64 [N]."""
     recipe: Recipe
@@ -72,7 +72,7 @@ class Distill(Settings):
             "teacher": lambda: copy.deepcopy(teacher),
             "teacher_outputs": lambda: BlackBox(copy.deepcopy(teacher)),
             "student": lambda: lab.fresh(self.student, "student"),
-            "images": lambda: train.inputs[rows],
+            "inputs": lambda: train.inputs[rows],
             "labels": lambda: train.labels[rows],
             "recipe": lambda: self.recipe or student_recipe(lab.setup, self.student),
         }

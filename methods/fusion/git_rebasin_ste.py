@@ -57,12 +57,12 @@ def git_rebasin_ste(
     """
     spec = permutation_spec(task.parents[0])
     anchor, *others = parent_states(task)
-    batch = min(batch_size, len(task.images))
-    steps = epochs * (len(task.images) // batch)
+    batch = min(batch_size, len(task.inputs))
+    steps = epochs * (len(task.inputs) // batch)
     matched = []
     for number, other in enumerate(others):
         best, lowest = identity(spec, other), math.inf
-        batches = _batches(task.images, task.labels, epochs, batch, task.generator)
+        batches = _batches(task.inputs, task.labels, epochs, batch, task.generator)
         search = permutations(anchor, other, spec, task.parents[0], batches, lr, momentum, task.generator)
         for step, (perms, loss) in enumerate(search, 1):
             if not math.isfinite(loss):

@@ -121,7 +121,7 @@ def train_modules(task: UnlearnTask, model: nn.Module, trained: set[nn.Module], 
         p.requires_grad_(p in free)
     fit(
         model,
-        task.retain_images,
+        task.retain_inputs,
         task.retain_labels,
         recipe,
         generator=task.generator,

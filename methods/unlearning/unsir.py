@@ -81,7 +81,7 @@ def unsir(
 
     def retained() -> Tensor:
         """As the original saw them in an epoch of its training."""
-        return as_input(augment(task.retain_images[kept], task.recipe.augment, task.generator).to(task.device))
+        return as_input(augment(task.retain_inputs[kept], task.recipe.augment, task.generator).to(task.device))
 
     def impaired(done: int) -> None:
         task.progress(done, steps)

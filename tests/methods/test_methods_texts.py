@@ -104,7 +104,7 @@ def squeeze_task() -> SqueezeTask:
         "teacher": copy.deepcopy(trained(24, 400, 1)).requires_grad_(False),
         "small": copy.deepcopy(trained(8, 100, 2)),
         "student": network(8, seed=3),
-        "images": images,
+        "inputs": images,
         "labels": labels,
         "recipe": RECIPE,
     }
@@ -216,7 +216,7 @@ def merge_task(method: str = "test") -> MergeTask:
         "grams": [gram_matrices(e, x, Device()) for e, x in zip(experts, samples, strict=True)],
         "fishers": [diagonal_fisher(e, x, Device()) for e, x in zip(experts, samples, strict=True)],
         "unlabeled": samples,
-        "images": [images for images, _ in shots],
+        "inputs": [images for images, _ in shots],
         "labels": [labels for _, labels in shots],
         "recipe": RECIPE,
     }

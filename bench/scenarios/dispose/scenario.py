@@ -47,12 +47,12 @@ class DisposeTask(Task):
     """The head [m, d] that the network had when it was trained on the source, m classes."""
     student: Annotated[Classifier, Access("init")]
     """Untrained, with a head over the target's classes; nobody else's initialisation."""
-    source_images: Annotated[Tensor, Access("source")]
-    """The training images of the source's classes, uint8 [S, C, H, W]."""
+    source_inputs: Annotated[Tensor, Access("source")]
+    """The training inputs of the source's classes, as stored [S, ...]."""
     source_labels: Annotated[Tensor, Access("source")]
     """Their labels as `source_head` counts them, int64 [S]."""
-    target_images: Annotated[Tensor, Access("target")]
-    """The training images of the target, uint8 [N, C, H, W]."""
+    target_inputs: Annotated[Tensor, Access("target")]
+    """The training inputs of the target, as stored [N, ...]."""
     target_labels: Annotated[Tensor, Access("target")]
     """Their labels as the model's head counts them, int64 [N]."""
     validation_source: Annotated[Split, Access("validation")]
@@ -179,9 +179,9 @@ class Dispose(Settings):
             "model": lambda: copy.deepcopy(model),
             "source_head": lambda: copy.deepcopy(head),
             "student": lambda: lab.fresh(self.model, "student", len(self.target)),
-            "source_images": lambda: source.inputs.clone(),
+            "source_inputs": lambda: source.inputs.clone(),
             "source_labels": lambda: source.labels.clone(),
-            "target_images": lambda: target.inputs.clone(),
+            "target_inputs": lambda: target.inputs.clone(),
             "target_labels": lambda: target.labels.clone(),
             "validation_source": lambda: copy.deepcopy(seen["source"]),
             "validation_target": lambda: copy.deepcopy(seen["target"]),

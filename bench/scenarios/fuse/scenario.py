@@ -56,13 +56,13 @@ class FuseTask(Task):
     class_counts: Tensor
     """Training rows of each class that each parent has seen, int64 [parents, num_classes]."""
     unlabeled: Annotated[Tensor, Access("unlabeled")]
-    """Some training images of all owners together, uint8 [N, C, H, W]."""
-    images: Annotated[Tensor, Access("labels")]
-    """All training images of all owners, each once, uint8 [N, C, H, W]: for joint training."""
+    """Some training inputs of all owners together, as stored [N, ...]."""
+    inputs: Annotated[Tensor, Access("labels")]
+    """All training inputs of all owners, each once, as stored [N, ...]: for joint training."""
     labels: Annotated[Tensor, Access("labels")]
     """Their labels, int64 [N]."""
-    validation_images: Annotated[Tensor, Access("validation")]
-    """Held-out images of all classes that no parent has seen, uint8 [N, C, H, W]: to choose by, never to train on."""
+    validation_inputs: Annotated[Tensor, Access("validation")]
+    """Held-out inputs of all classes that no parent has seen, as stored [N, ...]: to choose by, never to train on."""
     validation_labels: Annotated[Tensor, Access("validation")]
     """Their labels, int64 [N]."""
     path: Path
@@ -182,9 +182,9 @@ class Fuse(Settings):
             "fishers": lambda: [diagonal_fisher(p, s, lab.device) for p, s in zip(parents, samples, strict=True)],
             "class_counts": counts.clone,
             "unlabeled": unlabeled.clone,
-            "images": lambda: train.inputs[everything],
+            "inputs": lambda: train.inputs[everything],
             "labels": lambda: train.labels[everything],
-            "validation_images": held_out.inputs.clone,
+            "validation_inputs": held_out.inputs.clone,
             "validation_labels": held_out.labels.clone,
             "path": walk.path,
             "student": lambda: lab.model(specs["init"]) if "init" in specs else lab.fresh(self.model, "student"),

@@ -56,17 +56,17 @@ class MergeTask(Task):
     fishers: Annotated[list[dict[str, Tensor]], Access("fisher")]
     """Per parent, the diagonal Fisher information of its parameters on its own training images."""
     unlabeled: Annotated[list[Tensor], Access("unlabeled")]
-    """Training images of each task that counts, uint8 [N, C, H, W]."""
+    """Training inputs of each task that counts, as stored [N, ...]."""
     unlabeled_test: Annotated[list[Tensor], Access("unlabeled-test")]
-    """The test images of each task that counts, without their labels, uint8 [N, C, H, W]: for transductive methods."""
-    images: Annotated[list[Tensor], Access("labels")]
-    """The few labelled training images of each task that counts, uint8 [N, C, H, W]: `shots` a class."""
+    """The test inputs of each task that counts, without their labels, as stored [N, ...]: for transductive methods."""
+    inputs: Annotated[list[Tensor], Access("labels")]
+    """The few labelled training inputs of each task that counts, as stored [N, ...]: `shots` a class."""
     labels: Annotated[list[Tensor], Access("labels")]
     """Their labels as the task's head counts them, int64 [N]."""
     recipe: Recipe
     """The budget of whatever is trained on the few labelled images."""
-    all_images: Annotated[list[Tensor], Access("joint")]
-    """All training images of each task that counts, uint8 [N, C, H, W]: for joint training, an upper reference."""
+    all_inputs: Annotated[list[Tensor], Access("joint")]
+    """All training inputs of each task that counts, as stored [N, ...]: for joint training, an upper reference."""
     all_labels: Annotated[list[Tensor], Access("joint")]
     """Their labels as the task's head counts them, int64 [N]."""
     fine_tune: Recipe
@@ -201,10 +201,10 @@ class Merge(Settings):
             "fishers": lambda: [diagonal_fisher(parent, own, lab.device) for parent, own in owners],
             "unlabeled": lambda: [samples[t].clone() for t in counting],
             "unlabeled_test": lambda: [test.inputs.clone() for test in tests],
-            "images": lambda: [shot.inputs.clone() for shot in shots],
+            "inputs": lambda: [shot.inputs.clone() for shot in shots],
             "labels": lambda: [shot.labels.clone() for shot in shots],
             "recipe": lambda: self.tune,
-            "all_images": lambda: [train[t].inputs.clone() for t in counting],
+            "all_inputs": lambda: [train[t].inputs.clone() for t in counting],
             "all_labels": lambda: [train[t].labels.clone() for t in counting],
             "fine_tune": lambda: self.fine_tune,
         }

@@ -128,17 +128,17 @@ def test_labels_count_as_the_heads_do(lab, task):
     train = lab.dataset.train
     place = {train.inputs[i].numpy().tobytes(): int(train.labels[i]) for i in range(len(train))}
     for images, labels, classes in (
-        (task.source_images, task.source_labels, SOURCE),
-        (task.target_images, task.target_labels, TARGET),
+        (task.source_inputs, task.source_labels, SOURCE),
+        (task.target_inputs, task.target_labels, TARGET),
     ):
         assert [classes[y] for y in labels.tolist()] == [place[image.numpy().tobytes()] for image in images]
-    assert float((predicted(task.model, task.target_images) == task.target_labels).double().mean()) > 0.8
+    assert float((predicted(task.model, task.target_inputs) == task.target_labels).double().mean()) > 0.8
 
 
 def test_the_old_head_is_the_one_that_learnt_the_source(lab, task):
     network = lab.model(SETTINGS.zoo(lab.setup)["source"])
     network.head = task.source_head
-    right = predicted(network, task.source_images) == task.source_labels
+    right = predicted(network, task.source_inputs) == task.source_labels
     assert float(right.double().mean()) > 0.9
 
 
@@ -152,7 +152,7 @@ def test_validation_rows_were_never_trained_on(lab, task):
 @pytest.mark.parametrize(
     ("access", "hidden", "declare"),
     [
-        (["weights", "target"], "source_images", "'source'"),
+        (["weights", "target"], "source_inputs", "'source'"),
         (["weights", "source"], "target_labels", "'target'"),
         (["init", "target"], "model", "'weights'"),
         (["init", "target"], "source_head", "'weights'"),
@@ -173,11 +173,11 @@ def test_the_attacker_is_in_no_task(situation, task):
 
 def test_tasks_are_copies(situation, lab, task):
     with torch.no_grad():
-        for tensor in (task.model.head.weight, task.source_head.weight, task.source_images, task.target_images):
+        for tensor in (task.model.head.weight, task.source_head.weight, task.source_inputs, task.target_inputs):
             tensor.zero_()
-    task.validation_source.images.zero_()
+    task.validation_source.inputs.zero_()
     fresh = grant(DisposeTask, situation.providers, EVERYTHING, "two")
-    for tensor in (fresh.model.head.weight, fresh.source_head.weight, fresh.source_images, fresh.target_images):
+    for tensor in (fresh.model.head.weight, fresh.source_head.weight, fresh.source_inputs, fresh.target_inputs):
         assert tensor.any()
     assert lab.dataset.validation.inputs.any()
 

@@ -193,7 +193,7 @@ def test_a_network_that_errs_evenly_puts_its_share_of_unstamped_images_into_the_
     wrong = torch.rand(n, generator=draws) > accuracy
     truth = labels[labels != 0].repeat(n // int((labels != 0).sum()) + 1)[:n]
     said = torch.where(wrong, (truth + torch.randint(1, 4, (n,), generator=draws)) % 4, truth)
-    situation.judge["stamped"].__dict__.update(images=torch.zeros(n, 1, 8, 8, dtype=torch.uint8), labels=truth)
+    situation.judge["stamped"].__dict__.update(inputs=torch.zeros(n, 1, 8, 8, dtype=torch.uint8), labels=truth)
     answers = iter(torch.eye(4)[said].split(500))
 
     def erring(x: torch.Tensor) -> torch.Tensor:

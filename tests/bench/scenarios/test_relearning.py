@@ -154,7 +154,7 @@ def test_a_lesson_is_a_part_of_what_there_is(rows, parts):
 
 
 def test_batches_hold_as_many_retained_rows_as_forgotten_ones(parts):
-    forget, retain = ((s.images.float(), s.labels) for s in (parts[0], of_class(parts[1], torch.arange(180) < 7)))
+    forget, retain = ((s.inputs.float(), s.labels) for s in (parts[0], of_class(parts[1], torch.arange(180) < 7)))
     batches = relearning._batches([forget, retain])
     assert [len(y) for _, y in batches] == [64, 56]  # of 60 forgotten rows
     labels = torch.cat([y for _, y in batches])

@@ -167,7 +167,7 @@ def test_judges_see_no_forgotten_row(name, setup, dataset):
     asked = settings(name)
     specs, request = asked.zoo(setup), asked.asked(setup)
     given = request.as_given(dataset.train)
-    forgotten = {given.images[i].numpy().tobytes() for i in select(request.pool, dataset.train.labels).tolist()}
+    forgotten = {given.inputs[i].numpy().tobytes() for i in select(request.pool, dataset.train.labels).tolist()}
     seen = {}
     for role, spec in specs.items():
         split = make.training_rows(spec, asked.training_data(spec, dataset))
@@ -208,7 +208,7 @@ def test_poisoned_rows_are_stamped_and_relabelled_and_no_others(name, setup, dat
     request = asked.asked(setup)
     rows = select(request.pool, clean.labels)
     given = request.as_given(clean)
-    assert torch.equal(given.images[rows], backdoor.stamp(clean.inputs[rows], asked.trigger))
+    assert torch.equal(given.inputs[rows], backdoor.stamp(clean.inputs[rows], asked.trigger))
     assert (given.labels[rows] == 6).all()
     assert 6 not in clean.labels[rows]
     counts = torch.bincount(clean.labels[rows], minlength=10)
@@ -216,7 +216,7 @@ def test_poisoned_rows_are_stamped_and_relabelled_and_no_others(name, setup, dat
     assert all(counts[c] == round(0.2 * int(there[c])) for c in range(10) if c != 6)
     others = torch.ones(len(clean), dtype=torch.bool)
     others[rows] = False
-    assert torch.equal(given.images[others], clean.inputs[others])
+    assert torch.equal(given.inputs[others], clean.inputs[others])
     assert torch.equal(given.labels[others], clean.labels[others])
 
 
@@ -238,7 +238,7 @@ def test_the_original_sees_all_known_rows_as_they_are_given(name, fraction, setu
     split = make.training_rows(spec, asked.training_data(spec, dataset))
     known = select(request.known, dataset.train.labels)
     given = request.as_given(dataset.train)
-    assert torch.equal(split.inputs, given.images[known])
+    assert torch.equal(split.inputs, given.inputs[known])
     assert torch.equal(split.labels, given.labels[known])
 
 

@@ -138,7 +138,7 @@ def test_no_retrained_model_and_no_shadow_has_a_row_that_it_must_not_have(settin
     """By what the rows hold, not by their numbers."""
     train = lab.dataset.train
     specs, request = settings.zoo(lab.setup), settings.asked(lab.setup)
-    trained = {role: prints(make.training_rows(spec, lab.dataset).images) for role, spec in specs.items()}
+    trained = {role: prints(make.training_rows(spec, lab.dataset).inputs) for role, spec in specs.items()}
     forgotten, held = (prints(train.inputs[select(rows, train.labels)]) for rows in (request.forget, request.held))
     assert forgotten <= trained["original"]
     assert not held & trained["original"]
@@ -162,7 +162,7 @@ def test_what_the_judge_knows_of_the_pool(settings, lab):
     for k, seen in enumerate(pool.seen):
         assert set(rows[torch.from_numpy(seen)].tolist()) == seen_by(specs[f"shadow-{k}"], lab) & set(rows.tolist())
     assert set(pool.population.labels.tolist()) == set(pool.rows.labels.tolist())
-    assert prints(pool.population.inputs) <= prints(judge["rows"].parts["attack"].images)
+    assert prints(pool.population.inputs) <= prints(judge["rows"].parts["attack"].inputs)
 
 
 @REQUESTS
@@ -175,9 +175,9 @@ def test_a_repeat_forgets_what_its_shadow_saw_and_knows_nothing_of_the_rest(sett
     for k, providers in enumerate(repeats):
         task = grant(UnlearnTask, providers, EVERYTHING, "again")
         seen = torch.from_numpy(pool.seen[k])
-        assert prints(task.forget_images) == prints(pool.rows.inputs[seen])
-        assert torch.equal(task.retain_images, main.retain_images)
-        assert not prints(pool.rows.inputs[~seen]) & (prints(task.forget_images) | prints(task.retain_images))
+        assert prints(task.forget_inputs) == prints(pool.rows.inputs[seen])
+        assert torch.equal(task.retain_inputs, main.retain_inputs)
+        assert not prints(pool.rows.inputs[~seen]) & (prints(task.forget_inputs) | prints(task.retain_inputs))
         assert task.forget_class == main.forget_class
         shadow = lab.model(settings.zoo(lab.setup)[f"shadow-{k}"])
         assert torch.equal(task.model.head.weight, shadow.head.weight)

@@ -55,7 +55,7 @@ def make_task() -> Callable[..., Task]:
             "teacher": trained,
             "teacher_outputs": lambda: BlackBox(trained()),
             "student": lambda: network(32, 1, seed),
-            "images": lambda: train.inputs[index],
+            "inputs": lambda: train.inputs[index],
             "labels": lambda: train.labels[index],
             "recipe": lambda: recipe,
         }

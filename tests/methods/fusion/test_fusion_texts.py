@@ -78,7 +78,7 @@ def test_a_text_classifier_of_twice_the_width_becomes_the_narrow_one_again(fuse_
 
 def test_the_straight_through_estimator_takes_texts(fuse_task, texts):
     labels = torch.arange(40) % 4
-    task = fuse_task([build_text(), build_text(1)], images=texts, labels=labels)
+    task = fuse_task([build_text(), build_text(1)], inputs=texts, labels=labels)
     fused = git_rebasin_ste(task, epochs=2, batch_size=20)
     assert fused(texts.double() / 255).isfinite().all()
 

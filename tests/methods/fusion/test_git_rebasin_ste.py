@@ -31,7 +31,7 @@ def pair(network, name):
 @pytest.fixture
 def ste(fuse_task, images):
     def run(parents, seed=0, **options):
-        return git_rebasin_ste(fuse_task(parents, images=images, labels=LABELS, generator=seeded(seed)), **options)
+        return git_rebasin_ste(fuse_task(parents, inputs=images, labels=LABELS, generator=seeded(seed)), **options)
 
     return run
 

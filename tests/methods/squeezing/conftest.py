@@ -83,7 +83,7 @@ def make_task() -> Callable[..., Task]:
             "teacher": lambda: copy.deepcopy(trained(64)).requires_grad_(False),
             "small": lambda: copy.deepcopy(trained(8, 0.3)),
             "student": lambda: build("mlp", {"width": 8, "depth": 2, "norm": "batch"}, 10, dataset, seed=2),
-            "images": lambda: dataset.train.inputs,
+            "inputs": lambda: dataset.train.inputs,
             "labels": lambda: dataset.train.labels,
             "recipe": lambda: recipe,
         }
