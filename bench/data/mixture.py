@@ -108,7 +108,8 @@ def _pictures(source: Source) -> Parts:
             arrays[2 * k].append(fitted.numpy())
             arrays[2 * k + 1].append(labels[rows] + first)
         first += len(member.classes)
-    return Parts(*(np.concatenate(each) for each in arrays))
+    train, train_labels, test, test_labels = (np.concatenate(each) for each in arrays)
+    return Parts(train, train_labels, test, test_labels)
 
 
 def drawn(labels: np.ndarray, num_classes: int, most: int, *axes: object) -> np.ndarray:

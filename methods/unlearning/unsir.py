@@ -120,7 +120,9 @@ def error_maximising(model: Classifier, noise: Tensor, label: int, steps: int, l
 
 def pixels(model: Classifier, noise: Tensor) -> Tensor:
     """What the network has to be given to see `noise` behind its first layer; not confined to [0, 1]."""
-    return noise * model.normalize.std + model.normalize.mean
+    normalizer = model.normalize
+    assert isinstance(normalizer, Normalize)
+    return noise * normalizer.std + normalizer.mean
 
 
 def some_of_each_class(labels: Tensor, count: int, generator: torch.Generator) -> Tensor:

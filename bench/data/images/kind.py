@@ -80,7 +80,7 @@ def dataset(told: dict[str, Any], parts: Parts, rows: dict[str, np.ndarray], sha
     import torch
 
     # Fancy indexing copies: the arrays as stored can go, and nobody writes into a file's mapping.
-    splits = {
+    splits: dict[str, Any] = {
         part: Split(to_side(torch.from_numpy(inputs[own]), shape[-1]).contiguous(), torch.from_numpy(labels[own]))
         for part, own in rows.items()
         for inputs, labels in [parts.of(part)]
@@ -88,7 +88,7 @@ def dataset(told: dict[str, Any], parts: Parts, rows: dict[str, np.ndarray], sha
     return of_splits(told, splits)
 
 
-def of_splits(told: dict[str, Any], splits: dict[str, Split]) -> Images:
+def of_splits(told: dict[str, Any], splits: dict[str, Any]) -> Images:
     """A data set of these splits, with the moments of `train`."""
     mean, std = moments(splits["train"].inputs)
     return Images(**told, **splits, mean=mean, std=std)

@@ -79,7 +79,7 @@ def dataset(told: dict[str, Any], parts: Parts, rows: dict[str, np.ndarray], _sh
     trained = parts.of("train")[0][rows["train"]].astype(np.float64)
     mean, std = trained.mean(0), trained.std(0)
     std[std == 0] = 1
-    splits = {
+    splits: dict[str, Any] = {
         part: Split(
             torch.from_numpy(((inputs[own] - mean) / std).astype(np.float32)),
             torch.from_numpy(labels[own]),

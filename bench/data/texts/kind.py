@@ -83,7 +83,7 @@ def dataset(told: dict[str, Any], parts: Parts, rows: dict[str, np.ndarray], _sh
     """See `bench.data.kinds.Kind`."""
     import torch
 
-    splits = {
+    splits: dict[str, Any] = {
         part: Split(torch.from_numpy(inputs[own]), torch.from_numpy(labels[own]))
         for part, own in rows.items()
         for inputs, labels in [parts.of(part)]

@@ -32,6 +32,8 @@ TRACED_ON = 1000
 class DataFreeTask(Task):
     """What is given: the teacher with its BatchNorm statistics and its normaliser, the student, the budget."""
 
+    input_shape: tuple[int, int, int]
+    """(channels, height, width) of an image."""
     teacher: Annotated[nn.Module, Access("weights")]
     """In eval mode, its parameters not requiring gradients; gradients do flow through it to its input.
     Like every standard model it takes pixels in [0, 1] and normalises inside (`teacher.normalize`)."""
@@ -149,10 +151,11 @@ class DataFree(Settings):
         from bench.data import noise_images
 
         with paused():  # reading or drawing a data set is nobody's cost
-            images = _spaced(lab.data(self.proxy).train, self.proxy_images).inputs.clone()
+            proxy = lab.data(self.proxy)
+            images = _spaced(proxy.train, self.proxy_images).inputs.clone()
             rng = lab.generator("proxy", self.proxy)
             noise = torch.randperm(len(images), generator=rng)[: round(self.proxy_noise * len(images))]
-            images[noise] = noise_images(len(noise), lab.dataset.shape, rng)
+            images[noise] = noise_images(len(noise), proxy.shape, rng)
             return images
 
     def _recipe(self, setup: Setup, images: int) -> Recipe:
