@@ -133,6 +133,8 @@ def _run(method: Method, world: _World) -> _Ran:
     broken = [name for name, value in score.metrics.items() if not np.isfinite(value)]
     if broken:
         raise BenchError(f"metrics {broken} are not finite")
+    if strange := [name for name in score.metrics if not world.kind.declares(name)]:
+        raise BenchError(f"scenario {world.kind.kind!r} scores {strange}, which its `metrics` do not declare")
     return _Ran(score, changed, frozenset(touched))
 
 

@@ -185,7 +185,7 @@ def show(name: str, profile: str | None, as_json: bool) -> None:
     """What a method is, needs and may be set; what a scenario gives; a data set; a suite's plan."""
     from bench.cli import describe
 
-    shown = describe.describe(name, profile)
+    shown = describe.about(name, profile)
     if as_json:
         click.echo(json.dumps(shown, indent=1))
     else:

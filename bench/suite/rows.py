@@ -30,7 +30,7 @@ ROW_KEYS = tuple(RowHead.model_fields)
 
 
 @dataclass(frozen=True)
-class Row:
+class SuiteRow:
     """One row of a scenario's board: a method with all its parameters."""
 
     label: str
@@ -48,9 +48,9 @@ def rows_of(
     trials: int,
     where: str,
     at: str,
-) -> tuple[Row, ...]:
+) -> tuple[SuiteRow, ...]:
     """The rows that a scenario names and those that its kind implies: references first, the upper one last."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, SuiteRow] = {}
     for entry in asked:
         row = _row(entry, kind.kind, where, at)
         if row.label in rows:
@@ -83,7 +83,7 @@ def rows_of(
     return tuple(rows[label] for label in order)
 
 
-def _refuse_impostor(row: Row, reference: Mapping[str, Any], where: str, at: str) -> None:
+def _refuse_impostor(row: SuiteRow, reference: Mapping[str, Any], where: str, at: str) -> None:
     """A row under the label of a reference is that reference, perhaps with other parameters than its default ones."""
     given = {key: value for key, value in reference.items() if key not in ROW_KEYS}
     if row.method != reference["method"] or any(row.params.get(key) != value for key, value in given.items()):
@@ -94,7 +94,7 @@ def _refuse_impostor(row: Row, reference: Mapping[str, Any], where: str, at: str
         )
 
 
-def _row(entry: object, kind: str, where: str, at: str) -> Row:
+def _row(entry: object, kind: str, where: str, at: str) -> SuiteRow:
     table = {"method": entry} if isinstance(entry, str) else entry
     if not isinstance(table, dict) or not isinstance(table.get("method"), str):
         raise SuiteError(f"{where}: [{at}] a row is a method's name or a table with `method`, got {shown(entry)}")
@@ -109,7 +109,7 @@ def _row(entry: object, kind: str, where: str, at: str) -> Row:
     own = {k: v for k, v in table.items() if k not in ROW_KEYS}
     params = checked(schema, own, where, place, extra=ROW_KEYS)
     search = _search(head.search, schema, own, where, f"{place}.search")
-    return Row(head.label or found.name, found.name, params.model_dump(mode="json"), search)
+    return SuiteRow(head.label or found.name, found.name, params.model_dump(mode="json"), search)
 
 
 def _search(table: Mapping[str, Any], schema: type[BaseModel], fixed: Mapping[str, Any], where: str, at: str) -> Search:

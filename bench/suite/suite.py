@@ -20,7 +20,7 @@ from bench.paths import PACKAGE
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.suite.faults import checked, named, shown
-from bench.suite.rows import Row, rows_of
+from bench.suite.rows import SuiteRow, rows_of
 from bench.types import Label, Parallel, Rate, Seconds, Seed, Trials
 
 
@@ -101,7 +101,7 @@ class SuiteScenario:
     kind: str
     title: str
     settings: Any
-    rows: tuple[Row, ...]
+    rows: tuple[SuiteRow, ...]
     lower: str
     upper: str
     max_seconds: float

@@ -11,7 +11,7 @@ from bench import Access, Task, conformance, method, registry, scenario
 from bench.conformance import check_method
 from bench.registry import METHODS
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import judge_classifier, logits
+from bench.scenarios.judging import CLASSIFIER, judge_classifier, logits
 from bench.schema.settings import Settings
 
 registry.discover()
@@ -30,7 +30,7 @@ class KitTask(Task):
     images: Annotated[Tensor, Access("labels")]
 
 
-@scenario(kind="kit", task=KitTask, lower="kit-good", upper="kit-good")
+@scenario(kind="kit", task=KitTask, metrics=CLASSIFIER, lower="kit-good", upper="kit-good")
 class Kit(Settings):
     """A trained network."""
 
