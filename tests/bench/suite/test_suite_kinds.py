@@ -80,4 +80,4 @@ def test_a_model_is_not_trained_on_what_it_cannot_read(write_suite, arch, old, n
 @pytest.mark.parametrize("takes", [(), ("images", "graphs")])
 def test_a_scenario_takes_kinds_that_there_are(takes):
     with pytest.raises(BenchError, match=r"one or more of images, texts, tables are needed"):
-        registry.scenario(kind="x", task=object, lower="a", upper="b", takes=takes)
+        registry.scenario(kind="x", task=object, metrics=(), lower="a", upper="b", takes=takes)
