@@ -23,6 +23,11 @@ ARCHITECTURES: dict[str, tuple[str, str, tuple[KindName, ...]]] = {
     "mlp": ("bench.models.mlp", "multilayer perceptron on pixels or columns", ("images", "tables")),
     "text_classifier": ("bench.models.text", "small transformer encoder on texts, pre-LayerNorm", ("texts",)),
     "vit": ("bench.models.transformer", "small vision transformer, pre-LayerNorm", ("images",)),
+    "resnet8_variant": ("bench.models.variants", "resnet8 by another initialisation, or not normalised", ("images",)),
+    "resnet14_variant": ("bench.models.variants", "resnet14 by another initialisation, or not normalised", ("images",)),
+    "resnet20_variant": ("bench.models.variants", "resnet20 by another initialisation, or not normalised", ("images",)),
+    "vgg_variant": ("bench.models.variants", "vgg by another initialisation, or not normalised", ("images",)),
+    "mlp_variant": ("bench.models.variants", "mlp by another initialisation, or not normalised", ("images",)),
 }
 """Name -> module with the factory of that name, one line on it, and the kinds of data that it takes. Modules load when
 a model is built."""
