@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import registry
-from bench.data.spec import Dataset, DataSpec, Split
+from bench.data.spec import DataSpec, Images, Split
 from bench.device import Device
 from bench.errors import AccessDenied, BenchError, Skip
 from bench.lab import Lab, Setup
@@ -330,7 +330,7 @@ def prepare(kind: Scenario, variant: Variant, zoo: Path) -> World:
     return World(kind, settings, lab, settings.prepare(lab))
 
 
-def made_up(variant: Variant, per_class: int = 16) -> Dataset:
+def made_up(variant: Variant, per_class: int = 16) -> Images:
     """Images of one blurred pattern a class under noise: learnable, and made in a millisecond."""
     draws = np.random.default_rng(variant.num_classes)
     patterns = draws.uniform(40, 215, (variant.num_classes, *variant.shape))
@@ -343,11 +343,11 @@ def made_up(variant: Variant, per_class: int = 16) -> Dataset:
         return Split(images, torch.from_numpy(labels[order]))
 
     train = split(per_class)
-    pixels = train.images.double() / 255
-    return Dataset(
+    pixels = train.inputs.double() / 255
+    return Images(
         name="made-up",
         variant="made-up",
-        fingerprint=hashlib.sha256(train.images.numpy().tobytes()).hexdigest()[:16],
+        fingerprint=hashlib.sha256(train.inputs.numpy().tobytes()).hexdigest()[:16],
         classes=tuple(f"class {c}" for c in range(variant.num_classes)),
         train=train,
         validation=split(max(2, per_class // 4)),

@@ -33,6 +33,9 @@ so a scenario with metrics of its own is one folder. A metric that follows from 
 do not hold it. What only this scenario's cells cost is declared by `costs=`. Declarations are in no digest: a better
 title makes no record stale.
 
+The decorator's `takes` names the kinds of data that the scenario can be set on (images and texts, unless it says
+otherwise); a suite that sets it on another kind is refused before anything runs.
+
 A scenario knows neither methods nor the command line.
 """
 

@@ -47,16 +47,16 @@ class Kit(Settings):
 
     def prepare(self, lab):
         net = lab.model(self.zoo(lab.setup)["net"])
-        providers = {"net": lambda: copy.deepcopy(net), "images": lambda: lab.dataset.train.images}
+        providers = {"net": lambda: copy.deepcopy(net), "images": lambda: lab.dataset.train.inputs}
         if self.leak:
-            providers["progress"] = lambda: lab.dataset.train.images.__getitem__
+            providers["progress"] = lambda: lab.dataset.train.inputs.__getitem__
         return Situation(providers, {"test": lab.dataset.test})
 
     leak: bool = False
 
     def score(self, situation, result, lab):
         test = situation.judge["test"]
-        metrics, correct = judge_classifier(logits(result, test.images, lab.setup.num_classes), test)
+        metrics, correct = judge_classifier(logits(result, test.inputs, lab.setup.num_classes), test)
         return Score(metrics, {"test": correct})
 
 
@@ -115,7 +115,7 @@ def test_the_kit_finds_what_hides_in_a_task(monkeypatch, zoo):
 
 def test_made_up_data_can_be_learnt():
     dataset = conformance.made_up(conformance.VARIANTS[0], per_class=50)
-    x, y = dataset.train.images.flatten(1).double(), dataset.train.labels
+    x, y = dataset.train.inputs.flatten(1).double(), dataset.train.labels
     means = torch.stack([x[y == c].mean(0) for c in range(4)])
-    right = torch.cdist(dataset.test.images.flatten(1).double(), means).argmin(1) == dataset.test.labels
+    right = torch.cdist(dataset.test.inputs.flatten(1).double(), means).argmin(1) == dataset.test.labels
     assert right.double().mean() > 0.9

@@ -19,13 +19,13 @@ def test_a_linear_model_fails_where_a_small_network_does_not():
     """A small form: with 10,000 images the linear model stays far below 45 % and a ResNet-8 passes 75 %."""
     dataset = load(DataSpec(name="shapes32", train=6000, test=1000))
     assert dataset.variant == "shapes32"
-    x, y = dataset.train.images.flatten(1).numpy() / 255 - 0.5, dataset.train.labels.numpy()
+    x, y = dataset.train.inputs.flatten(1).numpy() / 255 - 0.5, dataset.train.labels.numpy()
     linear = LogisticRegression(C=1e-3, max_iter=30, tol=1e-2).fit(x, y)
-    assert linear.score(dataset.test.images.flatten(1).numpy() / 255 - 0.5, dataset.test.labels.numpy()) < 0.45
+    assert linear.score(dataset.test.inputs.flatten(1).numpy() / 255 - 0.5, dataset.test.labels.numpy()) < 0.45
     model = build("resnet8", {"width": 16}, 10, dataset, seed=0)
     generator = torch.Generator().manual_seed(0)
     recipe = Recipe(epochs=8, batch_size=64)
-    fit(model, dataset.train.images, dataset.train.labels, recipe, generator=generator, device=Device())
+    fit(model, dataset.train.inputs, dataset.train.labels, recipe, generator=generator, device=Device())
     with torch.inference_mode():
-        guesses = torch.cat([model(as_input(batch)).argmax(1) for batch in dataset.test.images.split(250)])
+        guesses = torch.cat([model(as_input(batch)).argmax(1) for batch in dataset.test.inputs.split(250)])
     assert (guesses == dataset.test.labels).double().mean() > 0.45

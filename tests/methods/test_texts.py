@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.data.texts.kind import TextProblem
 from bench.device import Device, as_input
-from bench.models.layers import Problem
 from bench.models.permutation import permute, random_permutations
 from bench.models.text import TextClassifier, text_classifier
 from bench.models.train import fit
@@ -51,8 +51,8 @@ RECIPE = Recipe(epochs=4, batch_size=16, optimizer="adamw", peak_lr=5e-3, weight
 
 def network(width: int, classes: int = 4, seed: int = 0, **options: int) -> TextClassifier:
     torch.manual_seed(seed)
-    small = {"width": width, "depth": 2, "heads": 2, "vocabulary": VOCABULARY, **options}
-    return text_classifier(Problem(classes, (2, 1, LENGTH), (), ()), **small).eval()
+    small = {"width": width, "depth": 2, "heads": 2, **options}
+    return text_classifier(TextProblem(classes, LENGTH, VOCABULARY), **small).eval()
 
 
 def moved(model: TextClassifier, seed: int = 0) -> TextClassifier:
@@ -65,7 +65,7 @@ def moved(model: TextClassifier, seed: int = 0) -> TextClassifier:
 
 
 def texts(count: int, seed: int, topics: tuple[int, ...] = (0, 1, 2, 3)) -> tuple[Tensor, Tensor]:
-    """uint8 [count, 2, 1, LENGTH] and labels: two words in five are of the topic's own, ten a topic."""
+    """int64 [count, LENGTH] and labels: two words in five are of the topic's own, ten a topic."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % len(topics)
     first = 2 + WORDS * torch.tensor(topics)[labels][:, None]
@@ -74,7 +74,7 @@ def texts(count: int, seed: int, topics: tuple[int, ...] = (0, 1, 2, 3)) -> tupl
     numbers = torch.where(torch.rand(count, LENGTH, generator=generator) < 0.4, own, common)
     lengths = torch.randint(5, LENGTH + 1, (count, 1), generator=generator)
     numbers *= torch.arange(LENGTH) < lengths
-    return torch.stack([numbers >> 8, numbers & 255], 1)[:, :, None].to(torch.uint8), labels
+    return numbers, labels
 
 
 def train(model: nn.Module, images: Tensor, labels: Tensor) -> None:
@@ -104,7 +104,7 @@ def squeeze_task() -> SqueezeTask:
         "teacher": copy.deepcopy(trained(24, 400, 1)).requires_grad_(False),
         "small": copy.deepcopy(trained(8, 100, 2)),
         "student": network(8, seed=3),
-        "images": images,
+        "inputs": images,
         "labels": labels,
         "recipe": RECIPE,
     }
@@ -216,7 +216,7 @@ def merge_task(method: str = "test") -> MergeTask:
         "grams": [gram_matrices(e, x, Device()) for e, x in zip(experts, samples, strict=True)],
         "fishers": [diagonal_fisher(e, x, Device()) for e, x in zip(experts, samples, strict=True)],
         "unlabeled": samples,
-        "images": [images for images, _ in shots],
+        "inputs": [images for images, _ in shots],
         "labels": [labels for _, labels in shots],
         "recipe": RECIPE,
     }

@@ -98,7 +98,7 @@ class Walk:
         for share in torch.linspace(0, 1, POINTS, dtype=torch.float64).tolist():
             model = ready(between(*self.ends, share))
             for name, split in splits.items():
-                z, labels = logits(model, split.images, num_classes).double(), split.labels.cpu()
+                z, labels = logits(model, split.inputs, num_classes).double(), split.labels.cpu()
                 loss = float(nn.functional.cross_entropy(z, labels))
                 error = float((z.argmax(1) != labels).double().mean())
                 self.points.setdefault(f"loss_{name}", []).append((share, loss))

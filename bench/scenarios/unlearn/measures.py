@@ -166,7 +166,7 @@ def _gaps(reading: Mapping[str, float], readings: Sequence[Mapping[str, float]])
 
 def _distances(shown: Shown, judges: Sequence[Shown], judge: Mapping[str, Any], lab: Lab) -> dict[str, float]:
     forget = judge["rows"].parts["forget"]
-    untrained = logits(judge["untrained"], forget.images, lab.setup.num_classes).double().softmax(1).numpy()
+    untrained = logits(judge["untrained"], forget.inputs, lab.setup.num_classes).double().softmax(1).numpy()
     own, among = [(shown, j) for j in judges], list(itertools.combinations(judges, 2))
     zrf = [zero_retrain_forgetting(s.softmax("forget"), untrained) for s in (shown, *judges)]
     return {

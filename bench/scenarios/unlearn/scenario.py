@@ -49,7 +49,7 @@ __all__ = ["Unlearn", "UnlearnTask"]
 class Unlearn(Settings):
     """A model trained on all rows and a request to forget some: make the model that never saw them.
 
-    A result is a model or predictor of logits [B, num_classes]. Accuracies are of un-augmented images in eval mode.
+    A result is a model or predictor of logits [B, num_classes]. Accuracies are of un-augmented inputs in eval mode.
     """
 
     tiny: ClassVar[dict[str, object]] = {"model": "net", "request": "class", "forget_class": 1}
@@ -135,7 +135,7 @@ class Unlearn(Settings):
         own = self._own(lab, request)
         train = own.dataset.train
         rows = part_rows(lab.dataset, clean, forget, request.apart, lab.generator("unlearn", "test rows"))
-        rows = request.judged(rows, Split(train.images[forget], train.labels[forget]))
+        rows = request.judged(rows, Split(train.inputs[forget], train.labels[forget]))
         judges = [spec for role, spec in specs.items() if role.startswith("judge-")]
         judge: dict[str, Any] = {"original": original, "rows": rows, "specs": specs}
         judge["untrained"] = own.fresh(self.model, "zrf")
@@ -174,18 +174,18 @@ class Unlearn(Settings):
     ) -> dict[str, Callable[[], Any]]:
         """The providers of one task: a trained model, and rows, int64, that go by the names of parts."""
         train, validation = own.dataset.train, own.dataset.validation
-        images = {f"{part}_images": partial(train.images.__getitem__, chosen) for part, chosen in rows.items()}
+        inputs = {f"{part}_inputs": partial(train.inputs.__getitem__, chosen) for part, chosen in rows.items()}
         labels = {f"{part}_labels": partial(train.labels.__getitem__, chosen) for part, chosen in rows.items()}
         others: dict[str, Callable[[], Any]] = {
             "model": model,
             "student": lambda: own.fresh(self.model, student),
             "num_classes": lambda: own.setup.num_classes,
             "forget_class": lambda: self.asked(own.setup).forget_class,
-            "validation_images": validation.images.clone,
+            "validation_inputs": validation.inputs.clone,
             "validation_labels": validation.labels.clone,
             "recipe": lambda: own.setup.spec(self.model, "original").recipe,
         }
-        return images | labels | others
+        return inputs | labels | others
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """Gaps to the judges, accuracies, attacks, distances of predictions and of what is relearned.

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.data.spec import Dataset, Split
+from bench.data.spec import Dataset, Images, Split
 from bench.errors import BenchError
 from bench.models import architectures, build, check, options_of
 
@@ -30,7 +30,7 @@ VARIANTS = [
 
 def data(channels: int = 3, side: int = 8) -> Dataset:
     split = Split(torch.zeros(2, channels, side, side, dtype=torch.uint8), torch.tensor([0, 1]))
-    return Dataset("x", "x", "0", ("a", "b"), split, split, split, mean=(0.4,) * channels, std=(0.2,) * channels)
+    return Images("x", "x", "0", ("a", "b"), split, split, split, mean=(0.4,) * channels, std=(0.2,) * channels)
 
 
 @pytest.mark.parametrize(("arch", "options"), VARIANTS)

@@ -10,10 +10,10 @@ from bench.models.resnet import Projection
 
 LOOP = """
 import gc, torch
-from bench.data.spec import Dataset, Split
+from bench.data.spec import Images, Split
 from bench.models import build
 split = Split(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1]))
-data = Dataset("x", "x", "0", ("a", "b"), split, split, split, mean=(0.4,) * 3, std=(0.2,) * 3)
+data = Images("x", "x", "0", ("a", "b"), split, split, split, mean=(0.4,) * 3, std=(0.2,) * 3)
 for width in (3, 4, 5, 6, 7) * 6:
     model = build("resnet8", {"width": width}, 10, data, seed=0).to(memory_format=torch.channels_last).train()
     images = torch.rand(4, 3, 16, 16).contiguous(memory_format=torch.channels_last)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,10 +11,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from bench.data.spec import Split
+from bench.data.texts.kind import TextProblem, Texts
+from bench.data.texts.tokens import Vocabulary
 from bench.device import Device, as_input
 from bench.errors import BenchError
 from bench.models import build
-from bench.models.layers import Problem
 from bench.models.make import set_class_means_head
 from bench.models.permutation import permute, random_permutations, sizes
 from bench.models.text import TextClassifier, text_classifier, unpack
@@ -27,33 +27,30 @@ LENGTHS = (5, 12, 1, 7, 3)
 
 def make(length: int = 12, seed: int = 0, **options: int) -> TextClassifier:
     torch.manual_seed(seed)
-    small = {"width": 12, "depth": 2, "heads": 3, "vocabulary": 600, **options}
-    return text_classifier(Problem(4, (2, 1, length), (), ()), **small).eval()
+    small = {"width": 12, "depth": 2, "heads": 3, **options}
+    return text_classifier(TextProblem(4, length, 600), **small).eval()
 
 
-def as_images(texts: list[list[int]], length: int = 12) -> Tensor:
-    """uint8 [N, 2, 1, length] of lists of token numbers."""
-    rows = torch.tensor([text + [0] * (length - len(text)) for text in texts])
-    return torch.stack([rows >> 8, rows & 255], 1)[:, :, None].to(torch.uint8)
+def as_rows(texts: list[list[int]], length: int = 12) -> Tensor:
+    """int64 [N, length] of lists of token numbers."""
+    return torch.tensor([text + [0] * (length - len(text)) for text in texts])
 
 
 @pytest.fixture
 def texts() -> list[list[int]]:
-    """Random texts of unlike lengths, with numbers that need both bytes."""
+    """Random texts of unlike lengths."""
     generator = torch.Generator().manual_seed(0)
     return [torch.randint(1, 600, (n,), generator=generator).tolist() for n in LENGTHS]
 
 
-def test_every_number_of_two_bytes_is_read_exactly():
-    numbers = list(range(1, 2**16))
-    x = as_input(as_images([numbers], len(numbers)))
-    assert unpack(x, 2**16).numbers.tolist() == numbers
-    assert unpack(x.double(), 2**16).numbers.tolist() == numbers
-    assert unpack(x, 300).numbers.tolist() == [n if n < 300 else 1 for n in numbers]  # what is not known is unknown
+@pytest.mark.parametrize("other", [torch.uint8, torch.float32, torch.float64])
+def test_what_is_no_row_of_token_numbers_is_refused(texts, other):
+    with pytest.raises(BenchError, match=r"int64|no kind"):
+        make()(as_rows(texts).to(other))
 
 
 def test_rows_are_the_real_tokens_text_by_text(texts):
-    found = unpack(as_input(as_images(texts, 20)), 600)
+    found = unpack(as_input(as_rows(texts, 20)))
     assert found.numbers.tolist() == list(itertools.chain(*texts))
     assert found.places.tolist() == list(itertools.chain(*(range(n) for n in LENGTHS)))
     assert found.mask.shape == (5, 1, 1, 12)  # cut to the longest
@@ -65,7 +62,7 @@ def test_rows_are_the_real_tokens_text_by_text(texts):
 def test_the_function_is_that_of_a_plain_encoder_on_each_text_alone(texts):
     """The encoder of `bench.models.transformer`, which knows neither packing nor masks, is run text by text."""
     model = make().double()
-    z = model(as_input(as_images(texts)).double())
+    z = model(as_input(as_rows(texts), torch.float64))
     for text, row in zip(texts, z, strict=True):
         x = model.embed(torch.tensor([text])) + model.position[:, : len(text)]
         torch.testing.assert_close(row, model.head(model.encoder(x).mean(1))[0], rtol=1e-10, atol=1e-10)
@@ -73,28 +70,28 @@ def test_the_function_is_that_of_a_plain_encoder_on_each_text_alone(texts):
 
 def test_padding_and_the_other_texts_of_a_batch_leave_no_trace(texts):
     model = make(length=40)
-    together = model(as_input(as_images(texts, 12)))
-    torch.testing.assert_close(model(as_input(as_images(texts, 40))), together, rtol=0, atol=1e-5)
-    alone = torch.cat([model(as_input(as_images([text], 12))) for text in texts])
+    together = model(as_input(as_rows(texts, 12)))
+    torch.testing.assert_close(model(as_input(as_rows(texts, 40))), together, rtol=0, atol=1e-5)
+    alone = torch.cat([model(as_input(as_rows([text], 12))) for text in texts])
     torch.testing.assert_close(alone, together, rtol=0, atol=1e-5)
-    swapped = model(as_input(as_images(texts[::-1], 12))).flip(0)
+    swapped = model(as_input(as_rows(texts[::-1], 12))).flip(0)
     torch.testing.assert_close(swapped, together, rtol=0, atol=1e-5)
     assert together.std(0).min() > 0.01  # unlike texts do differ
 
 
 def test_order_of_the_tokens_matters(texts):
-    z = make()(as_input(as_images([texts[1], texts[1][::-1]])))
+    z = make()(as_input(as_rows([texts[1], texts[1][::-1]])))
     assert (z[0] - z[1]).abs().max() > 0.01
 
 
 def test_a_text_without_tokens_is_finite_and_so_are_gradients(texts):
     model = make()
-    z = model(as_input(as_images([[], *texts])))
+    z = model(as_input(as_rows([[], *texts])))
     torch.testing.assert_close(z[0], model.head.bias)
-    torch.testing.assert_close(z[1:], model(as_input(as_images(texts))), rtol=0, atol=1e-5)
+    torch.testing.assert_close(z[1:], model(as_input(as_rows(texts))), rtol=0, atol=1e-5)
     z.square().sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
-    assert model(as_input(as_images([[], []]))).isfinite().all()
+    assert model(as_input(as_rows([[], []]))).isfinite().all()
 
 
 def test_reordered_units_compute_the_same(texts):
@@ -108,7 +105,7 @@ def test_reordered_units_compute_the_same(texts):
     perms = random_permutations(spec, state, torch.Generator().manual_seed(3))
     moved = make().double()
     moved.load_state_dict(permute(state, spec, perms))
-    x = as_input(as_images(texts)).double()
+    x = as_input(as_rows(texts), torch.float64)
     torch.testing.assert_close(moved(x), model(x), rtol=1e-10, atol=1e-10)
     assert not torch.equal(moved.embed.weight, model.embed.weight)
 
@@ -121,7 +118,7 @@ def test_writers_of_a_group_are_modules_whose_outputs_are_rows_of_its_units(text
             model.get_submodule(layer).register_forward_hook(
                 lambda _, __, out, key=(group, layer): shapes.update({key: out.shape})
             )
-    model(as_input(as_images(texts)))
+    model(as_input(as_rows(texts)))
     width = {"stream": 12, "heads": 12, "ff": 24}
     for group, layers in spec.writers.items():
         for layer in layers:
@@ -129,7 +126,7 @@ def test_writers_of_a_group_are_modules_whose_outputs_are_rows_of_its_units(text
 
 
 def test_gradients_flow_through_weights_that_are_passed_in(texts):
-    model, x = make(), as_input(as_images(texts))
+    model, x = make(), as_input(as_rows(texts))
     weights = {name: p.detach().clone().requires_grad_() for name, p in model.named_parameters()}
     functional_call(model, weights, (x,)).square().sum().backward()
     model(x).square().sum().backward()
@@ -140,7 +137,7 @@ def test_gradients_flow_through_weights_that_are_passed_in(texts):
 
 
 def test_copies_and_restored_states_are_the_same_network(texts):
-    model, other, x = make(), make(seed=1), as_input(as_images(texts))
+    model, other, x = make(), make(seed=1), as_input(as_rows(texts))
     assert torch.equal(copy.deepcopy(model)(x), model(x))
     assert not torch.equal(other(x), model(x))
     other.load_state_dict(model.state_dict())
@@ -148,7 +145,7 @@ def test_copies_and_restored_states_are_the_same_network(texts):
 
 
 def test_mixed_precision_comes_near(texts):
-    model, x = make(), as_input(as_images(texts))
+    model, x = make(), as_input(as_rows(texts))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed = model(x)
         mixed.float().square().sum().backward()
@@ -166,7 +163,7 @@ def topics(count: int, seed: int) -> tuple[Tensor, Tensor]:
         common = torch.randint(50, 600, (n,), generator=generator)
         own = torch.randint(10 * label + 2, 10 * label + 12, (n,), generator=generator)
         words.append(torch.where(torch.rand(n, generator=generator) < 0.25, own, common).tolist())
-    return as_images(words), labels
+    return as_rows(words), labels
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
@@ -188,16 +185,20 @@ def test_training_learns_by_the_projects_own_loop():
 
 
 def test_suites_build_it_by_its_name():
-    problem = SimpleNamespace(shape=(2, 1, 30), mean=(0.1, 0.2), std=(0.1, 0.2))
+    split = Split(torch.ones(2, 30, dtype=torch.int64), torch.tensor([0, 1]))
+    data = Texts("x", "x", "0", ("a", "b"), split, split, split, Vocabulary(("one", "two"), 50))
     arch = "text_classifier"
-    model, same = (build(arch, {"width": 16}, 3, problem, seed=5) for _ in range(2))
+    model, same = (build(arch, {"width": 16}, 3, data, seed=5) for _ in range(2))
     assert model.position.shape == (1, 30, 16)
+    assert model.embed.weight.shape == (50, 16)  # the data set's vocabulary
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), same.parameters(), strict=True))
     with pytest.raises(BenchError, match="has no option 'widht'"):
-        build(arch, {"widht": 16}, 3, problem, seed=5)
-    with pytest.raises(BenchError, match="two bytes a token"):
-        build(arch, {}, 3, SimpleNamespace(shape=(3, 32, 32), mean=(), std=()), seed=5)
+        build(arch, {"widht": 16}, 3, data, seed=5)
+    with pytest.raises(
+        BenchError, match="architecture 'resnet8' takes images, and the data are texts; for texts there is tex"
+    ):
+        build("resnet8", {}, 3, data, seed=5)
     with pytest.raises(BenchError, match="must divide the width"):
-        build(arch, {"width": 10, "heads": 4}, 3, problem, seed=5)
+        build(arch, {"width": 10, "heads": 4}, 3, data, seed=5)
     with pytest.raises(BenchError, match="greater than or equal to 1"):
-        build(arch, {"depth": 0}, 3, problem, seed=5)
+        build(arch, {"depth": 0}, 3, data, seed=5)

@@ -23,13 +23,13 @@ def train(digits, arch="mlp", options=None, seed=0, **changes):
     keep = {name: changes.pop(name) for name in ("loss", "parameters", "progress") if name in changes}
     recipe = Recipe(**(settings | changes))
     generator = torch.Generator().manual_seed(seed)
-    fit(model, digits.train.images, digits.train.labels, recipe, generator=generator, device=CPU, **keep)
+    fit(model, digits.train.inputs, digits.train.labels, recipe, generator=generator, device=CPU, **keep)
     return model
 
 
 def accuracy(model, split) -> float:
     with torch.no_grad():
-        return float((model(as_input(split.images)).argmax(1) == split.labels).double().mean())
+        return float((model(as_input(split.inputs)).argmax(1) == split.labels).double().mean())
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_each_epoch_sees_whole_batches_of_distinct_rows_and_the_loss_gets_what_b
     seen: list[torch.Tensor] = []
 
     def loss(model, x, y, index):
-        assert torch.equal(x, as_input(digits.train.images[index]))
+        assert torch.equal(x, as_input(digits.train.inputs[index]))
         assert torch.equal(y, digits.train.labels[index])
         seen.append(index)
         return nn.functional.cross_entropy(model(x), y)
@@ -97,7 +97,7 @@ def test_only_the_given_parameters_move(digits):
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     fit(
         model,
-        digits.train.images,
+        digits.train.inputs,
         digits.train.labels,
         Recipe(epochs=1, augment="none"),
         generator=torch.Generator().manual_seed(0),
@@ -165,14 +165,14 @@ def test_a_loss_that_is_not_finite_is_named(digits):
 
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
-    [(0, 0, "0 images and 0 labels"), (4, 3, "4 images and 3 labels")],
+    [(0, 0, "0 inputs and 0 labels"), (4, 3, "4 inputs and 3 labels")],
 )
 def test_data_that_cannot_be_fitted(digits, images, labels, message):
     model = build("mlp", {}, 10, digits, seed=0)
     with pytest.raises(BenchError, match=message):
         fit(
             model,
-            digits.train.images[:images],
+            digits.train.inputs[:images],
             digits.train.labels[:labels],
             Recipe(),
             generator=torch.Generator(),
@@ -183,7 +183,7 @@ def test_data_that_cannot_be_fitted(digits, images, labels, message):
 def test_a_model_frozen_altogether_is_refused(digits):
     model = build("mlp", {}, 10, digits, seed=0).requires_grad_(False)
     with pytest.raises(BenchError, match="no parameter requires a gradient"):
-        fit(model, digits.train.images, digits.train.labels, Recipe(), generator=torch.Generator(), device=CPU)
+        fit(model, digits.train.inputs, digits.train.labels, Recipe(), generator=torch.Generator(), device=CPU)
 
 
 def test_recalibrated_statistics_are_the_average_over_equal_batches():
@@ -205,7 +205,7 @@ def test_recalibrated_statistics_are_the_average_over_equal_batches():
 def test_recalibrating_without_batch_norm_computes_nothing(digits):
     model = build("resnet8", {"width": 4, "norm": "layer"}, 10, digits, seed=0)
     model.register_forward_hook(lambda *_: pytest.fail("a forward pass"))
-    recalibrate(model, digits.train.images, CPU)
+    recalibrate(model, digits.train.inputs, CPU)
 
 
 def test_the_forward_pass_runs_under_the_devices_autocast(digits):
@@ -223,7 +223,7 @@ def test_the_forward_pass_runs_under_the_devices_autocast(digits):
     recipe = Recipe(epochs=1, batch_size=300)
     fit(
         model,
-        digits.train.images,
+        digits.train.inputs,
         digits.train.labels,
         recipe,
         generator=torch.Generator().manual_seed(0),

@@ -286,7 +286,7 @@ def test_a_class_means_head_classifies_by_means_and_stays(zoo, digits, make_spec
     spec = make_spec(role="expert", init=base, head="class-means")
     model, start = zoo.load(spec, digits), zoo.load(base, digits)
     assert all(p.requires_grad for p in model.parameters())
-    x, y = digits.train.images.float() / 255, digits.train.labels
+    x, y = digits.train.inputs.float() / 255, digits.train.labels
     with torch.no_grad():
         features = start.features(x)
     means = torch.stack([features[y == c].mean(0) for c in range(10)])

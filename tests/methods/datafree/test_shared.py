@@ -56,7 +56,7 @@ def test_the_distance_is_the_formula_on_the_inputs_of_the_layers():
 
 
 def test_real_images_are_far_nearer_than_noise(trained, digits):
-    real = as_input(augment(digits.train.images[:512], "shift", rng()))  # as in its training
+    real = as_input(augment(digits.train.inputs[:512], "shift", rng()))  # as in its training
     mean, std = normalizer(trained)
     noise = torch.randn(real.shape, generator=rng()) * std + mean
     with BatchNormStatistics(trained) as statistics:

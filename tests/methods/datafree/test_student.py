@@ -24,7 +24,7 @@ def test_the_budget_is_kept_to_the_step_and_the_rate_ends_at_zero(trained, make_
     training = StudentTraining(task)
     rates = []
     training._optimizer.register_step_pre_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
-    distill(training, digits.train.images, task)
+    distill(training, digits.train.inputs, task)
     assert told == [(250, 1000), (500, 1000), (750, 1000), (1000, 1000)]
     assert not training.running
     assert training.spent == 1
@@ -34,14 +34,14 @@ def test_the_budget_is_kept_to_the_step_and_the_rate_ends_at_zero(trained, make_
 def test_a_number_of_updates_is_a_bound_and_so_is_the_budget(trained, make_task, digits):
     task = make_task(trained, steps=5)
     training = StudentTraining(task)
-    distill(training, digits.train.images, task, 3)
+    distill(training, digits.train.inputs, task, 3)
     assert training.done == 3
     assert list(training.up_to(1)) == [0]
     for _ in training.up_to(9):
         training.imitate(torch.rand(4, 1, 8, 8))
     assert training.done == 5
     assert list(training.up_to(1)) == []
-    distill(training, digits.train.images, task, 3)
+    distill(training, digits.train.inputs, task, 3)
     assert training.done == 5
 
 

@@ -23,7 +23,7 @@ def told(fuse_task, fuse, parents, images):
     walk = Walk(wanted=len(parents) == 2)
     labels = torch.arange(len(images)) % 4
     seen = torch.ones(len(parents), 4)
-    task = fuse_task(parents, path=walk.path(), images=images, labels=labels, class_counts=seen, recipe=Recipe())
+    task = fuse_task(parents, path=walk.path(), inputs=images, labels=labels, class_counts=seen, recipe=Recipe())
     return fuse(task), walk
 
 

@@ -99,7 +99,7 @@ def test_joint_training_trains_the_student_on_the_union(network, images):
     task = FuseTask(
         {
             "student": student,
-            "images": images,
+            "inputs": images,
             "labels": labels,
             "recipe": Recipe(epochs=60, batch_size=4, peak_lr=0.01, augment="none", optimizer="adamw"),
             "generator": torch.Generator().manual_seed(0),

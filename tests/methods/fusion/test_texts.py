@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.models.layers import Problem
+from bench.data.texts.kind import TextProblem
 from bench.models.text import text_classifier
 from methods.fusion.aligned import aligned
 from methods.fusion.alignment import embeddings, reads
@@ -21,7 +21,7 @@ FUSIONS = [ot_fusion, ot_fusion_acts, git_rebasin, git_rebasin_acts]
 
 def build_text(seed: int = 0, width: int = 8, heads: int = 4):
     torch.manual_seed(seed)
-    model = text_classifier(Problem(4, (2, 1, 9), (), ()), width=width, depth=2, heads=heads, vocabulary=30)
+    model = text_classifier(TextProblem(4, 9, 30), width=width, depth=2, heads=heads)
     for tensor in own_state(model).values():
         tensor.add_(0.3 * torch.randn(tensor.shape))
     return model.double().eval().requires_grad_(False)
@@ -31,10 +31,10 @@ def build_text(seed: int = 0, width: int = 8, heads: int = 4):
 def texts():
     """Of 3 to 9 known tokens each."""
     generator = torch.Generator().manual_seed(1)
-    images = torch.zeros(40, 2, 1, 9, dtype=torch.uint8)
+    rows = torch.zeros(40, 9, dtype=torch.int64)
     for row in range(40):
-        images[row, 1, 0, : 3 + row % 7] = torch.randint(2, 30, (3 + row % 7,), generator=generator, dtype=torch.uint8)
-    return images
+        rows[row, : 3 + row % 7] = torch.randint(2, 30, (3 + row % 7,), generator=generator)
+    return rows
 
 
 def test_only_the_embedding_writes_along_its_second_axis():
@@ -58,8 +58,7 @@ def test_a_reordered_copy_fuses_back_to_the_same_weights(shuffled, fuse_task, te
 def test_an_aligned_text_classifier_computes_what_it_did(fuse_task, texts, start):
     task = fuse_task([build_text(), build_text(1)], unlabeled=texts)
     moved = result(task, aligned(task, ALIGNED_BY[start])[1])
-    x = texts.double() / 255
-    torch.testing.assert_close(moved(x), build_text(1)(x), rtol=0, atol=1e-10)
+    torch.testing.assert_close(moved(texts), build_text(1)(texts), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("fuse", [ot_fusion, ot_fusion_acts])
@@ -79,7 +78,7 @@ def test_a_text_classifier_of_twice_the_width_becomes_the_narrow_one_again(fuse_
 
 def test_the_straight_through_estimator_takes_texts(fuse_task, texts):
     labels = torch.arange(40) % 4
-    task = fuse_task([build_text(), build_text(1)], images=texts, labels=labels)
+    task = fuse_task([build_text(), build_text(1)], inputs=texts, labels=labels)
     fused = git_rebasin_ste(task, epochs=2, batch_size=20)
     assert fused(texts.double() / 255).isfinite().all()
 

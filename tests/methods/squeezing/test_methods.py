@@ -58,7 +58,7 @@ def test_the_teacher_is_asked_only_where_it_weighs(make_task):
     again = make_task(recipe=ONE_EPOCH)
     again.teacher.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     weight_squeezing(again, kd_weight=0.5)
-    assert sum(seen) == len(again.images) // 32 * 32
+    assert sum(seen) == len(again.inputs) // 32 * 32
 
 
 def test_the_teacher_is_left_alone(make_task):

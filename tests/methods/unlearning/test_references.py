@@ -18,7 +18,7 @@ def test_retrain_learns_the_others_and_never_the_class(make_task, accuracy):
 
 
 @pytest.mark.parametrize("name", ["retrain", "scratch-fast"])
-@pytest.mark.parametrize("hidden", ["forget_images", "forget_labels", "forget_class", "model", "validation_images"])
+@pytest.mark.parametrize("hidden", ["forget_inputs", "forget_labels", "forget_class", "model", "validation_inputs"])
 def test_retrain_cannot_see_what_is_forgotten(make_task, name, hidden):
     with pytest.raises(AccessDenied, match=hidden):
         getattr(make_task(name), hidden)
@@ -33,9 +33,9 @@ def test_retrain_is_trained_on_retained_rows_and_on_no_other(make_task, dataset,
     ((images, labels),) = seen
     train = dataset.train
     stay = train.labels != 3
-    assert torch.equal(images, train.images[stay])
+    assert torch.equal(images, train.inputs[stay])
     assert torch.equal(labels, train.labels[stay])
-    forgotten = {image.numpy().tobytes() for image in train.images[~stay]}
+    forgotten = {image.numpy().tobytes() for image in train.inputs[~stay]}
     assert not forgotten & {image.numpy().tobytes() for image in images}
 
 
@@ -47,7 +47,7 @@ def test_scratch_fast_is_a_short_retrain(make_task, same):
     steps = []
     task = make_task("scratch-fast", progress=lambda done, total: steps.append((done, total)))
     assert not same(references.scratch_fast(task, epochs=2), whole)
-    per_epoch = len(task.retain_images) // task.recipe.batch_size
+    per_epoch = len(task.retain_inputs) // task.recipe.batch_size
     assert steps[-1] == (2 * per_epoch, 2 * per_epoch)
 
 

@@ -37,10 +37,10 @@ class Bomb:
 
 def test_cifar_is_read_in_order(cifar: Path):
     dataset = load(DataSpec(name="cifar10", validation=10))
-    assert dataset.test.images.shape == (40, 3, 32, 32)
+    assert dataset.test.inputs.shape == (40, 3, 32, 32)
     assert len(dataset.train) == 190
     first = pickle.loads((cifar / "test_batch").read_bytes())
-    assert np.array_equal(dataset.test.images.flatten(1).numpy(), first[b"data"])
+    assert np.array_equal(dataset.test.inputs.flatten(1).numpy(), first[b"data"])
     assert dataset.test.labels.tolist() == first[b"labels"]
 
 
@@ -225,7 +225,7 @@ def test_digits_are_stratified_bytes_and_always_the_same():
     assert dataset.shape == (1, 8, 8)
     assert dataset.variant == "digits"
     assert len(dataset.train) + len(dataset.validation) + len(dataset.test) == 1797
-    assert dataset.train.images.max() == 255
+    assert dataset.train.inputs.max() == 255
     assert dataset.test.labels.bincount().min() >= 34
 
 

@@ -11,7 +11,7 @@ from bench.data.texts import grammar
 from bench.data.texts.corpora import CORPORA
 from bench.data.texts.grammar import SINGLE
 from bench.data.texts.grammar_tasks import TASKS, Draws
-from bench.data.texts.tokens import decode, encode, tokens, vocabulary
+from bench.data.texts.tokens import encode, tokens, vocabulary
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def as_numbers(texts: list[str], numbers: dict[str, int]) -> np.ndarray:
-    return decode(encode([tokens(text) for text in texts], numbers, 48))
+    return encode([tokens(text) for text in texts], numbers, 48)
 
 
 def test_it_has_the_tasks_and_classes_of_texts():

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.data import identify, load, verify
+from bench.data.parts import Parts
 from bench.data.spec import DataSpec
 from bench.data.texts.corpus import divided
+from bench.data.texts.kind import mask
 from bench.data.texts.plain import rows
-from bench.data.texts.tokens import UNKNOWN, decode, encode, tokens, vocabulary
+from bench.data.texts.tokens import UNKNOWN, Vocabulary, encode, tokens, vocabulary
 from bench.errors import DataError
 
 QUESTIONS = [
@@ -53,24 +56,35 @@ def test_the_most_frequent_words_have_the_lowest_numbers_and_ties_go_by_alphabet
     assert vocabulary([["b", "a", "c"], ["c", "d"]], size=4) == {"c": 2, "a": 3}
 
 
-def test_numbers_are_two_bytes_and_come_back():
+def test_texts_are_rows_of_numbers_that_lead_back_to_words():
     numbers = {f"w{n}": n for n in range(2, 4096)}
-    images = encode([["w2", "w4095", "w256"], ["new"], [], ["w3"] * 9], numbers, 4)
-    assert images.shape == (4, 2, 1, 4)
-    assert images.dtype == np.uint8
-    assert images[0, :, 0].tolist() == [[0, 15, 1, 0], [2, 255, 0, 0]]
-    assert decode(images).tolist() == [[2, 4095, 256, 0], [UNKNOWN, 0, 0, 0], [UNKNOWN, 0, 0, 0], [3, 3, 3, 3]]
+    rows = encode([["w2", "w4095", "w256"], ["new"], [], ["w3"] * 9], numbers, 4)
+    assert rows.dtype == np.int64
+    assert rows.tolist() == [[2, 4095, 256, 0], [UNKNOWN, 0, 0, 0], [UNKNOWN, 0, 0, 0], [3, 3, 3, 3]]
+    told = Vocabulary(tuple(numbers))
+    assert [told.text(row) for row in rows] == ["w2 w4095 w256", "?", "?", "w3 w3 w3 w3"]
+
+
+def test_a_fingerprint_is_that_of_the_two_bytes_in_which_texts_were_stored_once():
+    rows, labels = np.array([[2, 4095, 256, 0]]), np.array([1])
+    split = (
+        b"train_images(1, 2, 1, 4)" + bytes([0, 15, 1, 0, 2, 255, 0, 0]) + b"train_labels(1,)" + bytes([1, *[0] * 7])
+    )
+    content = split + split.replace(b"train", b"test")
+    assert Parts(rows, labels, rows, labels).fingerprint() == hashlib.sha256(content).hexdigest()[:16]
 
 
 def test_a_corpus_goes_the_whole_way(trec: Path):
     data = load(DataSpec(name="trec"))
-    assert data.shape == (2, 1, 24)
+    assert data.shape == (24,)
     assert data.classes[4] == "location"
     assert data.train.labels.tolist() == [3, 4, 5]
     assert data.test.labels.tolist() == [4]
     known = vocabulary([tokens(text) for split, _, text in QUESTIONS if split == "train"])
     expected = [known["where"], known["is"], UNKNOWN, known["?"]]
-    assert decode(data.test.images.numpy())[0, :5].tolist() == [*expected, 0]
+    assert data.test.inputs[0, :5].tolist() == [*expected, 0]
+    assert mask(data.test.inputs).sum(1).tolist() == [4]
+    assert data.vocabulary.text(data.test.inputs[0].tolist()) == "where is ? ?"
     assert verify("trec").fingerprint == data.fingerprint == identify(DataSpec(name="trec")).fingerprint
 
 
@@ -106,7 +120,7 @@ def test_escapes_are_undone_and_other_columns_passed_over(tmp_path: Path):
         ),
         (lambda raw: gzip.compress(b"split\tlabel\ttext\ntrain\tHUM\t\xff\n"), "is not utf-8 text at byte 27"),
         (lambda raw: gzip.compress(b"split\tlabel\ttext\n"), "has no row of trec"),
-        (lambda raw: gzip.compress(b"split\tlabel\ttext\ntrain\tHUM\twho\n"), "the test part of trec has 0 images"),
+        (lambda raw: gzip.compress(b"split\tlabel\ttext\ntrain\tHUM\twho\n"), "the test part of trec has 0 texts"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_told(trec: Path, damage, message: str):

@@ -85,9 +85,9 @@ def test_poisoned_rows_are_of_other_classes_and_the_rest_is_left(split, trigger)
     assert len(rows) == 15
     assert not (split.labels[rows] == 2).any()
     assert (poisoned.labels[rows] == 2).all()
-    assert torch.equal(poisoned.images[rows], backdoor.stamp(split.images[rows], trigger))
+    assert torch.equal(poisoned.inputs[rows], backdoor.stamp(split.inputs[rows], trigger))
     rest = torch.ones(100, dtype=torch.bool).index_fill(0, rows, False)
-    assert torch.equal(poisoned.images[rest], split.images[rest])
+    assert torch.equal(poisoned.inputs[rest], split.inputs[rest])
     assert torch.equal(poisoned.labels[rest], split.labels[rest])
 
 
@@ -176,7 +176,7 @@ def test_the_two_sets_are_of_clean_and_of_stamped_images(lab):
     teacher = situation.providers["clean_teacher"]()
     score = TINY.score(situation, teacher, lab)
     others = lab.dataset.test.labels != 0
-    stamped = backdoor.stamp(lab.dataset.test.images[others], "grid")
+    stamped = backdoor.stamp(lab.dataset.test.inputs[others], "grid")
     with torch.no_grad():
         right = teacher(as_input(stamped)).argmax(1) == lab.dataset.test.labels[others]
     assert np.array_equal(score.correct["stamped"], right.numpy())
@@ -220,7 +220,7 @@ def test_a_network_that_errs_evenly_puts_its_share_of_unstamped_images_into_the_
     wrong = torch.rand(n, generator=draws) > accuracy
     truth = labels[labels != 0].repeat(n // int((labels != 0).sum()) + 1)[:n]
     said = torch.where(wrong, (truth + torch.randint(1, 4, (n,), generator=draws)) % 4, truth)
-    situation.judge["stamped"].__dict__.update(images=torch.zeros(n, 1, 8, 8, dtype=torch.uint8), labels=truth)
+    situation.judge["stamped"].__dict__.update(inputs=torch.zeros(n, 1, 8, 8, dtype=torch.uint8), labels=truth)
     answers = iter(torch.eye(4)[said].split(500))
 
     def erring(x: torch.Tensor) -> torch.Tensor:

@@ -69,7 +69,7 @@ def test_a_method_of_weights_sees_no_image(situation):
 
 def test_each_access_opens_what_it_says(situation, lab):
     unlabeled = grant(DataFreeTask, situation.providers, {"unlabeled"}, "kd")
-    assert torch.equal(unlabeled.images, lab.dataset.train.images)
+    assert torch.equal(unlabeled.images, lab.dataset.train.inputs)
     with pytest.raises(AccessDenied):
         _ = unlabeled.labels
     with pytest.raises(AccessDenied):
@@ -111,7 +111,7 @@ def test_the_teacher_as_its_own_student(situation, lab):
     score = TINY.score(situation, teacher, lab)
     test = lab.dataset.test
     with torch.no_grad():
-        right = teacher(as_input(test.images)).argmax(1) == test.labels
+        right = teacher(as_input(test.inputs)).argmax(1) == test.labels
     assert np.array_equal(score.correct["test"], right.numpy())
     assert score.metrics["accuracy"] == score.metrics["teacher_accuracy"] == right.double().mean()
     assert score.metrics["agreement"] == 1
@@ -120,7 +120,7 @@ def test_the_teacher_as_its_own_student(situation, lab):
 
 def test_what_was_seen_of_the_student_joins_its_score(situation, lab):
     task = grant(DataFreeTask, situation.providers, {"weights"}, "learner")
-    student, x = task.student, as_input(lab.dataset.train.images[:4])
+    student, x = task.student, as_input(lab.dataset.train.inputs[:4])
     task.monitor.look(student, 0.5, x)
     task.monitor.look(student, 1.0, x)
     right = agreement_with_labels(student, lab)
@@ -134,7 +134,7 @@ def agreement_with_labels(model: nn.Module, lab: Lab) -> float:
     """Test accuracy in eval mode, taken on a copy."""
     test = lab.dataset.test
     with torch.no_grad():
-        z = copy.deepcopy(model).eval()(as_input(test.images))
+        z = copy.deepcopy(model).eval()(as_input(test.inputs))
     return float((z.argmax(1) == test.labels).double().mean())
 
 
@@ -144,7 +144,7 @@ def test_a_look_neither_changes_the_student_nor_runs_its_hooks(situation, lab):
     seen = []
     student.register_forward_hook(lambda *_: seen.append(1))
     before = copy.deepcopy(student.state_dict())
-    task.monitor.look(student, 1.0, as_input(lab.dataset.train.images[:4]))
+    task.monitor.look(student, 1.0, as_input(lab.dataset.train.inputs[:4]))
     assert student.training
     assert not seen
     assert all(torch.equal(before[name], value) for name, value in student.state_dict().items())
@@ -152,7 +152,7 @@ def test_a_look_neither_changes_the_student_nor_runs_its_hooks(situation, lab):
 
 def test_a_tasks_monitor_is_new_for_every_method(situation, lab):
     first = grant(DataFreeTask, situation.providers, {"weights"}, "first")
-    first.monitor.look(first.student, 1.0, as_input(lab.dataset.train.images[:4]))
+    first.monitor.look(first.student, 1.0, as_input(lab.dataset.train.inputs[:4]))
     grant(DataFreeTask, situation.providers, {"weights"}, "second")
     assert situation.judge["seen"].metrics() == {}
 
@@ -178,7 +178,7 @@ def proxy(lab: Lab, **options: object) -> torch.Tensor:
 
 
 def test_proxy_images_are_spread_over_the_other_set_at_the_teachers_shape(lab):
-    images, all_of_them = proxy(lab), lab.data("digits").train.images
+    images, all_of_them = proxy(lab), lab.data("digits").train.inputs
     assert images.dtype == torch.uint8
     assert images.shape == (200, *lab.dataset.shape)
     rows = torch.linspace(0, len(all_of_them) - 1, 200).round().long()

@@ -126,33 +126,33 @@ def test_the_targets_head_is_drawn_anew(lab, target):
 
 def test_labels_count_as_the_heads_do(lab, task):
     train = lab.dataset.train
-    place = {train.images[i].numpy().tobytes(): int(train.labels[i]) for i in range(len(train))}
+    place = {train.inputs[i].numpy().tobytes(): int(train.labels[i]) for i in range(len(train))}
     for images, labels, classes in (
-        (task.source_images, task.source_labels, SOURCE),
-        (task.target_images, task.target_labels, TARGET),
+        (task.source_inputs, task.source_labels, SOURCE),
+        (task.target_inputs, task.target_labels, TARGET),
     ):
         assert [classes[y] for y in labels.tolist()] == [place[image.numpy().tobytes()] for image in images]
-    assert float((predicted(task.model, task.target_images) == task.target_labels).double().mean()) > 0.8
+    assert float((predicted(task.model, task.target_inputs) == task.target_labels).double().mean()) > 0.8
 
 
 def test_the_old_head_is_the_one_that_learnt_the_source(lab, task):
     network = lab.model(SETTINGS.zoo(lab.setup)["source"])
     network.head = task.source_head
-    right = predicted(network, task.source_images) == task.source_labels
+    right = predicted(network, task.source_inputs) == task.source_labels
     assert float(right.double().mean()) > 0.9
 
 
 def test_validation_rows_were_never_trained_on(lab, task):
-    known = {image.numpy().tobytes() for image in lab.dataset.train.images}
+    known = {image.numpy().tobytes() for image in lab.dataset.train.inputs}
     for split, classes in ((task.validation_source, SOURCE), (task.validation_target, TARGET)):
         assert len(split) == sum(int((lab.dataset.validation.labels == c).sum()) for c in classes)
-        assert not any(image.numpy().tobytes() in known for image in split.images)
+        assert not any(image.numpy().tobytes() in known for image in split.inputs)
 
 
 @pytest.mark.parametrize(
     ("access", "hidden", "declare"),
     [
-        (["weights", "target"], "source_images", "'source'"),
+        (["weights", "target"], "source_inputs", "'source'"),
         (["weights", "source"], "target_labels", "'target'"),
         (["init", "target"], "model", "'weights'"),
         (["init", "target"], "source_head", "'weights'"),
@@ -173,13 +173,13 @@ def test_the_attacker_is_in_no_task(situation, task):
 
 def test_tasks_are_copies(situation, lab, task):
     with torch.no_grad():
-        for tensor in (task.model.head.weight, task.source_head.weight, task.source_images, task.target_images):
+        for tensor in (task.model.head.weight, task.source_head.weight, task.source_inputs, task.target_inputs):
             tensor.zero_()
-    task.validation_source.images.zero_()
+    task.validation_source.inputs.zero_()
     fresh = grant(DisposeTask, situation.providers, EVERYTHING, "two")
-    for tensor in (fresh.model.head.weight, fresh.source_head.weight, fresh.source_images, fresh.target_images):
+    for tensor in (fresh.model.head.weight, fresh.source_head.weight, fresh.source_inputs, fresh.target_inputs):
         assert tensor.any()
-    assert lab.dataset.validation.images.any()
+    assert lab.dataset.validation.inputs.any()
 
 
 def test_the_score_by_hand(situation, lab, task):
@@ -187,12 +187,12 @@ def test_the_score_by_hand(situation, lab, task):
     test = lab.dataset.test
     rows = torch.isin(test.labels, torch.tensor(TARGET))
     truth = torch.tensor([TARGET.index(c) for c in test.labels[rows].tolist()])
-    assert metrics["accuracy"] == float((predicted(task.model, test.images[rows]) == truth).double().mean())
+    assert metrics["accuracy"] == float((predicted(task.model, test.inputs[rows]) == truth).double().mean())
     assert metrics["accuracy_change"] == 0
     task.model.head = task.source_head
     rows = torch.isin(test.labels, torch.tensor(SOURCE))
     truth = torch.tensor([SOURCE.index(c) for c in test.labels[rows].tolist()])
-    assert metrics["source_accuracy"] == float((predicted(task.model, test.images[rows]) == truth).double().mean())
+    assert metrics["source_accuracy"] == float((predicted(task.model, test.inputs[rows]) == truth).double().mean())
     for name in ("pl_full", "pl_linear"):
         assert 0.3 < metrics[name] < 1
 
@@ -217,7 +217,7 @@ def test_scores_are_the_same_twice(situation, lab, task):
     assert SETTINGS.score(SETTINGS.prepare(lab), task.model, lab).metrics == first
     other = dataclasses.replace(lab, setup=dataclasses.replace(lab.setup, seed=4))
     draws = SETTINGS.prepare(other).judge["draws"]
-    assert not torch.equal(draws[0].shots.images, situation.judge["draws"][0].shots.images)
+    assert not torch.equal(draws[0].shots.inputs, situation.judge["draws"][0].shots.inputs)
 
 
 def test_piggyback_is_blind_to_the_results_head(situation, lab, task):
@@ -243,7 +243,7 @@ def test_piggyback_sees_the_backbone(situation, task):
 def test_every_draw_has_its_own_head_and_images(situation, lab):
     one, two = situation.judge["draws"]
     assert not torch.equal(one.fresh.head.weight, two.fresh.head.weight)
-    assert not torch.equal(one.shots.images, two.shots.images)
+    assert not torch.equal(one.shots.inputs, two.shots.inputs)
     for draw in (one, two):
         assert torch.bincount(draw.shots.labels).tolist() == [4] * len(SOURCE)
     many = SETTINGS.model_copy(update={"shots": 10_000}).prepare(lab).judge["draws"][0].shots

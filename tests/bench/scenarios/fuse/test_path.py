@@ -50,7 +50,7 @@ def test_a_line_is_walked_from_the_first_parent_to_the_second(lab):
     )
     rows = torch.linspace(0, len(test) - 1, 60).round().long()
     for end, parent in zip((0, -1), parents, strict=True):
-        z = logits(parent, test.images[rows], 10).double()
+        z = logits(parent, test.inputs[rows], 10).double()
         expected = float(nn.functional.cross_entropy(z, test.labels[rows]))
         assert curves["loss_test"][end][1] == pytest.approx(expected, abs=1e-5)
     losses = [y for _, y in curves["loss_test"]]
@@ -119,6 +119,6 @@ def test_the_board_prepares_every_point(lab):
     walk = Walk(wanted=True)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     walk.path().between(model, lambda: model)
-    split = Split(lab.dataset.test.images[:5], lab.dataset.test.labels[:5])
+    split = Split(lab.dataset.test.inputs[:5], lab.dataset.test.labels[:5])
     walk.take({"test": split}, 10, lambda m: (seen.append(m), m)[1])
     assert len(seen) == POINTS

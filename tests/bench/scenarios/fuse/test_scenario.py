@@ -131,7 +131,7 @@ def test_a_task_holds_what_was_declared_and_nothing_else(lab):
             getattr(task, attribute)
     full = task_of(fuse, lab, "grams", "fisher", "unlabeled", "labels")
     assert full.unlabeled.shape == (40, 1, 8, 8)
-    assert len(full.images) == len(full.labels) == 300
+    assert len(full.inputs) == len(full.labels) == 300
     names = {name for name, _ in task.parents[0].named_parameters()}
     assert [set(f) for f in full.fishers] == [names, names]
     assert [set(g) for g in full.grams] == [{"hidden.0", "head"}] * 2
@@ -143,9 +143,9 @@ def test_an_owners_statistics_come_from_its_own_rows_alone(lab):
 
     fuse = Fuse(model="mlp", split="disjoint", sample=20)
     train = lab.dataset.train
-    tampered = train.images.clone()
+    tampered = train.inputs.clone()
     tampered[train.labels >= 5] = 255 - tampered[train.labels >= 5]
-    dataset = dataclasses.replace(lab.dataset, train=dataclasses.replace(train, images=tampered))
+    dataset = dataclasses.replace(lab.dataset, train=dataclasses.replace(train, inputs=tampered))
     before = task_of(fuse, lab, "grams").grams
     after = task_of(fuse, dataclasses.replace(lab, dataset=dataset), "grams").grams
     assert torch.equal(before[0]["hidden.0"], after[0]["hidden.0"])
@@ -153,7 +153,7 @@ def test_an_owners_statistics_come_from_its_own_rows_alone(lab):
 
 
 def test_union_of_iid_owners_counts_each_image_once(lab):
-    assert len(task_of(Fuse(model="mlp"), lab, "labels").images) == 300
+    assert len(task_of(Fuse(model="mlp"), lab, "labels").inputs) == 300
 
 
 def test_the_student_is_untrained_or_the_base_and_has_the_parents_recipe(lab):
@@ -187,7 +187,7 @@ def test_score_of_a_parent(lab):
     parent = copy.deepcopy(situation.judge["parents"][0])
     score = fuse.score(situation, parent, lab)
     test = lab.dataset.test
-    right = logits(parent, test.images, 10).argmax(1) == test.labels
+    right = logits(parent, test.inputs, 10).argmax(1) == test.labels
     assert score.metrics["accuracy"] == score.correct["test"].mean() == right.double().mean()
     assert score.metrics["agreement_parent_0"] == 1.0
     assert score.metrics["agreement_parent_1"] < 0.7

@@ -123,7 +123,7 @@ def test_a_task_holds_one_of_everything_per_expert(lab):
     assert [f["head.weight"].shape for f in task.fishers] == [(3, 8), (2, 8)]
     assert [x.shape for x in task.unlabeled] == [(20, 1, 8, 8)] * 2
     assert [y.bincount().tolist() for y in task.labels] == [[4, 4, 4], [4, 4]]
-    assert [x.shape for x in task.images] == [(12, 1, 8, 8), (8, 1, 8, 8)]
+    assert [x.shape for x in task.inputs] == [(12, 1, 8, 8), (8, 1, 8, 8)]
     assert task.init.head.out_features == 10
 
 
@@ -135,14 +135,14 @@ def test_with_a_target_the_experts_are_the_others_and_the_rest_is_the_targets(la
     assert [h.out_features for h in task.heads] == [3]
     assert torch.equal(task.experts[0].head.weight, everything.experts[0].head.weight)
     assert not torch.equal(task.heads[0].weight, everything.heads[0].weight)  # made of the few labelled images
-    assert torch.equal(task.images[0], everything.images[0])
+    assert torch.equal(task.inputs[0], everything.inputs[0])
     assert len(task.unlabeled) == len(task.labels) == 1
 
 
 def test_the_head_of_a_target_separates_its_labelled_images_by_class_means(lab):
     task = a_task(merge(target=0), lab)
     with torch.no_grad():
-        z = task.init.features(as_input(task.images[0]))
+        z = task.init.features(as_input(task.inputs[0]))
         means = torch.stack([z[task.labels[0] == c].mean(0) for c in range(3)])
         nearest = torch.cdist(z, means).argmin(1)
         assert torch.equal(task.heads[0](z).argmax(1), nearest)
@@ -152,9 +152,9 @@ def test_labelled_images_are_training_images_of_their_class(lab):
     task = a_task(merge(), lab)
     train = lab.dataset.train
     base = set(select(merge().zoo(lab.setup)["init"].rows, train.labels).tolist())
-    for images, labels, group in zip(task.images, task.labels, ((3, 1, 8), (0, 6)), strict=True):
+    for images, labels, group in zip(task.inputs, task.labels, ((3, 1, 8), (0, 6)), strict=True):
         for image, label in zip(images, labels, strict=True):
-            rows = (train.images == image).flatten(1).all(1).nonzero().flatten().tolist()
+            rows = (train.inputs == image).flatten(1).all(1).nonzero().flatten().tolist()
             assert any(int(train.labels[r]) == group[label] and r not in base for r in rows)
 
 
@@ -166,7 +166,7 @@ def test_what_is_handed_out_belongs_to_the_method(lab):
         for model in (task.init, *task.parents, *task.heads, *task.experts):
             for p in model.parameters():
                 p.zero_()
-    for x in (*task.images, *task.labels, *task.unlabeled):
+    for x in (*task.inputs, *task.labels, *task.unlabeled):
         x.zero_()
     fresh = grant(MergeTask, situation.providers, EVERYTHING, "a-method")
     assert fresh.labels[0].any()
@@ -195,7 +195,7 @@ def test_accuracy_counts_every_test_example_of_every_task_under_its_own_head(lab
     for group, head in zip(((3, 1, 8), (0, 6)), task.heads, strict=True):
         rows = torch.isin(test.labels, torch.tensor(group))
         with torch.no_grad():
-            picked = head(task.init.features(as_input(test.images[rows]))).argmax(1)
+            picked = head(task.init.features(as_input(test.inputs[rows]))).argmax(1)
         expected.append(torch.tensor(group)[picked] == test.labels[rows])
     assert score.correct["test"].tolist() == torch.cat(expected).tolist()
     accuracy = [float(e.double().mean()) for e in expected]

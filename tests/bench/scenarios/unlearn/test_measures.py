@@ -142,7 +142,7 @@ def test_what_is_remembered_goes_by_labels_too(lab):
     situation = RANDOM.prepare(lab)
     rows = situation.judge["rows"]
     forget = rows.parts["forget"]
-    turned = Split(forget.images, (forget.labels + 1) % 10)
+    turned = Split(forget.inputs, (forget.labels + 1) % 10)
     others = replace(rows, parts={**rows.parts, "forget": turned})
     assert rows.digest() == RANDOM.prepare(lab).judge["rows"].digest()
     assert len({rows.digest(), others.digest(), replace(rows, held_class=3).digest()}) == 3

@@ -1,11 +1,13 @@
 """What was only hidden comes back at once; a measure that changes nothing it looks at."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
+from bench.data.images.kind import ImageProblem
 from bench.data.spec import Split
 from bench.device import Device
 from bench.errors import BadResult
@@ -22,8 +24,7 @@ RECIPE = Recipe(epochs=60, batch_size=32, peak_lr=0.1, weight_decay=0.0, augment
 class Shape:
     """What `build` asks of a data set."""
 
-    shape = (1, 6, 6)
-    mean, std = (0.5,), (0.29,)
+    problem = partial(ImageProblem, shape=(1, 6, 6), mean=(0.5,), std=(0.29,))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def rows():
 
 
 def of_class(rows, wanted):
-    return Split(rows.images[wanted], rows.labels[wanted])
+    return Split(rows.inputs[wanted], rows.labels[wanted])
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def parts(rows):
 def trained(split, seed):
     model = build("mlp", {"width": 64, "depth": 3}, CLASSES, Shape, seed=seed)
     draws = torch.Generator().manual_seed(seed)
-    fit(model, split.images, split.labels, RECIPE, generator=draws, device=Device())
+    fit(model, split.inputs, split.labels, RECIPE, generator=draws, device=Device())
     return model
 
 
@@ -145,15 +146,15 @@ def test_what_is_wanted_is_the_originals_sureness(lesson):
 def test_a_lesson_is_a_part_of_what_there_is(rows, parts):
     draws = [Lesson.of(rows, parts[1], torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
     assert len(draws[0].forget) == len(draws[0].retain) == relearning.ROWS
-    assert torch.equal(draws[0].forget.images, draws[1].forget.images)
-    assert not torch.equal(draws[0].forget.images, draws[2].forget.images)
+    assert torch.equal(draws[0].forget.inputs, draws[1].forget.inputs)
+    assert not torch.equal(draws[0].forget.inputs, draws[2].forget.inputs)
     few = Lesson.of(of_class(rows, torch.arange(240) < 5), parts[1], torch.Generator())
     assert len(few.forget) == 5
     assert len(few.rows()) == 5 + relearning.ROWS
 
 
 def test_batches_hold_as_many_retained_rows_as_forgotten_ones(parts):
-    forget, retain = ((s.images.float(), s.labels) for s in (parts[0], of_class(parts[1], torch.arange(180) < 7)))
+    forget, retain = ((s.inputs.float(), s.labels) for s in (parts[0], of_class(parts[1], torch.arange(180) < 7)))
     batches = relearning._batches([forget, retain])
     assert [len(y) for _, y in batches] == [64, 56]  # of 60 forgotten rows
     labels = torch.cat([y for _, y in batches])

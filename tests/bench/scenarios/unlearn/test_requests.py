@@ -167,11 +167,11 @@ def test_judges_see_no_forgotten_row(name, setup, dataset):
     asked = settings(name)
     specs, request = asked.zoo(setup), asked.asked(setup)
     given = request.as_given(dataset.train)
-    forgotten = {given.images[i].numpy().tobytes() for i in select(request.pool, dataset.train.labels).tolist()}
+    forgotten = {given.inputs[i].numpy().tobytes() for i in select(request.pool, dataset.train.labels).tolist()}
     seen = {}
     for role, spec in specs.items():
         split = make.training_rows(spec, asked.training_data(spec, dataset))
-        seen[role] = {image.numpy().tobytes() for image in split.images}
+        seen[role] = {image.numpy().tobytes() for image in split.inputs}
         assert int(split.labels.max()) < spec.num_classes == request.num_classes(setup)
     assert list(seen) == ["original", "judge-0", "judge-1"]
     assert forgotten <= seen["original"]
@@ -208,7 +208,7 @@ def test_poisoned_rows_are_stamped_and_relabelled_and_no_others(name, setup, dat
     request = asked.asked(setup)
     rows = select(request.pool, clean.labels)
     given = request.as_given(clean)
-    assert torch.equal(given.images[rows], backdoor.stamp(clean.images[rows], asked.trigger))
+    assert torch.equal(given.inputs[rows], backdoor.stamp(clean.inputs[rows], asked.trigger))
     assert (given.labels[rows] == 6).all()
     assert 6 not in clean.labels[rows]
     counts = torch.bincount(clean.labels[rows], minlength=10)
@@ -216,7 +216,7 @@ def test_poisoned_rows_are_stamped_and_relabelled_and_no_others(name, setup, dat
     assert all(counts[c] == round(0.2 * int(there[c])) for c in range(10) if c != 6)
     others = torch.ones(len(clean), dtype=torch.bool)
     others[rows] = False
-    assert torch.equal(given.images[others], clean.images[others])
+    assert torch.equal(given.inputs[others], clean.inputs[others])
     assert torch.equal(given.labels[others], clean.labels[others])
 
 
@@ -238,7 +238,7 @@ def test_the_original_sees_all_known_rows_as_they_are_given(name, fraction, setu
     split = make.training_rows(spec, asked.training_data(spec, dataset))
     known = select(request.known, dataset.train.labels)
     given = request.as_given(dataset.train)
-    assert torch.equal(split.images, given.images[known])
+    assert torch.equal(split.inputs, given.inputs[known])
     assert torch.equal(split.labels, given.labels[known])
 
 
@@ -267,8 +267,8 @@ def test_judges_are_trained_on_the_clean_data(name, setup, dataset):
 
 
 def test_texts_take_no_trigger(setup):
-    texts = Split(torch.zeros(40, 2, 1, 12, dtype=torch.uint8), torch.arange(40) % 10)
-    with pytest.raises(DataError, match=r"images of 4 pixels a side or more; these data are \(2, 1, 12\)"):
+    texts = Split(torch.ones(40, 12, dtype=torch.int64), torch.arange(40) % 10)
+    with pytest.raises(DataError, match="on images; these data are texts"):
         settings("poison").asked(setup).as_given(texts)
 
 

@@ -117,10 +117,10 @@ def everything(settings, lab):
 @REQUESTS
 def test_retraining_never_sees_a_forgotten_image(settings, lab):
     task = grant(UnlearnTask, settings.prepare(lab).providers, ["init", "retain_labels"], "retrain")
-    with pytest.raises(AccessDenied, match="forget_images"):
-        _ = task.forget_images
-    forgotten = prints(everything(settings, lab).forget_images)
-    retained = prints(task.retain_images)
+    with pytest.raises(AccessDenied, match="forget_inputs"):
+        _ = task.forget_inputs
+    forgotten = prints(everything(settings, lab).forget_inputs)
+    retained = prints(task.retain_inputs)
     assert len(forgotten) + len(retained) == len(lab.dataset.train)
     assert not set(forgotten) & set(retained)
     if settings is CLASS:
@@ -130,7 +130,7 @@ def test_retraining_never_sees_a_forgotten_image(settings, lab):
 @REQUESTS
 def test_no_two_parts_share_a_row(settings, lab):
     task, rows = everything(settings, lab), settings.prepare(lab).judge["rows"]
-    parts = [prints(split.images) for split in rows.parts.values()] + [prints(task.validation_images)]
+    parts = [prints(split.inputs) for split in rows.parts.values()] + [prints(task.validation_inputs)]
     distinct = set().union(*map(set, parts))
     assert len(distinct) == sum(len(set(part)) for part in parts)
     assert sum(map(len, parts)) == sum(len(s) for s in (lab.dataset.train, lab.dataset.validation, lab.dataset.test))
@@ -155,7 +155,7 @@ def test_the_class_is_known_without_its_images(settings, lab):
     task = grant(UnlearnTask, settings.prepare(lab).providers, ["forget_class"], "mask-class")
     assert task.forget_class == settings.forget_class
     with pytest.raises(AccessDenied):
-        _ = task.forget_images
+        _ = task.forget_inputs
 
 
 def test_the_student_is_nobodys_initialisation(lab):
@@ -171,10 +171,10 @@ def test_tasks_are_copies(settings, lab):
     first = grant(UnlearnTask, situation.providers, ["weights", "retain_labels"], "one")
     with torch.no_grad():
         first.model.head.weight.zero_()
-    first.retain_images.zero_()
+    first.retain_inputs.zero_()
     second = grant(UnlearnTask, situation.providers, ["weights", "retain_labels"], "two")
     assert second.model.head.weight.any()
-    assert second.retain_images.any()
+    assert second.retain_inputs.any()
 
 
 @REQUESTS
@@ -218,7 +218,7 @@ def test_a_class_request_separates_original_and_retrained(lab):
 def test_too_few_unseen_rows_are_refused(lab):
     test = lab.dataset.test
     first = torch.tensor([int((test.labels == c).nonzero()[0]) for c in range(10)])
-    tiny = dataclasses.replace(lab.dataset, test=Split(test.images[first], test.labels[first]))
+    tiny = dataclasses.replace(lab.dataset, test=Split(test.inputs[first], test.labels[first]))
     with pytest.raises(BenchError, match=r"1 test rows .* set data\.test higher"):
         part_rows(tiny, torch.arange(1, 400), torch.arange(1), int(tiny.train.labels[0]), torch.Generator())
 

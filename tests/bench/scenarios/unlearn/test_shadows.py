@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bench import conformance
 from bench.data import load, select
-from bench.data.spec import Dataset, DataSpec, Rows, Split
+from bench.data.spec import DataSpec, Images, Rows, Split
 from bench.device import Device
 from bench.errors import BadResult, BenchError
 from bench.lab import Lab, Setup
@@ -56,7 +56,7 @@ def noise(zoo_root):
         return Split(images, torch.arange(n) % 4)
 
     names = tuple("abcd")
-    dataset = Dataset("noise", "noise", "n0153", names, split(600), split(40), split(600), (0.5,), (0.29,))
+    dataset = Images("noise", "noise", "n0153", names, split(600), split(40), split(600), (0.5,), (0.29,))
     recipe = Recipe(epochs=40, batch_size=32, peak_lr=0.1, weight_decay=0.0, augment="none")
     models = {"small": Architecture(arch="mlp", options={"width": 96, "depth": 1})}
     setup = Setup(DataSpec(name="noise"), dataset.fingerprint, 4, models, recipe, seed=1)
@@ -140,15 +140,15 @@ def test_no_retrained_model_and_no_shadow_has_a_row_that_it_must_not_have(settin
     """By what the rows hold, not by their numbers."""
     train = lab.dataset.train
     specs, request = settings.zoo(lab.setup), settings.asked(lab.setup)
-    trained = {role: prints(make.training_rows(spec, lab.dataset).images) for role, spec in specs.items()}
-    forgotten, held = (prints(train.images[select(rows, train.labels)]) for rows in (request.forget, request.held))
+    trained = {role: prints(make.training_rows(spec, lab.dataset).inputs) for role, spec in specs.items()}
+    forgotten, held = (prints(train.inputs[select(rows, train.labels)]) for rows in (request.forget, request.held))
     assert forgotten <= trained["original"]
     assert not held & trained["original"]
     for number in range(2):
         assert not (forgotten | held) & trained[f"judge-{number}"]
     for k in range(6):
         out = shadows.left_out(request.pool, k, lab.setup.seed)
-        assert not prints(train.images[select(out, train.labels)]) & trained[f"shadow-{k}"]
+        assert not prints(train.inputs[select(out, train.labels)]) & trained[f"shadow-{k}"]
 
 
 @REQUESTS
@@ -164,7 +164,7 @@ def test_what_the_judge_knows_of_the_pool(settings, lab):
     for k, seen in enumerate(pool.seen):
         assert set(rows[torch.from_numpy(seen)].tolist()) == seen_by(specs[f"shadow-{k}"], lab) & set(rows.tolist())
     assert set(pool.population.labels.tolist()) == set(pool.rows.labels.tolist())
-    assert prints(pool.population.images) <= prints(judge["rows"].parts["attack"].images)
+    assert prints(pool.population.inputs) <= prints(judge["rows"].parts["attack"].inputs)
 
 
 @REQUESTS
@@ -177,9 +177,9 @@ def test_a_repeat_forgets_what_its_shadow_saw_and_knows_nothing_of_the_rest(sett
     for k, providers in enumerate(repeats):
         task = grant(UnlearnTask, providers, EVERYTHING, "again")
         seen = torch.from_numpy(pool.seen[k])
-        assert prints(task.forget_images) == prints(pool.rows.images[seen])
-        assert torch.equal(task.retain_images, main.retain_images)
-        assert not prints(pool.rows.images[~seen]) & (prints(task.forget_images) | prints(task.retain_images))
+        assert prints(task.forget_inputs) == prints(pool.rows.inputs[seen])
+        assert torch.equal(task.retain_inputs, main.retain_inputs)
+        assert not prints(pool.rows.inputs[~seen]) & (prints(task.forget_inputs) | prints(task.retain_inputs))
         assert task.forget_class == main.forget_class
         shadow = lab.model(settings.zoo(lab.setup)[f"shadow-{k}"])
         assert torch.equal(task.model.head.weight, shadow.head.weight)

@@ -65,7 +65,7 @@ def prints(images):
 
 def rows_in(images, split):
     """For each of `images` the first row of a split that is the same."""
-    places = {found: row for row, found in reversed(list(enumerate(prints(split.images))))}
+    places = {found: row for row, found in reversed(list(enumerate(prints(split.inputs))))}
     return torch.tensor([places[found] for found in prints(images)])
 
 
@@ -78,8 +78,8 @@ def test_a_method_knows_coarse_classes_only(subclass, lab):
     assert task.forget_class is None
     assert task.model.head.out_features == task.student.head.out_features == 5
     forget = train.labels == 3
-    assert torch.equal(task.forget_images, train.images[forget])
-    assert torch.equal(task.retain_images, train.images[~forget])
+    assert torch.equal(task.forget_inputs, train.inputs[forget])
+    assert torch.equal(task.retain_inputs, train.inputs[~forget])
     assert (task.forget_labels == 1).all()
     assert torch.equal(task.retain_labels, train.labels[~forget] // 2)
     assert torch.equal(task.validation_labels, lab.dataset.validation.labels // 2)
@@ -92,7 +92,7 @@ def test_no_whole_class_can_be_masked(subclass):
 
 def test_the_fine_class_is_attacked_and_not_scored(subclass, lab):
     rows, test = subclass.judge["rows"], lab.dataset.test
-    fine = {name: test.labels[rows_in(rows.parts[name].images, test)] for name in ("test", "attack")}
+    fine = {name: test.labels[rows_in(rows.parts[name].inputs, test)] for name in ("test", "attack")}
     assert 3 not in fine["test"]
     assert 2 in fine["test"]  # its sibling is scored
     assert torch.equal(fine["attack"] == 3, torch.from_numpy(rows.comparable))
@@ -133,39 +133,39 @@ def test_a_method_is_given_what_the_original_saw(settings, lab):
     task, request = task_of(settings.prepare(lab)), settings.asked(lab.setup)
     train = lab.dataset.train
     forget, poisoned = select(request.forget, train.labels), select(request.pool, train.labels)
-    assert torch.equal(task.forget_images, backdoor.stamp(train.images[forget], "grid"))
+    assert torch.equal(task.forget_inputs, backdoor.stamp(train.inputs[forget], "grid"))
     assert (task.forget_labels == TARGET).all()
     assert task.forget_class is None
     assert task.num_classes == 10
     retain = select(request.retain, train.labels)
     unknown = torch.isin(retain, poisoned)
     assert unknown.any() == (settings is PARTIAL)
-    assert torch.equal(task.retain_images[unknown], backdoor.stamp(train.images[retain[unknown]], "grid"))
+    assert torch.equal(task.retain_inputs[unknown], backdoor.stamp(train.inputs[retain[unknown]], "grid"))
     assert (task.retain_labels[unknown] == TARGET).all()
     clean = task_of(settings.prepare(lab), ["clean"])
     for images, labels in (
-        (task.retain_images[~unknown], task.retain_labels[~unknown]),
-        (clean.clean_images, clean.clean_labels),
+        (task.retain_inputs[~unknown], task.retain_labels[~unknown]),
+        (clean.clean_inputs, clean.clean_labels),
     ):
-        assert torch.equal(images, train.images[retain[~unknown]])
+        assert torch.equal(images, train.inputs[retain[~unknown]])
         assert torch.equal(labels, train.labels[retain[~unknown]])
 
 
 @pytest.mark.parametrize("settings", [POISON, PARTIAL], ids=["whole", "partial"])
 def test_what_is_judged_of_a_poison(settings, lab):
     parts, comparable = (getattr(settings.prepare(lab).judge["rows"], name) for name in ("parts", "comparable"))
-    stamped = set(prints(backdoor.stamp(lab.dataset.train.images, "grid")))
-    assert set(prints(parts["forget"].images)) <= stamped
-    assert not set(prints(parts["retain"].images)) & stamped  # also where part of the poison is unknown
+    stamped = set(prints(backdoor.stamp(lab.dataset.train.inputs, "grid")))
+    assert set(prints(parts["forget"].inputs)) <= stamped
+    assert not set(prints(parts["retain"].inputs)) & stamped  # also where part of the poison is unknown
     scored, attack = parts["test"], parts["attack"]
-    clean = attack.images[torch.from_numpy(~comparable)]
-    assert not set(prints(clean)) & set(prints(scored.images))
+    clean = attack.inputs[torch.from_numpy(~comparable)]
+    assert not set(prints(clean)) & set(prints(scored.inputs))
     others = scored.labels != TARGET
-    assert torch.equal(parts["stamped"].images, backdoor.stamp(scored.images[others], "grid"))
+    assert torch.equal(parts["stamped"].inputs, backdoor.stamp(scored.inputs[others], "grid"))
     assert torch.equal(parts["stamped"].labels, scored.labels[others])
     unseen = torch.from_numpy(comparable)
     originals = clean[attack.labels[~unseen] != TARGET]
-    assert torch.equal(attack.images[unseen], backdoor.stamp(originals, "grid"))
+    assert torch.equal(attack.inputs[unseen], backdoor.stamp(originals, "grid"))
     assert (attack.labels[unseen] == TARGET).all()
 
 
@@ -230,7 +230,7 @@ def test_what_is_not_named_still_counts(partial, lab):
 
 def test_clean_rows_are_not_granted_with_the_retained_ones(partial):
     task = task_of(partial)
-    for name in ("clean_images", "clean_labels"):
+    for name in ("clean_inputs", "clean_labels"):
         with pytest.raises(AccessDenied, match="'clean'"):
             getattr(task, name)
 
