@@ -202,7 +202,9 @@ def check(suite: str | None, schema: bool, as_json: bool) -> None:
     from bench.suite import checking
 
     if schema:
-        click.echo(json.dumps(checking.json_schema(), indent=1))
+        from bench.suite.json_schema import json_schema
+
+        click.echo(json.dumps(json_schema(), indent=1))
         return
     if suite is None:
         raise click.UsageError("give a SUITE, or --schema")

@@ -17,8 +17,9 @@ from bench.leaderboard import building
 from bench.records.record import Record, key_of, pack
 from bench.registry import Method, Scenario
 from bench.schema.recipe import Recipe
+from bench.suite.claims import Claim
 from bench.suite.rows import Row
-from bench.suite.suite import Claim, Suite, SuiteScenario
+from bench.suite.suite import Suite, SuiteScenario
 
 
 class Join:
