@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.errors import AccessDenied, BenchError, Skip
-    from bench.records.record import load_results
+    from bench.records.frame import load_results
     from bench.registry import method, scenario
-    from bench.run.runner import run
+    from bench.running.runner import run
     from bench.task.task import Access, Task
 
 _PUBLIC = {
@@ -26,8 +26,8 @@ _PUBLIC = {
     "BenchError": "bench.errors",
     "Skip": "bench.errors",
     "Task": "bench.task.task",
-    "run": "bench.run.runner",
-    "load_results": "bench.records.record",
+    "run": "bench.running.runner",
+    "load_results": "bench.records.frame",
 }
 __all__ = ["Access", "AccessDenied", "BenchError", "Skip", "Task", "load_results", "method", "run", "scenario"]
 __version__ = "0.1.0"

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import tempfile
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import onednn, registry
+from bench import registry
 from bench.data.spec import Dataset, DataSpec, Split
 from bench.device import Device
 from bench.errors import AccessDenied, BenchError, Skip
@@ -28,10 +28,10 @@ from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.registry import METHODS, SCENARIOS, Method, Scenario
-from bench.run.cell import seed_everything
+from bench.running.cell import seed_everything, task_of
 from bench.scenarios import Score, Situation
 from bench.schema.recipe import Recipe
-from bench.task.task import Task, grant, needs
+from bench.task.task import Task, needs
 
 CAP = 4
 SEED = 7
@@ -81,7 +81,6 @@ def check_method(name: str, only: str | None = None) -> Iterator[Result]:
     Raises:
         BenchError: no method is named so, or a kind has no `tiny` settings.
     """
-    onednn.go_round()
     registry.discover()
     method = METHODS.get(name)
     for kind_name in method.scenarios:
@@ -123,7 +122,7 @@ class _Ran:
 
 def _run(method: Method, world: _World) -> _Ran:
     touched: set[str] = set()
-    task = _task(method.access, method.name, world)
+    task = _task(method, world)
     before = {name: _digest(model) for name, model in _given_models(task)}
     models = dict(_given_models(task))
     observed = _observed(task, touched)
@@ -157,7 +156,7 @@ def _access_used(method: Method, kind: Scenario, first: _Ran) -> Result:
 
 
 def _access_kept(method: Method, world: _World) -> Iterator[Result]:
-    task = _task(method.access, method.name, world)
+    task = _task(method, world)
     table = needs(world.kind.task)
     withheld = [n for n, names in table.items() if names and not set(names) & method.access]
     reached = []
@@ -269,19 +268,9 @@ def _observed(task: Task, touched: set[str]) -> Task:
     return observed
 
 
-def _task(access: frozenset[str], name: str, world: _World) -> Task:
-    dataset = world.lab.dataset
-    common: dict[str, Callable[[], Any]] = {
-        "device": lambda: torch.device("cpu"),
-        "compute": Device,
-        "seed": lambda: SEED,
-        "generator": lambda: torch.Generator().manual_seed(SEED),
-        "num_classes": lambda: world.lab.setup.num_classes,
-        "input_shape": lambda: dataset.shape,
-        "progress": lambda: _no_progress,
-    }
+def _task(method: Method, world: _World) -> Task:
     seed_everything(SEED)
-    return grant(world.kind.task, common | dict(world.situation.providers), access, name)
+    return task_of(world.kind, method, world.situation, world.lab, SEED, _no_progress)
 
 
 def _no_progress(done: int, total: int) -> None:

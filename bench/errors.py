@@ -1,5 +1,8 @@
 """What can go wrong, by name. Every message says what was wrong, where, and what would be right."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class BenchError(Exception):
     """Bad input or a broken file: the command line prints the message alone and exits with 2."""
@@ -27,3 +30,10 @@ class BadResult(BenchError):
 
 class Skip(BenchError):
     """Raised by a method where it does not apply; the reason becomes the row's reason."""
+
+
+def near_miss(name: str, known: Iterable[str]) -> str:
+    """'; did you mean ...?' or, where nothing is near, the list of what there is."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names) or 'none'}"

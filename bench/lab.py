@@ -43,8 +43,7 @@ class Setup:
         head: str = "trained",
     ) -> ModelSpec:
         """The spec of suite model `model` in this role and seed. Raises SuiteError for an unknown name."""
-        from bench.errors import SuiteError
-        from bench.registry import near_miss
+        from bench.errors import SuiteError, near_miss
 
         if model not in self.models:
             raise SuiteError(f"unknown model {model!r}{near_miss(model, self.models)}")
@@ -79,7 +78,6 @@ class Lab:
     dataset: Dataset
     zoo: Zoo
     device: Device
-    cell_axes: tuple[str, ...] = ()
 
     def model(self, spec: ModelSpec) -> nn.Module:
         """A fresh copy of a standard model on the device, in eval mode; trained now if the zoo lacks it."""

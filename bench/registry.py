@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -16,13 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.digests import walk
-from bench.errors import BenchError
+from bench.errors import BenchError, near_miss
 
 if TYPE_CHECKING:
     from bench.schema.settings import Settings
     from bench.task.task import Task
 
 T = TypeVar("T")
+
+PACKAGES = ("bench.scenarios", "methods")
+"""Where our own scenarios and methods are found. The registry names these rooms above it and imports nothing of them
+before `discover`."""
 
 
 @dataclass(frozen=True)
@@ -161,10 +164,7 @@ def scenario(
 @cache
 def discover() -> None:
     """Import every scenario and method: ours, and those of installed packages (entry points)."""
-    import bench.scenarios
-    import methods
-
-    for package in (bench.scenarios, methods):
+    for package in map(importlib.import_module, PACKAGES):
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             importlib.import_module(module.name)
     load_installed()
@@ -213,13 +213,6 @@ def parameters(entry: Method) -> type[Settings]:
         if p.kind is p.KEYWORD_ONLY
     }
     return create_model(entry.name, __base__=Settings, **fields)
-
-
-def near_miss(name: str, known: Iterable[str]) -> str:
-    """'; did you mean ...?' or, where nothing is near, the list of what there is."""
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(names) or 'none'}"
 
 
 def _origin(entry: Any) -> str:

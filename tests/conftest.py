@@ -28,14 +28,6 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cache
 
 
-@pytest.fixture(autouse=True, scope="session")
-def no_corrupted_memory() -> None:
-    """Narrow networks are trained here too, outside of the workers that see to it themselves."""
-    from bench import onednn
-
-    onednn.go_round()
-
-
 @pytest.fixture
 def toy() -> Path:
     """The toy plugin, registered in this process."""

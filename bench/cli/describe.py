@@ -6,13 +6,13 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from bench import registry
+from bench.cli.declared import declared
 from bench.console import plain
 from bench.data import DATASETS
-from bench.declared import declared
-from bench.errors import BenchError
-from bench.registry import METHODS, SCENARIOS, near_miss
-from bench.schema.tables import row_table, scenario_table
+from bench.errors import BenchError, near_miss
+from bench.registry import METHODS, SCENARIOS
 from bench.suite import suite as suites
+from bench.suite.keys import row_table, scenario_table
 from bench.task.task import needs
 
 if TYPE_CHECKING:

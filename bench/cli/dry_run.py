@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.run.plan import Plan
-from bench.run.progress import expected_seconds, span, stand_in_lines
-from bench.run.runner import OnRecord, on_record, stale_lines, store_of
+from bench.running.plan import Plan
+from bench.running.progress import expected_seconds, span, stand_in_lines
+from bench.running.runner import OnRecord, on_record, stale_lines, store_of
 
 
 def dry_run_lines(planned: Plan, results: Path, jobs: int, force: bool) -> Iterator[str]:

@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.digests.parts import moved, values
-from bench.errors import BenchError
+from bench.errors import BenchError, near_miss
 from bench.records.record import Record
-from bench.registry import near_miss
-from bench.run.plan import Cell, Plan
-from bench.run.runner import store_of
-from bench.vouching.vouches import Vouches
+from bench.records.vouches import Vouches
+from bench.running.cell_code import moved, values
+from bench.running.plan import Cell, Plan
+from bench.running.runner import store_of
 
 
 def explain(planned: Plan, row: str, results: Path) -> Iterator[str]:

@@ -89,9 +89,9 @@ def run(
 ) -> None:
     """Run a suite; leave records, a leaderboard and verdicts on claims."""
     from bench.cli.dry_run import dry_run_lines
-    from bench.run import arguments, runner
-    from bench.run.progress import Terminal
-    from bench.run.workers import default_jobs
+    from bench.running import arguments, runner
+    from bench.running.progress import Terminal
+    from bench.running.workers import default_jobs
 
     results = arguments.results(results)
     planned = plan_of(suite, profile, seeds, only, device)

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.run.plan import Plan
+    from bench.running.plan import Plan
 
 
 def _plugins(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -49,7 +49,7 @@ only_option = click.option("--only", metavar="PATTERN", help="Part or shell patt
 def _seeds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
-    from bench.run import arguments
+    from bench.running import arguments
 
     try:
         return arguments.seeds([int(part) for part in text.split(",")])
@@ -68,8 +68,8 @@ def plan_of(
     suite: str, profile: str | None, seeds: tuple[int, ...] | None, only: str | None, device: str = "auto"
 ) -> Plan:
     """The plan of what a command was given."""
-    from bench.run import arguments
-    from bench.run.plan import plan
+    from bench.running import arguments
+    from bench.running.plan import plan
     from bench.suite import suite as suites
 
     return plan(suites.load(suite, profile), seeds, only, arguments.device(device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -60,10 +61,10 @@ def vouch(
 ) -> None:
     """Rerun the cheapest cell of each kind, method and architecture whose code moved, and file where it is equal.
 
-    What is equal to the last digit is written to bench/vouching/vouched.jsonl, and records of its kind stand on.
+    What is equal to the last digit is written to bench/records/vouched.jsonl, and records of its kind stand on.
     """
-    from bench.run.progress import Terminal
-    from bench.run.workers import default_jobs
+    from bench.running.progress import Terminal
+    from bench.running.workers import default_jobs
     from bench.vouching.vouch import vouch as vouch_for
 
     refused = False
@@ -108,8 +109,8 @@ def reproduce(
     plugins: tuple[Path, ...],
 ) -> None:
     """Rerun a sample of the cells on record here, and say whether each lies within its row's own spread over seeds."""
-    from bench.run.progress import Terminal
-    from bench.run.workers import default_jobs
+    from bench.running.progress import Terminal
+    from bench.running.workers import default_jobs
     from bench.vouching.reproduce import line
     from bench.vouching.reproduce import reproduce as rerun
 
@@ -134,6 +135,7 @@ def reproduce(
 def compact(suites: tuple[str, ...], profile: str | None, drop: bool, results: Path) -> None:
     """Leave one record a cell in a suite's results file."""
     from bench.records.compacting import compact as shorten
+    from bench.running.plan import keys_asked
     from bench.suite import suite as suites_
 
     for suite in suites:
@@ -141,7 +143,7 @@ def compact(suites: tuple[str, ...], profile: str | None, drop: bool, results: P
         path = results / loaded.name / f"{loaded.profile}.jsonl"
         if not path.is_file():
             raise BenchError(f"no records at {path}")
-        left, taken = shorten(loaded, path, drop=drop)
+        left, taken = shorten(path, partial(keys_asked, loaded), drop=drop)
         click.echo(f"{path}: {left} records left, {taken} {'dropped' if drop else 'moved to the archive'}")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.device import resolve
 from bench.errors import ZooError
 from bench.paths import zoo_root
-from bench.run.plan import Plan, plan
+from bench.running.plan import Plan, plan
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,9 +27,9 @@ def the_zoo(device: str) -> Zoo:
 
 def train(planned: Plan, jobs: int | None, device: str, plugins: Sequence[Path], console: Console) -> None:
     """Train what is missing. Raises ZooError that names every model or scenario that could not be seen to."""
-    from bench.run.progress import Terminal, fault_lines
-    from bench.run.runner import train_standard_models
-    from bench.run.workers import default_jobs
+    from bench.running.progress import Terminal, fault_lines
+    from bench.running.runner import train_standard_models
+    from bench.running.workers import default_jobs
 
     jobs = jobs or default_jobs(planned.suite.threads)
     report = Terminal(console, jobs)
@@ -77,7 +77,7 @@ def prune(suite: str, device: str) -> list[Path]:
     Raises:
         ZooError: the data set of a scenario cannot be had now, so that its models cannot be named.
     """
-    from bench.run.progress import fault_lines
+    from bench.running.progress import fault_lines
     from bench.suite import suite as suites
 
     keep: set[str] = set()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.data.source import Remote, Source, mixture
 from bench.data.texts.sources import TEXTS
-from bench.errors import DataError
+from bench.errors import DataError, near_miss
 from bench.paths import data_root
 
 __all__ = ["SOURCES", "Remote", "Source", "fullest", "missing", "places", "remedy", "source_of"]
@@ -150,8 +150,6 @@ def source_of(name: str) -> Source:
     Raises:
         DataError: there is none; the message suggests the nearest name.
     """
-    from bench.registry import near_miss
-
     if name not in SOURCES:
         raise DataError(f"unknown data set {name!r}{near_miss(name, SOURCES)}")
     return SOURCES[name]

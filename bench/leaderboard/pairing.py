@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from bench.records.record import Record
-from bench.vouching.vouches import Vouches
+from bench.records.vouches import Vouches
 
 OTHER_ENVIRONMENT = "other environment"
 UNVOUCHED = "unvouched code"

@@ -12,19 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from bench.digests.parts import values
 from bench.digests.walk import Digest
 from bench.records.counting import counting, precedence
 from bench.records.record import Record
+from bench.records.vouches import Vouches
+from bench.running.cell_code import values
 from bench.suite.suite import Suite
-from bench.vouching.vouches import Vouches
 
 Place = tuple[str, str, int]
 """(scenario, label, seed)."""
 
 
 class Asked(Protocol):
-    """A cell that a suite asks for (`bench.run.plan.Cell`)."""
+    """A cell that a suite asks for (`bench.running.plan.Cell`)."""
 
     @property
     def key(self) -> str:
@@ -61,7 +61,7 @@ def select(suite: Suite, records: Iterable[Record], asked: Mapping[Place, Sequen
     Args:
         suite: its scenarios and data sets.
         records: in file order.
-        asked: the cells that it asks for at each place (`bench.run.plan.asked_of`).
+        asked: the cells that it asks for at each place (`bench.running.plan.asked_of`).
     """
     read = list(records)
     keys = {cell.key for cells in asked.values() for cell in cells}

@@ -16,7 +16,8 @@ from bench.leaderboard.costing import costs_of
 from bench.leaderboard.selection import Selection
 from bench.records.record import Record
 from bench.suite.rows import Row as SuiteRow
-from bench.suite.suite import Suite, SuiteScenario
+from bench.suite.scenarios import SuiteScenario
+from bench.suite.suite import Suite
 
 EARLIER = "its records are of other settings or standard models than the suite asks for now: run the suite again"
 NOT_RUN = "not run"

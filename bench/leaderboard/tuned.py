@@ -8,9 +8,9 @@ from typing import Any
 
 from bench.leaderboard import measures
 from bench.leaderboard.board import Row, Section
-from bench.run.tuning import Choices, Range
+from bench.schema.search import Choices, Range
 from bench.suite.rows import Row as SuiteRow
-from bench.suite.suite import SuiteScenario
+from bench.suite.scenarios import SuiteScenario
 
 HEADINGS = ("untuned", "tuning gains (95 %)")
 """Of the columns that hold a row against itself without its search."""

@@ -5,10 +5,15 @@ Carlini et al. 2022, arXiv:2112.03570; Hayes et al. 2024, arXiv:2403.01218. Of e
 trained on the example and then made to forget it, OUT models that never saw it and went through the same unlearning:
 the arithmetic is the same.
 
-Read in the papers and in the released code (tensorflow/privacy, `mi_lira_2021`), which this follows in that the centre
-of a law is a **median**. With fewer than 64 models its width is one for all examples ("fixed variance"). Here that is
-the deviation *within* examples, of IN and of OUT apart; the released code takes the deviation of all IN numbers at
-once, so that differences between examples widen both laws alike.
+Read in the papers and in the released code (tensorflow/privacy, `mi_lira_2021`, commit 03035d5), which this follows in
+that the centre of a law is a **median**. With fewer than 64 models its width is one for all examples ("fixed
+variance"). Here that is the deviation *within* examples, of IN and of OUT apart; the released code takes the deviation
+of all IN numbers at once, so that differences between examples widen both laws alike.
+
+The code divides sums of squares by the number of models (NumPy's `ddof` of 0), and so does this where every example has
+a width of its own. The one width within examples is divided by the degrees of freedom instead: with k models a side it
+would come out too narrow by a factor of sqrt(1 - 1/k), 0.87 for four. Where both sides have equally many models, that
+factor scales all scores and changes no order, so no area under a curve.
 """
 
 from __future__ import annotations

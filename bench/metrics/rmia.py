@@ -1,9 +1,16 @@
 """RMIA: is an example likelier under the model than examples that nobody saw, each beside reference models?
 
 Zarifzadeh et al. 2024, arXiv:2312.03262, in its offline form, which needs reference models that did not see the
-example only; already a few serve. Read in the paper and in the released code (ml_privacy_meter), which this follows in
-that equal ratios do not count (the paper's inequality lets them). Its out-of-sample mean keeps the n largest signals of
-a row, which is right where every example has exactly n such models; here it is the mean over those there are.
+example only; already a few serve. Read in the paper and in the released code (ml_privacy_meter, commit e384af8), which
+this follows in two things: equal ratios do not count (the paper's inequality lets them), and p_out of a population
+example is the mean of the larger half of what the references give it, where there are four references or more. (The
+code sorts every example's numbers and keeps n of 2n. The paper has the mean over all.) It raises p_out of the
+population and so the scores of all examples, and hardly changes their order.
+
+Done otherwise: p_out of an example under attack is the mean over the references that did not see it, however many they
+are; the code keeps its n largest, which is the same where exactly n did not see it. To choose the offset, the code lets
+the attacked reference take part in the attack on itself, and makes up what those that saw an example would have given
+without it; here the others attack, as they attack the target.
 """
 
 from __future__ import annotations
@@ -33,8 +40,8 @@ def score(
     """Share [n] of the population whose ratio an example's exceeds gamma times: higher is likelier a member.
 
     The ratio of x is p(x) / Pr(x), with the model's probability of the true class over what models in general give:
-    Pr(x) = ((1 + a) p_out(x) + 1 - a) / 2, where p_out is the mean over the references that did not see x, and the
-    offset a says how much lower that is than with those that did.
+    Pr(x) = ((1 + a) p_out(x) + 1 - a) / 2, where p_out is the mean over the references that did not see x (of the
+    population, over the larger half of them), and the offset a says how much lower that is than with those that did.
 
     Args:
         p: probability of the true class [n] under the model that is attacked.
@@ -63,7 +70,7 @@ def score(
     if (none := np.flatnonzero(out == 0)).size:
         raise ValueError(f"all {len(known)} references saw example {none[0]} ({none.size} such examples); none may")
     ratio = _ratio(target, np.where(known, 0.0, others).sum(0) / out, offset)
-    bars = np.sort(gamma * _ratio(z, z_others.mean(0), offset))
+    bars = np.sort(gamma * _ratio(z, _larger_half(z_others), offset))
     return np.asarray(np.searchsorted(bars, ratio, side="left") / bars.size)
 
 
@@ -95,6 +102,12 @@ def choose_offset(
         for a in OFFSETS
     ]
     return OFFSETS[int(np.argmax(tried))]
+
+
+def _larger_half(references: Array) -> Array:
+    """Mean [z] over the larger half, rounded down, of each column of numbers [m, z]; over all of fewer than four."""
+    half = len(references) // 2
+    return np.asarray((np.sort(references, axis=0)[-half:] if half > 1 else references).mean(0))
 
 
 def _ratio(p: Array, out: Array, offset: float) -> Array:

@@ -45,13 +45,16 @@ def require(count: NDArray[np.int64], least: int, did: str) -> None:
 
 
 def width(squares: Array, count: Array, pooled: bool) -> Array:
-    """Standard deviations from sums of squares about the mean, unbiased; pooled over axis 0 (kept, of length 1)."""
-    free = np.asarray(count - 1)
-    if pooled:
-        squares, free = squares.sum(0, keepdims=True), free.sum(0, keepdims=True)
+    """Standard deviations from sums of squares about the mean, each divided by its count.
+
+    One for all examples where `pooled` (axis 0 kept, of length 1), divided by the degrees of freedom; see `lira`.
+    """
+    if not pooled:
+        return np.asarray(np.sqrt(squares / count) + NARROWEST)
+    free = np.asarray(count - 1).sum(0, keepdims=True)
     if (free <= 0).any():
         raise ValueError("no example has two models on one side: how much models vary cannot be told")
-    return np.asarray(np.sqrt(squares / free) + NARROWEST)
+    return np.asarray(np.sqrt(squares.sum(0, keepdims=True) / free) + NARROWEST)
 
 
 @njit(cache=True)

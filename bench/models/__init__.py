@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
-from bench.registry import near_miss
+from bench.errors import BenchError, near_miss
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,11 +6,33 @@ channel positions of neighbouring stages, and channels could not be permuted.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from bench.models.layers import NORMALIZE_AXES, Classifier, Norm, Normalize, Problem, initialise_convolutions, norm2d
 from bench.models.permutation import Axes, Axis, PermutationSpec, axes_of
 from bench.types import Count
+
+
+class Projection(nn.Conv2d):
+    """The convolution of a shortcut, by a way round a fault of the library that computes it on a CPU.
+
+    oneDNN writes the gradient of a strided 1x1 convolution with respect to its weights past the end of a buffer where
+    the input is channels_last and has fewer channels than a vector register holds numbers (oneDNN issue 6035, open in
+    November 2026; also in PyTorch 2.13). A crash at some later moment comes of it, or a wrong gradient.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, inputs, H, W] -> [B, outputs, H/stride, W/stride]; of few channels, on the pixels that it looks at."""
+        strided_pointwise = self.kernel_size == (1, 1) and self.stride != (1, 1)
+        if x.device.type != "cpu" or not strided_pointwise or self.in_channels >= _numbers_of_a_register():
+            return super().forward(x)
+        rows, columns = self.stride
+        return nn.functional.conv2d(x[..., ::rows, ::columns], self.weight, self.bias)
+
+
+def _numbers_of_a_register() -> int:
+    return 16 if "AVX512" in torch.backends.cpu.get_cpu_capability() else 8
 
 
 class Block(nn.Module):
@@ -28,7 +50,7 @@ class Block(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm2d(norm, outputs))
+            self.shortcut = nn.Sequential(Projection(inputs, outputs, 1, stride, bias=False), norm2d(norm, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] -> [B, outputs, H/stride, W/stride]."""

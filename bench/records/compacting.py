@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from bench.atomic import write_whole
@@ -10,8 +10,6 @@ from bench.errors import BenchError
 from bench.records.counting import counting
 from bench.records.record import Record, conflicts
 from bench.records.store import ARCHIVE, Store
-from bench.run.plan import asked_of
-from bench.suite.suite import Suite
 
 
 def archive_of(path: Path) -> Path:
@@ -19,12 +17,12 @@ def archive_of(path: Path) -> Path:
     return path.with_name(f"{path.stem}{ARCHIVE}")
 
 
-def compact(suite: Suite, path: Path, *, drop: bool) -> tuple[int, int]:
+def compact(path: Path, asked: Callable[[Sequence[Record]], Collection[str]], *, drop: bool) -> tuple[int, int]:
     """Leave one record a cell.
 
     Args:
-        suite: whose results these are; it says which of several questions counts.
         path: a results file.
+        asked: out of its records, the keys that the suite asks for: they say which of several questions counts.
         drop: forget what was replaced, in place of moving it to `<profile>.old.jsonl`.
 
     Returns:
@@ -39,8 +37,7 @@ def compact(suite: Suite, path: Path, *, drop: bool) -> tuple[int, int]:
         content = store.content()
         if faults := [*content.faults, *conflicts(content.records)]:
             raise BenchError("\n".join([*faults, f"{path} is left as it is: mend or remove these lines first"]))
-        keys = {cell.key for cells in asked_of(suite, content.records).values() for cell in cells}
-        kept = counting(content.records, keys)
+        kept = counting(content.records, asked(content.records))
         left = {id(record) for record in kept}
         replaced = [record for record in content.records if id(record) not in left]
         if replaced and not drop:

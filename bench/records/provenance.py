@@ -21,7 +21,7 @@ def provenance() -> dict[str, Any]:
     return {
         "commit": _git("rev-parse", "--short=12", "HEAD"),
         "dirty": bool(
-            _git("status", "--porcelain", "--", "bench", "methods", "suites", ":!bench/vouching/vouched.jsonl")
+            _git("status", "--porcelain", "--", "bench", "methods", "suites", ":!bench/records/vouched.jsonl")
         ),
         "versions": {"python": platform.python_version()} | {p: v for p in PACKAGES if (v := _version(p))},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} x {processor_name()}",

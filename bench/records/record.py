@@ -7,19 +7,18 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from bench.errors import BenchError
 from bench.records import png
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
 SCHEMA: Literal[2] = 2
+PARTS = ("harness", "prepare", "score", "method")
+"""Of the code that a cell stands on: each has a digest of its own in the record."""
 OPTIONAL = ("weights", "curves", "pictures")
 """Fields that some records lack."""
 MOST_EXAMPLES = 10**8
@@ -91,7 +90,7 @@ class Record(BaseModel):
     asked: dict[str, Any] = {}
     """Everything that the key is made of, so that a reader can tell what was asked."""
     digests: dict[str, str] = {}
-    """Part of the code -> its digest when the cell was computed (`bench.digests.parts`)."""
+    """Part of the code -> its digest when the cell was computed (`PARTS`; `bench.running.cell_code` says of what)."""
     weights: dict[str, str] = {}
     """Role -> sha256 of the file of weights of each standard model that it stands on."""
     curves: dict[str, list[tuple[float, float]]] = {}
@@ -174,46 +173,3 @@ def _same_answers(one: Examples | None, other: Examples | None) -> bool:
     if one is None or other is None or one == other:
         return one is other or one == other
     return one.n == other.n and bool((one.bits() == other.bits()).all())
-
-
-def load_results(path: str | Path, *, history: bool = False) -> pd.DataFrame:
-    """Records as a frame, one row a cell, as boards show them; metrics and costs are columns.
-
-    A frame knows no suite: labels are those of the day when a cell was computed, and rows that a suite has dropped
-    since are still there.
-
-    Args:
-        path: a `.jsonl` file, or a folder in which all such files are read; archives (`bench compact`) are not.
-        history: all records of the files, also those that others have replaced.
-
-    Raises:
-        BenchError: there is no such file. A damaged line is a warning, and so are two records that contradict
-            each other.
-    """
-    from bench.records.counting import one_a_cell
-    from bench.records.store import ARCHIVE, Store, tell
-
-    path = Path(path)
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*.jsonl") if not p.name.endswith(ARCHIVE))
-    if not files:
-        raise BenchError(f"no records under {path}: a results file ends in .jsonl")
-    found: list[Record] = []
-    for file in files:
-        content = Store(file).content()
-        tell([*content.faults, *(f"{file}: {pair}" for pair in conflicts(content.records))])
-        found += content.records if history else one_a_cell(content.records)
-    return as_frame(found)
-
-
-def as_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Records -> pandas, nested tables flattened to `costs.seconds` and the like, metrics under their own names."""
-    import pandas as pd
-
-    left_out = {"examples", "asked", "metrics", "schema_", "digests", *OPTIONAL}
-    rows = []
-    for record in records:
-        content = record.model_dump(mode="json", exclude=left_out)
-        row = {k: v for k, v in content.items() if not isinstance(v, Mapping) or k == "params"}
-        row |= {f"{t}.{k}": v for t in ("costs", "data", "provenance") for k, v in content[t].items()}
-        rows.append(row | record.metrics)
-    return pd.DataFrame(rows)

@@ -14,7 +14,8 @@ from bench.scenarios import Score, Situation
 from bench.scenarios.judging import agreement, judge_classifier, logits
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
-from bench.task.task import Access, BlackBox, Task
+from bench.task.black_box import BlackBox
+from bench.task.task import Access, Task
 from bench.types import Share
 
 if TYPE_CHECKING:

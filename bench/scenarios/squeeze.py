@@ -15,7 +15,8 @@ from bench.scenarios import Score, Situation
 from bench.scenarios.distill import judge_student, student_recipe
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
-from bench.task.task import Access, BlackBox, Task
+from bench.task.black_box import BlackBox
+from bench.task.task import Access, Task
 from bench.types import Share
 
 

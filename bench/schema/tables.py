@@ -1,19 +1,15 @@
 """The tables of a suite file as pydantic models: the reader, the JSON Schema and `show` all come from these.
 
-What a scenario or a row may say hangs on its kind or method: `scenario_table` and `row_table` join the keys that all
-have with those that the kind or the method declares.
+Of scenarios and rows the keys that all have stand here; `bench.suite.keys` joins them with those of a kind or method.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, create_model, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from bench import registry
-from bench.errors import BenchError
 from bench.schema.settings import Settings
 from bench.types import Label, Name, Parallel, Rate, Seconds, Seed, Trials
 
@@ -147,21 +143,3 @@ class ClaimTable(Settings):
         if (self.scenario is None) == (not self.scenarios):
             raise ValueError('say scenario = "NAME", or scenarios = ["NAME", ...] where they are several')
         return self
-
-
-def scenario_table(kind: registry.Scenario) -> type[ScenarioHead]:
-    """What `[scenarios.NAME]` of this kind may say. Raises BenchError where a setting is named like a common key."""
-    return _joined(kind.kind, f"scenario kind {kind.kind!r}", ScenarioHead, kind.settings)
-
-
-def row_table(method: registry.Method) -> type[RowHead]:
-    """What a row of this method may say. Raises BenchError where a parameter is named like a common key."""
-    return _joined(method.name, f"method {method.name!r}", RowHead, registry.parameters(method))
-
-
-@cache
-def _joined(name: str, what: str, head: Any, own: Any) -> Any:
-    both = sorted(head.model_fields.keys() & own.model_fields.keys())
-    if both:
-        raise BenchError(f"{what} cannot have a key {both[0]!r} of its own: {head.__doc__.partition(';')[0].lower()}")
-    return create_model(name, __base__=(head, own), __doc__=own.__doc__)

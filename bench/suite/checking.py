@@ -7,9 +7,9 @@ from typing import Any
 from bench import models
 from bench.data import identity
 from bench.data.catalogue import SOURCES, Source
-from bench.errors import BenchError, DataError, SuiteError
+from bench.errors import BenchError, DataError, SuiteError, near_miss
 from bench.lab import Setup
-from bench.registry import SCENARIOS, near_miss
+from bench.registry import SCENARIOS
 from bench.schema.recipe import Recipe
 from bench.suite import suite as suites
 from bench.suite.claims import Claim

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench import registry
-from bench.errors import SuiteError
-from bench.registry import near_miss
+from bench.errors import SuiteError, near_miss
 from bench.schema.tables import ClaimTable
 from bench.suite.faults import checked, shown
 from bench.types import check_label
 
 if TYPE_CHECKING:
-    from bench.suite.suite import SuiteScenario
+    from bench.suite.scenarios import SuiteScenario
 
 ABOUT = "{about}"
 

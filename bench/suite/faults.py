@@ -7,8 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from bench.errors import SuiteError
-from bench.registry import near_miss
+from bench.errors import SuiteError, near_miss
 from bench.schema.settings import fields_at
 from bench.types import check_name
 

@@ -10,9 +10,10 @@ from bench import registry
 from bench.data.spec import DataSpec
 from bench.models.spec import Architecture
 from bench.registry import METHODS, SCENARIOS
-from bench.run.tuning import Range
 from bench.schema.recipe import Recipe
-from bench.schema.tables import ClaimTable, Header, ProfileHead, Taken, row_table, scenario_table
+from bench.schema.search import Range
+from bench.schema.tables import ClaimTable, Header, ProfileHead, Taken
+from bench.suite.keys import row_table, scenario_table
 from bench.types import LARGEST, NAME_PATTERN, Label
 
 Schema = dict[str, Any]

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.errors import SuiteError
-from bench.registry import near_miss
+from bench.errors import SuiteError, near_miss
 from bench.schema.tables import ProfileHead, ScenarioHead
 from bench.suite.faults import checked, named, shown
 

@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from bench import registry
-from bench.errors import BenchError, SuiteError
-from bench.registry import near_miss
-from bench.run.tuning import Range, Search
-from bench.schema.tables import RowHead, Taken, row_table
+from bench.errors import BenchError, SuiteError, near_miss
+from bench.schema.search import Range, Search
+from bench.schema.tables import RowHead, Taken
 from bench.suite.faults import checked, shown
+from bench.suite.keys import row_table
 from bench.suite.layers import merged
 from bench.types import check_label
 

@@ -8,7 +8,7 @@ setting of the cells like any other: in their keys, on record, and said loudly w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,7 @@ from bench.data.catalogue import SOURCES, Source
 from bench.errors import DataError
 
 if TYPE_CHECKING:
-    from bench.run.plan import Plan
-    from bench.suite.suite import SuiteScenario
+    from bench.suite.scenarios import SuiteScenario
 
 
 def on_stand_in(scenario: SuiteScenario, stand_in: str, models: Collection[str]) -> SuiteScenario:
@@ -37,15 +36,6 @@ def on_stand_in(scenario: SuiteScenario, stand_in: str, models: Collection[str])
         if named is not None and named.reader == here.reader:
             changes[name] = _from_elsewhere(here, f"[scenarios.{scenario.name}] {name} = {value!r}").name
     return replace(scenario, settings=scenario.settings.model_copy(update=changes)) if changes else scenario
-
-
-def replaced(planned: Plan) -> Iterator[tuple[str, str, str, str, str]]:
-    """(scenario, setting, data set that it names, data set in its place, the stand-in) of what a plan replaced."""
-    for scenario, data in {cell.scenario.name: (cell.scenario, cell.data) for cell in planned.cells}.values():
-        asked = planned.suite.scenarios[scenario.name].settings
-        for name, value in scenario.settings:
-            if value != getattr(asked, name):
-                yield scenario.name, name, getattr(asked, name), value, data.spec.name
 
 
 def _from_elsewhere(here: Source, what: str) -> Source:

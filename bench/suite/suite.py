@@ -11,38 +11,16 @@ from typing import Any, Literal
 
 from bench import registry
 from bench.data.spec import DataSpec
-from bench.errors import BenchError, SuiteError
+from bench.errors import SuiteError, near_miss
 from bench.models.spec import Architecture
 from bench.paths import PACKAGE
-from bench.registry import near_miss
 from bench.schema.recipe import Recipe
-from bench.schema.tables import Header, ScenarioHead, scenario_table
+from bench.schema.tables import Header
 from bench.suite.claims import Claim, claims_of
 from bench.suite.faults import checked, named, shown
-from bench.suite.layers import extended, part, refuse_cycles, tables, with_profile
-from bench.suite.rows import Row, Rows, named_rows, rows_of
-
-
-@dataclass(frozen=True)
-class SuiteScenario:
-    """One scenario of a suite, with its rows; references come first."""
-
-    name: str
-    kind: str
-    title: str
-    settings: Any
-    rows: tuple[Row, ...]
-    lower: str
-    upper: str
-    max_seconds: float
-    data: str | None = None
-    """One of the suite's `[datasets.NAME]`; `[data]` where it is None."""
-    trials: int = 0
-    """Validation trials that each row with a search has; 0 on a board whose rows are as they are given."""
-    extends: str | None = None
-    """The scenario whose keys it started from."""
-    about: str | None = None
-    """What claims call it."""
+from bench.suite.layers import extended, refuse_cycles, tables, with_profile
+from bench.suite.rows import named_rows
+from bench.suite.scenarios import SuiteScenario, scenario_of
 
 
 @dataclass(frozen=True)
@@ -159,7 +137,9 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
     }
     lists = named_rows(dict(tables(merged, "rows", where)), where)
     boards = extended(dict(tables(merged, "scenarios", where)), where)
-    scenarios = {name: _scenario(name, table, where, header, datasets, lists) for name, table in boards.items()}
+    scenarios = {
+        name: scenario_of(name, table, where, header.max_seconds, datasets, lists) for name, table in boards.items()
+    }
     if not scenarios:
         raise SuiteError(f"{where}: no [scenarios.NAME] table; a suite needs at least one")
     return Suite(
@@ -176,46 +156,6 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
         models={name: _weights_beside(model, path, f"{where}: [models.{name}]") for name, model in models.items()},
         scenarios=scenarios,
         claims=claims_of(merged.get("claims", {}), scenarios, where),
-    )
-
-
-def _scenario(
-    name: str,
-    table: dict[str, Any],
-    where: str,
-    header: Header,
-    datasets: Mapping[str, DataSpec],
-    lists: Mapping[str, Rows],
-) -> SuiteScenario:
-    at = f"scenarios.{name}"
-    asked = part(ScenarioHead, table, where, at).kind
-    if asked is None:
-        raise SuiteError(f"{where}: [{at}] needs a kind{near_miss('', registry.SCENARIOS.entries)}")
-    try:
-        kind = registry.SCENARIOS.get(asked)
-        schema = scenario_table(kind)
-    except BenchError as error:
-        raise SuiteError(f"{where}: [{at}] {error}") from None
-    head = checked(schema, table, where, at)
-    own = {key: value for key, value in table.items() if key in kind.settings.model_fields}
-    if head.data is not None and head.data not in datasets:
-        raise SuiteError(
-            f"{where}: [{at}] data = {shown(head.data)} is no [datasets.NAME] of the suite"
-            f"{near_miss(head.data, datasets)}"
-        )
-    return SuiteScenario(
-        name=name,
-        kind=kind.kind,
-        title=head.title,
-        settings=kind.settings.model_validate(own),
-        rows=rows_of(head.methods, lists, kind, head.lower, head.upper, head.trials, where, at),
-        lower=head.lower or kind.lower,
-        upper=head.upper or kind.upper,
-        max_seconds=head.max_seconds or header.max_seconds,
-        data=head.data,
-        trials=head.trials,
-        extends=head.extends,
-        about=head.about,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from bench.clock import clock
-from bench.task.task import BlackBox, Task, sealed
+from bench.task.black_box import BlackBox, sealed
 
 
 @dataclass
@@ -83,12 +83,16 @@ def paused() -> Iterator[None]:
             meter.resume()
 
 
-def watch(task: Task, costs: Costs) -> None:
-    """Count the samples through every model in the task, also in lists and dicts; copies of them are not counted.
+def watch(given: Mapping[str, object], costs: Costs) -> None:
+    """Count the samples through every model that a task was given; copies of them are not counted.
+
+    Args:
+        given: attribute of the task -> its value; models may stand in lists and dicts.
+        costs: where samples are counted.
 
     Standard models are counted at their first layer, `normalize`, which `model.features(x)` passes too.
     """
-    for attribute, value in vars(task).items():
+    for attribute, value in given.items():
         for name, item in _models(attribute, value):
             model = sealed(item) if isinstance(item, BlackBox) else item
             costs.samples.setdefault(name, 0)

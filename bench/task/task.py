@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 
 from bench.device import Device
 from bench.errors import AccessDenied, BenchError
+from bench.task.black_box import BlackBox, sealed
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
 
 
 @dataclass(frozen=True, init=False)
@@ -127,37 +127,3 @@ def _hint_names() -> dict[str, Any]:
     from torch import Tensor, nn
 
     return {"torch": torch, "Tensor": Tensor, "nn": nn}
-
-
-_SEALED: dict[int, Any] = {}
-_NUMBERS = itertools.count()
-
-
-class BlackBox:
-    """A model one may query and not open: `box(x)` gives logits [B, C] without gradient.
-
-    The model lives in a table of this module, not in the object, so that walking the object's graph
-    does not reach the weights. Queries are counted by the meter like those of any given model.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self._number = next(_NUMBERS)
-        _SEALED[self._number] = model
-
-    def __call__(self, x: Tensor) -> Tensor:
-        import torch
-
-        with torch.no_grad():
-            return _SEALED[self._number](x)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> BlackBox:
-        """A box cannot be copied: copies would be queries that nobody counts."""
-        return self
-
-    def __del__(self) -> None:
-        _SEALED.pop(self._number, None)
-
-
-def sealed(box: BlackBox) -> nn.Module:
-    """The model inside a black box, for the meter; a method that calls this fails its conformance test."""
-    return _SEALED[box._number]

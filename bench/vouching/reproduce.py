@@ -17,9 +17,9 @@ from bench import registry
 from bench.errors import BenchError
 from bench.leaderboard.selection import Selection, select
 from bench.records.record import Record
-from bench.run.plan import Cell, Plan, asked_of
-from bench.run.progress import Report
-from bench.run.runner import execute, store_of
+from bench.running.plan import Cell, Plan, asked_of
+from bench.running.progress import Report
+from bench.running.runner import execute, store_of
 from bench.vouching.vouch import differ
 
 SAMPLE_SEED = 20

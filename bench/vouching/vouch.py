@@ -15,16 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.digests.parts import PARTS, values
 from bench.errors import BenchError
+from bench.records import vouches
 from bench.records.counting import latest
 from bench.records.provenance import provenance
-from bench.records.record import Record
-from bench.run.plan import Cell, Plan
-from bench.run.progress import Report
-from bench.run.runner import execute, store_of
-from bench.vouching import vouches
-from bench.vouching.vouches import Vouch, Vouches
+from bench.records.record import PARTS, Record
+from bench.records.vouches import Vouch, Vouches
+from bench.running.cell_code import values
+from bench.running.plan import Cell, Plan
+from bench.running.progress import Report
+from bench.running.runner import execute, store_of
 
 CONTROLS = 3
 """So many unchanged cells are rerun first where the records come from another machine."""

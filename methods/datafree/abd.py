@@ -48,18 +48,18 @@ Host = Literal[
     "adi", "adv-bn", "cmi", "dafl", "deepinversion", "dfad", "dfq", "fast-dfkd", "mad", "nayer", "pre-dfkd", "zskt"
 ]
 _GENERATORS: dict[Host, Callable[..., nn.Module]] = {
-    "adv-bn": adv_bn.transfer,
-    "cmi": cmi.transfer,
-    "dafl": dafl.transfer,
-    "dfad": dfad.transfer,
-    "dfq": dfq.transfer,
-    "fast-dfkd": fast_dfkd.transfer,
-    "mad": mad.transfer,
-    "nayer": nayer.transfer,
-    "pre-dfkd": pre_dfkd.transfer,
-    "zskt": zskt.transfer,
+    "adv-bn": adv_bn.adv_bn,
+    "cmi": cmi.cmi,
+    "dafl": dafl.dafl,
+    "dfad": dfad.dfad,
+    "dfq": dfq.dfq,
+    "fast-dfkd": fast_dfkd.fast_dfkd,
+    "mad": mad.mad,
+    "nayer": nayer.nayer,
+    "pre-dfkd": pre_dfkd.pre_dfkd,
+    "zskt": zskt.zskt,
 }
-_OPTIMISED: dict[Host, Callable[..., nn.Module]] = {"adi": adi.transfer, "deepinversion": deepinversion.transfer}
+_OPTIMISED: dict[Host, Callable[..., nn.Module]] = {"adi": adi.adi, "deepinversion": deepinversion.deepinversion}
 """Their pictures are optimised pixel by pixel, without a generator."""
 
 
@@ -132,7 +132,7 @@ def abd_proxy(
     """
     training = StudentTraining(task, _late(task, retrospect, last, portion, steps))
     if c == 0:
-        return references.transfer(task, training)
+        return references.kd_proxy(task, training)
     vaccine = Vaccine(task, copies=copies, layers=layers, check=check)
     images = task.proxy.to(task.device)
 

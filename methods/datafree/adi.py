@@ -34,6 +34,8 @@ TEMPERATURE = 3.0
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1912.08795", year=2020)
 def adi(
     task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
     *,
     competition: Weight = 10.0,
     batches: Count = 10,
@@ -47,31 +49,14 @@ def adi(
     """ADI: DeepInversion in rounds, each of whose pictures also set the student of its time against the teacher.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the pictures' loss.
         competition: weight a_c of 1 minus the divergence of student and teacher; the first round, whose student has
             learnt nothing yet, is without it, as the paper's first pictures are.
         batches: rounds, of one synthesised batch each, over the first half of the budget.
         size: as in `deepinversion`, like the rest.
     """
-    weights = {"competition": competition, "bn": bn, "tv": tv, "l2": l2}
-    training = StudentTraining(task)
-    return transfer(task, training, None, batches=batches, size=size, iterations=iterations, lr=lr, **weights)
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    competition: float = 10.0,
-    batches: int = 10,
-    size: int = 100,
-    iterations: int = 100,
-    lr: float = 0.1,
-    bn: float = 1.0,
-    tv: float = 2.5e-5,
-    l2: float = 0.0,
-) -> nn.Module:
-    """`adi` by a given training of the student, with a further term of the pictures' loss."""
+    training = by or StudentTraining(task)
     pool = ImagePool(task)
     classes = torch.arange(size, device=task.device) % task.num_classes
     term = extra

@@ -25,6 +25,8 @@ from methods.datafree.student import StudentTraining, targets
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1912.11006", year=2019)
 def adv_bn(
     task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
     *,
     bn: Weight = 1.0,
     student_steps: Count = 5,
@@ -35,27 +37,15 @@ def adv_bn(
     """DFAD with BatchNorm statistics: distil on images that a generator makes to show where the student is wrong.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the generator's loss.
         bn: weight of the distance of BatchNorm statistics in the generator's loss.
         student_steps: updates of the student for one of the generator.
         lr_g: learning rate of the generator's Adam.
         nz: length of the noise vector (paper: 256).
         ngf: width of the generator (paper: 64).
     """
-    return transfer(task, StudentTraining(task), bn=bn, student_steps=student_steps, lr_g=lr_g, nz=nz, ngf=ngf)
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    bn: float = 1.0,
-    student_steps: int = 5,
-    lr_g: float = 1e-3,
-    nz: int = 100,
-    ngf: int = 24,
-) -> nn.Module:
-    """`adv_bn` by a given training of the student, with a further term of the generator's loss."""
+    training = by or StudentTraining(task)
 
     def learn(x: Tensor) -> None:
         training.update(lambda: l1_loss(training.model(x), targets(task, x)), x)

@@ -14,8 +14,6 @@ stages); no pre-inverted pool to start from.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -35,6 +33,8 @@ BETAS = (0.5, 0.999)
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:2105.08584", year=2021)
 def cmi(
     task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
     *,
     bn: Weight = 3.0,
     oh: Weight = 0.5,
@@ -54,6 +54,8 @@ def cmi(
     """CMI: distil on inverted images that a contrastive loss keeps different from each other.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the synthesis loss.
         bn: weight of the distance of BatchNorm statistics (paper: 1, for a teacher of 37 such layers).
         oh: weight of the cross-entropy with the wanted classes (authors' code: 0.5 or 1).
         adv: weight of the student's disagreement, on images on which it still decides like the teacher.
@@ -69,33 +71,7 @@ def cmi(
         nz: length of the latents (paper: 256).
         ngf: width of the generator (paper: 64).
     """
-    weights: dict[str, Any] = {"bn": bn, "oh": oh, "adv": adv, "cr": cr, "cr_T": cr_T, "lr_g": lr_g}
-    sizes: dict[str, Any] = {"g_steps": g_steps, "kd_steps": kd_steps, "size": size, "nz": nz, "ngf": ngf}
-    memory: dict[str, Any] = {"n_neg": n_neg, "bank_size": bank_size, "head_dim": head_dim}
-    return transfer(task, StudentTraining(task), **weights, **sizes, **memory)
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    bn: float = 3.0,
-    oh: float = 0.5,
-    adv: float = 0.5,
-    cr: float = 0.8,
-    cr_T: float = 0.1,
-    g_steps: int = 40,
-    kd_steps: int = 60,
-    size: int = 100,
-    lr_g: float = 5e-3,
-    n_neg: int = 256,
-    bank_size: int = 1024,
-    head_dim: int = 128,
-    nz: int = 100,
-    ngf: int = 24,
-) -> nn.Module:
-    """`cmi` by a given training of the student, with a further term of the synthesis loss."""
+    training = by or StudentTraining(task)
     with BatchNormStatistics(task.teacher) as statistics:
         loss = InversionLoss(task, training.model, statistics, extra, bn=bn, oh=oh, adv=adv)
         contrast = None

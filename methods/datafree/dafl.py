@@ -29,6 +29,8 @@ BETAS = (0.5, 0.999)
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1904.01186", year=2019)
 def dafl(
     task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
     *,
     oh: Weight = 1.0,
     ie: Weight = 20.0,
@@ -40,6 +42,8 @@ def dafl(
     """DAFL: distil on images of a generator that makes the teacher sure, balanced over classes, and active.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the generator's loss.
         oh: weight of the cross-entropy with the teacher's own decision (authors' code: 1 on MNIST, 0.05 on CIFAR-10).
         ie: weight of the class balance, sum p log10 p of the batch's mean probabilities (authors' code: 5).
         a: weight of the penultimate features' mean absolute value (authors' code: 0.1 on MNIST, 0.01 on CIFAR-10).
@@ -47,22 +51,7 @@ def dafl(
         nz: length of the noise vector (papers: 1000 on CIFAR-10, 100 on MNIST).
         ngf: width of the generator (papers: 64).
     """
-    return transfer(task, StudentTraining(task), oh=oh, ie=ie, a=a, lr_g=lr_g, nz=nz, ngf=ngf)
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    oh: float = 1.0,
-    ie: float = 20.0,
-    a: float = 0.01,
-    lr_g: float = 3e-4,
-    nz: int = 100,
-    ngf: int = 24,
-) -> nn.Module:
-    """`dafl` by a given training of the student, with a further term of the generator's loss."""
+    training = by or StudentTraining(task)
     with penultimate(task.teacher) as features:
         loss = synthesis_loss(features, oh, ie, a, extra)
         online = Online(task, loss, lr_g=lr_g, nz=nz, ngf=ngf, betas=BETAS)

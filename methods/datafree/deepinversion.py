@@ -35,6 +35,8 @@ LONGEST_SYNTHESIS = 0.5
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1912.08795", year=2020)
 def deepinversion(
     task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
     *,
     batches: Count = 10,
     size: Count = 100,
@@ -47,6 +49,8 @@ def deepinversion(
     """DeepInversion: distil on pictures optimised to have their class and the teacher's BatchNorm statistics.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the pictures' loss.
         batches: synthesised batches in the pool.
         size: pictures of a batch, classes in turn (paper: 256).
         iterations: steps of Adam on the pixels of a batch (paper: 2000).
@@ -55,25 +59,7 @@ def deepinversion(
         tv: weight of the total variation.
         l2: weight of the pictures' norm.
     """
-    weights = {"bn": bn, "tv": tv, "l2": l2}
-    training = StudentTraining(task)
-    return transfer(task, training, None, batches=batches, size=size, iterations=iterations, lr=lr, **weights)
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    batches: int = 10,
-    size: int = 100,
-    iterations: int = 100,
-    lr: float = 0.1,
-    bn: float = 1.0,
-    tv: float = 2.5e-5,
-    l2: float = 0.0,
-) -> nn.Module:
-    """`deepinversion` by a given training of the student, with a further term of the pictures' loss."""
+    training = by or StudentTraining(task)
     pool = ImagePool(task)
     with BatchNormStatistics(task.teacher) as statistics:
         while len(pool) < batches * size and training.spent < LONGEST_SYNTHESIS:

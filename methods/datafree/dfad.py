@@ -27,30 +27,26 @@ from methods.datafree.student import StudentTraining, targets
 
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1912.11006", year=2019)
 def dfad(
-    task: DataFreeTask, *, student_steps: Count = 5, lr_g: Rate = 1e-3, nz: Count = 256, ngf: Count = 24
+    task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
+    *,
+    student_steps: Count = 5,
+    lr_g: Rate = 1e-3,
+    nz: Count = 256,
+    ngf: Count = 24,
 ) -> nn.Module:
     """DFAD: distil on images that a generator makes to show where the student's logits are wrong, and on nothing else.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the generator's loss.
         student_steps: updates of the student, each on new images, for one of the generator.
         lr_g: learning rate of the generator's Adam.
         nz: length of the noise vector.
         ngf: width of the generator (paper: 64).
     """
-    return transfer(task, StudentTraining(task), student_steps=student_steps, lr_g=lr_g, nz=nz, ngf=ngf)
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    student_steps: int = 5,
-    lr_g: float = 1e-3,
-    nz: int = 256,
-    ngf: int = 24,
-) -> nn.Module:
-    """`dfad` by a given training of the student, with a further term of the generator's loss."""
+    training = by or StudentTraining(task)
 
     def learn(x: Tensor) -> None:
         training.update(lambda: l1_loss(training.model(x), targets(task, x)), x)

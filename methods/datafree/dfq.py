@@ -29,6 +29,8 @@ from methods.distillation.losses import distillation_kl
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:2005.04136", year=2020)
 def dfq(
     task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
     *,
     adv: Weight = 1.0,
     bn: Weight = 1.0,
@@ -42,6 +44,8 @@ def dfq(
     """DFQ: distil on images that set student and teacher apart, keep BatchNorm statistics, and balance sure classes.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the generator's loss.
         adv: weight of the divergence of student and teacher, which the generator seeks (CMI's harness: 0.5).
         bn: weight of the distance of BatchNorm statistics.
         oh: weight of the cross-entropy with the teacher's own decision (CMI's harness: 0.5).
@@ -51,26 +55,7 @@ def dfq(
         nz: length of the noise vector (CMI's harness: 256).
         ngf: width of the generator (CMI's harness: 64).
     """
-    weights = {"adv": adv, "bn": bn, "oh": oh, "balance": balance}
-    training = StudentTraining(task)
-    return transfer(task, training, None, student_steps=student_steps, lr_g=lr_g, nz=nz, ngf=ngf, **weights)
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    adv: float = 1.0,
-    bn: float = 1.0,
-    oh: float = 1.0,
-    balance: float = 20.0,
-    student_steps: int = 5,
-    lr_g: float = 1e-3,
-    nz: int = 100,
-    ngf: int = 24,
-) -> nn.Module:
-    """`dfq` by a given training of the student, with a further term of the generator's loss."""
+    training = by or StudentTraining(task)
     with BatchNormStatistics(task.teacher) as statistics:
 
         def loss(x: Tensor, t: Tensor, student: nn.Module) -> Tensor:

@@ -40,6 +40,8 @@ Meta = Literal["fomaml", "reptile", "none"]
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:2112.06253", year=2022)
 def fast_dfkd(
     task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
     *,
     meta: Meta = "fomaml",
     bn: Weight = 10.0,
@@ -58,6 +60,8 @@ def fast_dfkd(
     """Fast-DFKD: distil on images inverted in a few steps each by a generator that is meta-learned for it.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the synthesis loss.
         meta: how the generator learns from its copies: first-order MAML, Reptile, or not at all, each batch then
             beginning with a generator of new random weights.
         bn: weight of the distance of BatchNorm statistics.
@@ -74,32 +78,7 @@ def fast_dfkd(
         nz: length of the latents (paper: 256).
         ngf: width of the generator (paper: 64).
     """
-    weights: dict[str, Any] = {"bn": bn, "oh": oh, "adv": adv, "lr_g": lr_g, "lr_z": lr_z}
-    sizes: dict[str, Any] = {"g_steps": g_steps, "kd_steps": kd_steps, "warmup": warmup, "size": size}
-    model: dict[str, Any] = {"meta": meta, "reset_l0": reset_l0, "nz": nz, "ngf": ngf}
-    return transfer(task, StudentTraining(task), **weights, **sizes, **model)
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    meta: Meta = "fomaml",
-    bn: float = 10.0,
-    oh: float = 0.5,
-    adv: float = 1.33,
-    g_steps: int = 5,
-    kd_steps: int = 20,
-    warmup: int = 20,
-    size: int = 100,
-    lr_g: float = 3e-3,
-    lr_z: float = 0.01,
-    reset_l0: bool = True,
-    nz: int = 100,
-    ngf: int = 24,
-) -> nn.Module:
-    """`fast_dfkd` by a given training of the student, with a further term of the synthesis loss."""
+    training = by or StudentTraining(task)
     with BatchNormStatistics(task.teacher, MOMENTUM) as statistics:
         loss = InversionLoss(task, training.model, statistics, extra, bn=bn, oh=oh, adv=adv)
         inverter = MetaInverter(task, loss, meta=meta, g_steps=g_steps, lr_g=lr_g, lr_z=lr_z, nz=nz, ngf=ngf)

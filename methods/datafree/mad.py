@@ -32,6 +32,8 @@ from methods.datafree.student import StudentTraining, targets
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:2209.10359", year=2022)
 def mad(
     task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
     *,
     alpha: Fraction = 0.95,
     l0: Weight = 0.5,
@@ -45,35 +47,17 @@ def mad(
     """MAD: adversarial distillation on images of a generator and of the moving average of its weights.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the generator's loss.
         alpha: how much of the average stays at a step of the generator; at 0 the average is the generator itself.
         l0: weight of the generator's images in the student's loss (paper: 1).
         l1: weight of the average's (paper: 1).
         bn: as in `adv-bn`, like the rest.
-    """
-    training = StudentTraining(task)
-    weights = {"alpha": alpha, "l0": l0, "l1": l1, "bn": bn}
-    return transfer(task, training, None, student_steps=student_steps, lr_g=lr_g, nz=nz, ngf=ngf, **weights)
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    alpha: float = 0.95,
-    l0: float = 0.5,
-    l1: float = 0.5,
-    bn: float = 1.0,
-    student_steps: int = 5,
-    lr_g: float = 1e-3,
-    nz: int = 100,
-    ngf: int = 24,
-) -> nn.Module:
-    """`mad` by a given training of the student, with a further term of the generator's loss.
 
     Raises:
         Skip: a batch of one image cannot be divided.
     """
+    training = by or StudentTraining(task)
     if task.batch_size < 2:
         raise Skip(f"needs a batch of two generators' images, and batch_size is {task.batch_size}")
     shares = [task.batch_size - task.batch_size // 2, task.batch_size // 2]

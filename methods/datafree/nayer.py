@@ -36,6 +36,8 @@ MOMENTUM = 0.9
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:2310.00258", year=2024)
 def nayer(
     task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
     *,
     noisy_layer: bool = True,
     bn: Weight = 10.0,
@@ -54,6 +56,8 @@ def nayer(
     """NAYER: distil on images inverted from class embeddings that pass through a layer of fresh random weights.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the synthesis loss.
         noisy_layer: False is the ablation: plain latents, trained like the noisy layers, take the place of class
             embeddings and noisy layers; all else is equal.
         bn: weight of the distance of BatchNorm statistics.
@@ -70,32 +74,7 @@ def nayer(
         nz: length of what a noisy layer makes of them, and of plain latents (paper: 1000).
         ngf: width of the generator (paper: 64).
     """
-    weights: dict[str, Any] = {"bn": bn, "oh": oh, "adv": adv, "lr_g": lr_g}
-    sizes: dict[str, Any] = {"g_steps": g_steps, "kd_steps": kd_steps, "warmup": warmup, "g_life": g_life, "size": size}
-    model: dict[str, Any] = {"noisy_layer": noisy_layer, "le_size": le_size, "nz": nz, "ngf": ngf}
-    return transfer(task, StudentTraining(task), **weights, **sizes, **model)
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    noisy_layer: bool = True,
-    bn: float = 10.0,
-    oh: float = 0.5,
-    adv: float = 1.33,
-    g_steps: int = 10,
-    kd_steps: int = 20,
-    warmup: int = 5,
-    g_life: int = 10,
-    size: int = 100,
-    lr_g: float = 4e-3,
-    le_size: int = 64,
-    nz: int = 100,
-    ngf: int = 24,
-) -> nn.Module:
-    """`nayer` by a given training of the student, with a further term of the synthesis loss."""
+    training = by or StudentTraining(task)
     k = task.num_classes
     embeddings = orthonormal(k, max(le_size, k), task.generator).to(task.device) if noisy_layer else None
     with BatchNormStatistics(task.teacher, MOMENTUM) as statistics:

@@ -37,6 +37,8 @@ TEMPERATURE = 3.0
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:2201.03019", year=2022)
 def pre_dfkd(
     task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
     *,
     replay: Fraction = 1 / 9,
     oh: Weight = 1.0,
@@ -56,6 +58,8 @@ def pre_dfkd(
     """PRE-DFKD: adversarial distillation that replays earlier images from a variational autoencoder.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the generator's loss.
         replay: share of remembered images in a student's batch, two at least; at 0 all are novel and nothing is kept.
         oh: weight of the cross-entropy with the teacher's own decision.
         ie: weight of the class balance, sum p log10 p of the batch's mean probabilities.
@@ -71,47 +75,7 @@ def pre_dfkd(
         ngf: width of the generator (authors' code: 64).
         memory_width: width of the autoencoder (authors' code: 64).
     """
-    return transfer(
-        task,
-        StudentTraining(task),
-        replay=replay,
-        oh=oh,
-        ie=ie,
-        a=a,
-        adv=adv,
-        bn=bn,
-        student_steps=student_steps,
-        memory_steps=memory_steps,
-        lr_g=lr_g,
-        lr_memory=lr_memory,
-        lr_z=lr_z,
-        nz=nz,
-        ngf=ngf,
-        memory_width=memory_width,
-    )
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    replay: float = 1 / 9,
-    oh: float = 1.0,
-    ie: float = 5.0,
-    a: float = 0.1,
-    adv: float = 1.0,
-    bn: float = 1.0,
-    student_steps: int = 10,
-    memory_steps: int = 4,
-    lr_g: float = 1e-3,
-    lr_memory: float = 1e-3,
-    lr_z: float = 0.02,
-    nz: int = 100,
-    ngf: int = 24,
-    memory_width: int = 16,
-) -> nn.Module:
-    """`pre_dfkd` by a given training of the student, with a further term of the generator's loss."""
+    training = by or StudentTraining(task)
     size = task.batch_size
     if replay and size < 3:
         raise Skip(f"needs a batch of new and at least two remembered images, and batch_size is {size}")

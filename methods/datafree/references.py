@@ -27,13 +27,13 @@ def kd_noise(task: DataFreeTask) -> nn.Module:
 
 
 @method(family="reference", scenario=("datafree", "poisoned"), access={"weights", "proxy"})
-def kd_proxy(task: DataFreeTask) -> nn.Module:
-    """Distillation on unlabelled images from elsewhere."""
-    return transfer(task, StudentTraining(task))
+def kd_proxy(task: DataFreeTask, by: StudentTraining | None = None) -> nn.Module:
+    """Distillation on unlabelled images from elsewhere.
 
-
-def transfer(task: DataFreeTask, training: StudentTraining) -> nn.Module:
-    """`kd_proxy` by a given training of the student."""
+    Args:
+        by: a training of the student that another method brings along.
+    """
+    training = by or StudentTraining(task)
     distill(training, task.proxy, task)
     return training.model
 

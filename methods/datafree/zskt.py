@@ -32,6 +32,8 @@ from methods.distillation.losses import distillation_kl
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1905.09768", year=2019)
 def zskt(
     task: DataFreeTask,
+    by: StudentTraining | None = None,
+    extra: Term | None = None,
     *,
     beta: Weight = 250.0,
     student_steps: Count = 5,
@@ -42,27 +44,15 @@ def zskt(
     """ZSKT: distil on images that a generator makes to set student and teacher apart, and copy attention maps.
 
     Args:
+        by: a training of the student that another method brings along.
+        extra: a further term of the generator's loss.
         beta: weight of the difference of attention maps; without effect where the networks have no stages to compare.
         student_steps: updates of the student on one batch of noise (paper: 10).
         lr_g: first learning rate of the generator's Adam; it falls to zero along a cosine.
         nz: length of the noise vector.
         ngf: width of the generator (paper: 64).
     """
-    return transfer(task, StudentTraining(task), beta=beta, student_steps=student_steps, lr_g=lr_g, nz=nz, ngf=ngf)
-
-
-def transfer(
-    task: DataFreeTask,
-    training: StudentTraining,
-    extra: Term | None = None,
-    *,
-    beta: float = 250.0,
-    student_steps: int = 5,
-    lr_g: float = 1e-3,
-    nz: int = 100,
-    ngf: int = 24,
-) -> nn.Module:
-    """`zskt` by a given training of the student, with a further term of the generator's loss."""
+    training = by or StudentTraining(task)
     teacher, student = task.teacher, training.model
     generator = Generator(nz, ngf, task.input_shape, AffinePixels(*normalizer(teacher)))
     task.compute.place(generator)

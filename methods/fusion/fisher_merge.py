@@ -8,8 +8,8 @@ Gaussian posteriors around the parents.
 Different from the public codes: the Fisher information squares the gradients of single examples, not of batches (see
 `bench.task.statistics.diagonal_fisher`), and the floor is relative to a network's typical Fisher information rather
 than a fixed 1e-6, so that confident networks, whose Fisher information is tiny, are not simply averaged;
-`absolute_floor` is what RegMean's code and fusion_bench do. Normalised by the norm over a whole network, as in both, or over each
-parameter tensor by itself, which RegMean's code can do. Running statistics of BatchNorm have no Fisher information
+`absolute_floor` is what RegMean's code and fusion_bench do. Normalised by the norm over a whole network, as in both, or
+over each parameter tensor by itself, which RegMean's code can do. Running statistics of BatchNorm have no Fisher information
 and are averaged. Computed in float64.
 """
 

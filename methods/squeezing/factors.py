@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bench.models.resnet import Projection
+
 Layer = nn.Linear | nn.Conv2d | nn.Embedding
 
 
@@ -14,7 +16,7 @@ def layers(model: nn.Module) -> dict[str, Layer]:
     What is not in here (biases, norms, positions, grouped convolutions) keeps its shape and counts as it is.
     """
     # The class itself: a subclass may be read by its owner in other ways than by a call (nn.MultiheadAttention).
-    kinds = (nn.Linear, nn.Embedding, nn.Conv2d)
+    kinds = (nn.Linear, nn.Embedding, nn.Conv2d, Projection)
     return {n: m for n, m in model.named_modules() if type(m) in kinds and getattr(m, "groups", 1) == 1}
 
 
@@ -59,7 +61,7 @@ def factorise(layer: Layer, rank: int) -> Factored:
         second = nn.Linear(rank, layer.embedding_dim, bias=False)
         left, right = right.T, left
     elif isinstance(layer, nn.Conv2d):
-        first = nn.Conv2d(
+        first = type(layer)(
             layer.in_channels,
             rank,
             layer.kernel_size,  # type: ignore[arg-type]

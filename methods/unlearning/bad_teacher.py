@@ -5,8 +5,8 @@ Unlearning in Deep Networks Using an Incompetent Teacher", AAAI 2023, arXiv:2205
 (vikram2000b/bad-teaching-unlearning), which divides by the number of classes too: to Adam that is all the same.
 
 Differs from the paper: a small network needs more than their one pass at 1e-4 over the forgotten rows and 30 % of the
-retained ones, so the defaults are more; the rate falls linearly to 0, the batch is the training recipe's (theirs:
-256), and images are augmented as in training, the same for the student and both teachers.
+retained ones, so the defaults are more (as many as those of `amnesiac`); the rate falls linearly to 0, the batch is the
+training recipe's (theirs: 256), and images are augmented as in training, the same for the student and both teachers.
 
 No label is used. What to expect: forgotten rows get predictions of high entropy, unlike those of any row that was never
 seen, so that attacks which ask for confidence are satisfied, and those that look for odd rows are not.
@@ -24,8 +24,8 @@ from bench.models.train import Loss
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Share
 from methods.distillation.losses import distillation_kl
-from methods.unlearning.both import by_adam, train_on_both
-from methods.unlearning.finetune import tuning_recipe
+from methods.unlearning.both import train_on_both
+from methods.unlearning.finetune import EPOCHS, by_adam, tuning_recipe
 
 
 @method(
@@ -36,7 +36,7 @@ from methods.unlearning.finetune import tuning_recipe
     year=2023,
 )
 def bad_teacher(
-    task: UnlearnTask, *, share: Share = 1.0, epochs: Count = 4, lr: Rate = 2e-3, temperature: Rate = 1.0
+    task: UnlearnTask, *, share: Share = 1.0, epochs: Count = EPOCHS, lr: Rate = 2e-3, temperature: Rate = 1.0
 ) -> nn.Module:
     """Learn from two teachers: an untrained network about the forgotten rows, the original about the others.
 

@@ -27,11 +27,18 @@ def epoch(
         generator: on the CPU; order and augmentation are drawn from it.
         device: where the batches go.
     """
+    return divided(images, number_of_batches(len(images), batch_size), augmentation, generator, device)
+
+
+def divided(
+    images: Tensor, batches: int, augmentation: Augmentation, generator: torch.Generator, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """`epoch` with the number of its batches in place of their size; the other arguments are those of `epoch`."""
     if not len(images):
         return
     order = torch.randperm(len(images), generator=generator)
     pictures = augment(images[order], augmentation, generator)
-    for rows in torch.arange(len(images)).tensor_split(number_of_batches(len(images), batch_size)):
+    for rows in torch.arange(len(images)).tensor_split(batches):
         yield as_input(pictures[rows].to(device)), order[rows].to(device)
 
 

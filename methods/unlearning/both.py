@@ -41,8 +41,3 @@ def train_on_both(
         loss=loss,
         progress=task.progress,
     )
-
-
-def by_adam(recipe: Recipe) -> Recipe:
-    """The same recipe by Adam, without weight decay."""
-    return recipe.model_copy(update={"optimizer": "adamw", "weight_decay": 0.0})

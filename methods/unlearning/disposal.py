@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from bench.models.layers import Classifier
 from bench.models.train import fit
 from bench.scenarios.dispose.scenario import DisposeTask
-from bench.schema.recipe import Recipe
 from methods.distillation.losses import distillation_kl
 from methods.unlearning.batches import endless
+from methods.unlearning.finetune import by_adam, tuning_recipe
 
 TEMPERATURE = 2.0
 """Of the distillation from the transferred network."""
@@ -89,19 +89,13 @@ def dispose(
         student,
         task.target_images,
         task.target_labels,
-        by_adam(task.recipe, max(1, round(steps / per_epoch)), lr),
+        by_adam(tuning_recipe(task.recipe, max(1, round(steps / per_epoch)), lr)),
         generator=task.generator,
         device=task.compute,
         loss=loss,
         progress=task.progress,
     )
     return student
-
-
-def by_adam(recipe: Recipe, epochs: int, lr: float) -> Recipe:
-    """A recipe's batch, augmentation and smoothing for `epochs`, by Adam whose rate falls from `lr` to 0."""
-    adam = {"epochs": epochs, "peak_lr": lr, "warmup": 0.0, "optimizer": "adamw", "weight_decay": 0.0}
-    return recipe.model_copy(update=adam)
 
 
 def source_term(task: DisposeTask, student: Classifier, spoiling: Spoiling, batch: int) -> Callable[[], Tensor]:

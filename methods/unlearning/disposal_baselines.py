@@ -22,7 +22,9 @@ from bench import method
 from bench.models.train import fit
 from bench.scenarios.dispose.scenario import DisposeTask
 from bench.types import Count, Rate, Weight
-from methods.unlearning.disposal import UnderSourceHead, by_adam, dispose
+from methods.unlearning.disposal import UnderSourceHead, dispose
+from methods.unlearning.finetune import by_adam, tuning_recipe
+from methods.unlearning.neggrad import ascent
 
 CLIP = 5.0
 """Cross-entropy in nats at which a source image is spoilt enough: it has no bound of its own."""
@@ -108,7 +110,7 @@ def dispose_ascent(
         weight: of the term.
         batch: source images a step.
     """
-    return dispose(task, steps, lr, weight=weight, spoiling=ascent, batch=batch)
+    return dispose(task, steps, lr, weight=weight, spoiling=climb, batch=batch)
 
 
 @method(family="unlearning", scenario="dispose", access={"weights", "source"}, paper="arXiv:1911.04933", year=2020)
@@ -125,10 +127,10 @@ def dispose_neggrad(task: DisposeTask, *, steps: Count = 100, lr: Rate = 1e-4, b
     student = copy.deepcopy(task.model)
     network = UnderSourceHead(student, task.source_head)
     size = min(batch, len(task.source_images))
-    recipe = by_adam(task.recipe, max(1, round(steps / (len(task.source_images) // size))), lr)
+    recipe = by_adam(tuning_recipe(task.recipe, max(1, round(steps / (len(task.source_images) // size))), lr))
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:  # noqa: ARG001
-        return ascent(network, x, y)
+        return climb(network, x, y)
 
     fit(
         network,
@@ -144,6 +146,6 @@ def dispose_neggrad(task: DisposeTask, *, steps: Count = 100, lr: Rate = 1e-4, b
     return student
 
 
-def ascent(network: UnderSourceHead, x: Tensor, y: Tensor) -> Tensor:
-    """Minus the mean over rows of cross-entropy, which counts up to `CLIP` nats."""
-    return -nn.functional.cross_entropy(network.logits(x), y, reduction="none").clamp(max=CLIP).mean()
+def climb(network: UnderSourceHead, x: Tensor, y: Tensor) -> Tensor:
+    """`ascent` of source images, up to `CLIP` nats."""
+    return ascent(network.logits(x), y, CLIP)

@@ -17,6 +17,11 @@ from bench.scenarios.unlearn.task import UnlearnTask
 from bench.schema.recipe import Recipe
 from bench.types import Count, Rate
 
+EPOCHS = 5
+"""Default passes over the retained rows, of every method of the family that goes on with the training recipe in all
+layers: so boards compare losses, labels and masks, and not lengths. (The code of SalUn and Unlearn-Sparse does
+likewise, with 10.)"""
+
 
 @method(
     family="unlearning",
@@ -26,7 +31,7 @@ from bench.types import Count, Rate
     year=2020,
     in_place=True,
 )
-def finetune(task: UnlearnTask, *, epochs: Count = 5, lr: Rate = 0.05) -> nn.Module:
+def finetune(task: UnlearnTask, *, epochs: Count = EPOCHS, lr: Rate = 0.05) -> nn.Module:
     """Go on training on the retained rows only.
 
     Args:
@@ -40,6 +45,11 @@ def finetune(task: UnlearnTask, *, epochs: Count = 5, lr: Rate = 0.05) -> nn.Mod
 def tuning_recipe(recipe: Recipe, epochs: int, lr: float) -> Recipe:
     """The training recipe for `epochs` more, by SGD whose rate falls from `lr` to 0."""
     return recipe.model_copy(update={"epochs": epochs, "peak_lr": lr, "warmup": 0.0, "optimizer": "sgd"})
+
+
+def by_adam(recipe: Recipe) -> Recipe:
+    """The same recipe by Adam, without weight decay."""
+    return recipe.model_copy(update={"optimizer": "adamw", "weight_decay": 0.0})
 
 
 def train_on(task: UnlearnTask, recipe: Recipe, loss: Loss | None = None) -> None:

@@ -21,7 +21,7 @@ from bench import method
 from bench.models.train import Loss, cross_entropy
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Weight
-from methods.unlearning.finetune import train_on, tuning_recipe
+from methods.unlearning.finetune import EPOCHS, train_on, tuning_recipe
 
 
 @method(
@@ -32,7 +32,7 @@ from methods.unlearning.finetune import train_on, tuning_recipe
     year=2023,
     in_place=True,
 )
-def l1_sparse(task: UnlearnTask, *, gamma: Weight = 4e-3, epochs: Count = 5, lr: Rate = 0.05) -> nn.Module:
+def l1_sparse(task: UnlearnTask, *, gamma: Weight = 4e-3, epochs: Count = EPOCHS, lr: Rate = 0.05) -> nn.Module:
     """Go on training on the retained rows, with an L1 penalty on all weights.
 
     Args:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bench import Skip
 from bench.models.layers import Classifier
 from bench.scenarios.unlearn.task import UnlearnTask
-from methods.unlearning.batches import epoch
+from methods.unlearning.batches import endless
 from methods.unlearning.vae import Scale, train_vae, views
 
 
@@ -21,19 +21,19 @@ from methods.unlearning.vae import Scale, train_vae, views
 class Settings:
     """The arguments of `laf`."""
 
-    epochs: int
-    lr_ue: float
-    lr_ra: float
+    steps: int
+    lr: float
+    ratio: float
     temperature: float
     batch_size: int
     latent: int
-    vae_epochs: int
+    vae_steps: int
     vae_lr: float
 
     @property
-    def rounds(self) -> int:
-        """Epochs of all kinds, by which progress is told."""
-        return 2 * self.vae_epochs + self.epochs
+    def total(self) -> int:
+        """Steps of all kinds, by which progress is told."""
+        return 2 * self.vae_steps + self.steps
 
 
 def forget_features(task: UnlearnTask, settings: Settings, further: int = 0) -> Classifier:
@@ -42,7 +42,7 @@ def forget_features(task: UnlearnTask, settings: Settings, further: int = 0) -> 
     Args:
         task: as given.
         settings: as of `laf`.
-        further: epochs that are still to come, for the progress told.
+        further: steps that are still to come, for the progress told.
 
     Raises:
         Skip: the model does not say what its features are.
@@ -56,7 +56,7 @@ def forget_features(task: UnlearnTask, settings: Settings, further: int = 0) -> 
     ticks = itertools.count(1)
 
     def tick() -> None:
-        task.progress(next(ticks), settings.rounds + further)
+        task.progress(next(ticks), settings.total + further)
 
     look = partial(views, original, augmentation=task.recipe.augment, generator=task.generator, device=task.device)
     everything = look(torch.cat([task.retain_images, task.forget_images]))
@@ -64,7 +64,7 @@ def forget_features(task: UnlearnTask, settings: Settings, further: int = 0) -> 
     learn = partial(
         train_vae,
         latent=settings.latent,
-        epochs=settings.vae_epochs,
+        steps=settings.vae_steps,
         lr=settings.vae_lr,
         batch_size=settings.batch_size,
         generator=task.generator,
@@ -72,21 +72,21 @@ def forget_features(task: UnlearnTask, settings: Settings, further: int = 0) -> 
     )
     h, k = learn(map(scale, everything)), learn(map(scale, look(task.forget_images)))
     extractor = [p for name, p in student.named_parameters() if not name.startswith("head.")]
-    unlearn = torch.optim.Adam(extractor, lr=settings.lr_ue)
-    align = torch.optim.Adam(extractor, lr=settings.lr_ra)
+    unlearn = torch.optim.Adam(extractor, lr=settings.ratio * settings.lr)
+    align = torch.optim.Adam(extractor, lr=settings.lr)
     batches = partial(
-        epoch,
+        endless,
         batch_size=settings.batch_size,
         augmentation=task.recipe.augment,
         generator=task.generator,
         device=task.device,
     )
-    for _ in range(settings.epochs):
-        for (x_f, _), (x_r, _) in zip(batches(task.forget_images), batches(task.retain_images), strict=False):
-            e_r, e_f = scale(student.features(x_r)), scale(student.features(x_f))
-            step(unlearn, extractor_unlearning(h(e_r, task.generator) - e_r, k(e_f, task.generator) - e_f))
-            moved_r, moved_f = moved(student, original, x_r), moved(student, original, x_f)
-            step(align, representation_alignment(moved_r, moved_f, settings.temperature))
+    pairs = zip(batches(task.forget_images), batches(task.retain_images), strict=True)
+    for (x_f, _), (x_r, _) in itertools.islice(pairs, settings.steps):
+        e_r, e_f = scale(student.features(x_r)), scale(student.features(x_f))
+        step(unlearn, extractor_unlearning(h(e_r, task.generator) - e_r, k(e_f, task.generator) - e_f))
+        moved_r, moved_f = moved(student, original, x_r), moved(student, original, x_f)
+        step(align, representation_alignment(moved_r, moved_f, settings.temperature))
         tick()
     return student
 

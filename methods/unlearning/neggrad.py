@@ -51,17 +51,21 @@ def neggrad(task: UnlearnTask, *, epochs: Count = 2, lr: Rate = 5e-3, clip: Rate
         tuning_recipe(task.recipe, epochs, lr),
         generator=task.generator,
         device=task.compute,
-        loss=ascent(clip),
+        loss=climb(clip),
         progress=task.progress,
     )
     return task.model
 
 
-def ascent(clip: float) -> Loss:
-    """Minus the mean over rows of cross-entropy, which counts up to `clip` nats; the model is in eval mode."""
+def climb(clip: float) -> Loss:
+    """`ascent` by a model in eval mode."""
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:  # noqa: ARG001
-        rows = nn.functional.cross_entropy(model.eval()(x), y, reduction="none")
-        return -rows.clamp(max=clip).mean()
+        return ascent(model.eval()(x), y, clip)
 
     return loss
+
+
+def ascent(z: Tensor, y: Tensor, clip: float) -> Tensor:
+    """Minus the mean of cross-entropy, which counts up to `clip` nats a row, of logits z [B, C] with labels y [B]."""
+    return -nn.functional.cross_entropy(z, y, reduction="none").clamp(max=clip).mean()

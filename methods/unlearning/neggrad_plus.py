@@ -19,7 +19,8 @@ from bench.models.train import Loss
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Fraction, Rate
 from methods.unlearning.batches import endless
-from methods.unlearning.finetune import train_on, tuning_recipe
+from methods.unlearning.finetune import EPOCHS, train_on, tuning_recipe
+from methods.unlearning.neggrad import ascent
 
 
 @method(
@@ -34,7 +35,7 @@ def neggrad_plus(
     task: UnlearnTask,
     *,
     alpha: Fraction = 0.95,
-    epochs: Count = 5,
+    epochs: Count = EPOCHS,
     lr: Rate = 0.05,
     forget_batch: Count = 16,
     clip: Rate = 5.0,
@@ -66,7 +67,6 @@ def descent_and_ascent(task: UnlearnTask, alpha: float, forget_batch: int, clip:
         images, rows = next(batches)
         kept, gone = model(torch.cat([x, images])).split([len(x), len(images)])
         keep = nn.functional.cross_entropy(kept, y, label_smoothing=smoothing)
-        forget = nn.functional.cross_entropy(gone, labels[rows], reduction="none")
-        return alpha * keep - (1 - alpha) * forget.clamp(max=clip).mean()
+        return alpha * keep + (1 - alpha) * ascent(gone, labels[rows], clip)
 
     return loss

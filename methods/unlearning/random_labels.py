@@ -12,8 +12,9 @@ Teaching, SSD) give the name to the relabelling, and so does this file.
 
 Differs from the code: retained and forgotten rows are shuffled together, as the code does for CIFAR-100 (for CIFAR-10
 it passes over the forgotten rows first), so that BatchNorm never sees a batch of the forgotten class alone; learning
-rates fall linearly to 0, and are those of a small network (SalUn: SGD at 0.01 for 10 epochs; Bad Teaching: Adam at 1e-4
-for 3); images are augmented and labels smoothed as in training.
+rates fall linearly to 0, and are those of a small network (SalUn: SGD at 0.01; Bad Teaching: Adam at 1e-4); both
+methods and SalUn pass over the rows equally often (SalUn's code: 10 times; Bad Teaching's for `amnesiac`: 3 times);
+images are augmented and labels smoothed as in training.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from bench import method
 from bench.models.train import Loss
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate
-from methods.unlearning.both import by_adam, train_on_both
-from methods.unlearning.finetune import tuning_recipe
+from methods.unlearning.both import train_on_both
+from methods.unlearning.finetune import EPOCHS, by_adam, tuning_recipe
 
 
 @method(
@@ -37,7 +38,7 @@ from methods.unlearning.finetune import tuning_recipe
     year=2020,
     in_place=True,
 )
-def random_labels(task: UnlearnTask, *, epochs: Count = 3, lr: Rate = 0.03) -> nn.Module:
+def random_labels(task: UnlearnTask, *, epochs: Count = EPOCHS, lr: Rate = 0.03) -> nn.Module:
     """Train on all rows, the forgotten ones with labels drawn anew in each epoch.
 
     Args:
@@ -56,7 +57,7 @@ def random_labels(task: UnlearnTask, *, epochs: Count = 3, lr: Rate = 0.03) -> n
     year=2021,
     in_place=True,
 )
-def amnesiac(task: UnlearnTask, *, epochs: Count = 3, lr: Rate = 1e-3) -> nn.Module:
+def amnesiac(task: UnlearnTask, *, epochs: Count = EPOCHS, lr: Rate = 1e-3) -> nn.Module:
     """Train on all rows, each forgotten one with a wrong label that it keeps.
 
     Args:

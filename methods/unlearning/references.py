@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench import Skip, method
 from bench.models.train import fit
@@ -24,7 +24,18 @@ def original(task: UnlearnTask) -> nn.Module:
 @method(family="reference", scenario="unlearn", access={"init", "retain_labels"})
 def retrain(task: UnlearnTask) -> nn.Module:
     """Exact unlearning: the original's recipe on the retained rows, with a fresh initialisation and seed."""
-    return retrained(task, task.recipe)
+    return retrained(task, task.retain_images, task.retain_labels, task.recipe)
+
+
+@method(family="reference", scenario="unlearn", access={"init", "clean"})
+def retrain_clean(task: UnlearnTask) -> nn.Module:
+    """The original's recipe on the rows that nothing is wrong with, as the judges are trained.
+
+    The upper reference where only a part of the poison is known; a board says `upper = "retrain-clean"`. Who removes
+    the poisoned rows that were named and trains anew keeps the others, and the trigger with them ("Corrective Machine
+    Unlearning", Goel, Prabhu, Torr, Kumaraguru and Sanyal 2024, arXiv:2402.14015): there `retrain` is no reference.
+    """
+    return retrained(task, task.clean_images, task.clean_labels, task.recipe)
 
 
 @method(family="reference", scenario="unlearn", access={"init", "retain_labels"})
@@ -38,7 +49,7 @@ def scratch_fast(task: UnlearnTask, *, epochs: Count = 5) -> nn.Module:
         epochs: passes over the retained rows; as many as the recipe's, or more, is `retrain`, to the last bit.
     """
     recipe = task.recipe.model_copy(update={"epochs": min(epochs, task.recipe.epochs)})
-    return retrained(task, recipe)
+    return retrained(task, task.retain_images, task.retain_labels, recipe)
 
 
 @method(family="reference", scenario="unlearn", access={"weights", "forget_class"}, in_place=True)
@@ -58,12 +69,12 @@ def mask_class(task: UnlearnTask) -> nn.Module:
     return task.model
 
 
-def retrained(task: UnlearnTask, recipe: Recipe) -> nn.Module:
-    """The untrained network, trained on the retained rows."""
+def retrained(task: UnlearnTask, images: Tensor, labels: Tensor, recipe: Recipe) -> nn.Module:
+    """The untrained network, trained on these rows: images uint8 [N, C, H, W], labels int64 [N]."""
     fit(
         task.student,
-        task.retain_images,
-        task.retain_labels,
+        images,
+        labels,
         recipe,
         generator=task.generator,
         device=task.compute,

@@ -8,7 +8,8 @@ the last bit, whatever momentum and weight decay say, as in their newer releases
 
 Differs from the code: the gradient is that of the sum over rows, where the code adds up means over batches (the same
 but for a smaller last batch); the rest as in `random-labels`, which this is where the mask leaves nothing out. Their
-settings for a tenth of CIFAR-10: half of the weights, 10 epochs at a rate of 0.013.
+settings for a tenth of CIFAR-10: half of the weights, 10 epochs at a rate of 0.013. Epochs and rate are the defaults of
+`random-labels` here, so that the mask is all that differs.
 
 BatchNorm's running statistics are no parameters and are not masked.
 """
@@ -23,6 +24,7 @@ from bench.device import as_input
 from bench.models.train import Loss
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Share
+from methods.unlearning.finetune import EPOCHS
 from methods.unlearning.random_labels import redrawn_labels, train_with_random_labels
 
 
@@ -34,7 +36,7 @@ from methods.unlearning.random_labels import redrawn_labels, train_with_random_l
     year=2024,
     in_place=True,
 )
-def salun(task: UnlearnTask, *, ratio: Share = 0.5, epochs: Count = 4, lr: Rate = 0.03) -> nn.Module:
+def salun(task: UnlearnTask, *, ratio: Share = 0.5, epochs: Count = EPOCHS, lr: Rate = 0.03) -> nn.Module:
     """Train with random labels for the forgotten rows, and move the salient weights only.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import torch
@@ -58,7 +59,7 @@ def train_vae(
     views: Iterator[Tensor],
     *,
     latent: int,
-    epochs: int,
+    steps: int,
     lr: float,
     batch_size: int,
     generator: torch.Generator,
@@ -67,27 +68,41 @@ def train_vae(
     """A VAE trained by Adam, then frozen. Its weights are drawn from torch's global generator.
 
     Args:
-        views: features [N, d] of the same rows for one epoch after the other.
+        views: features [N, d] of the same rows for one epoch after the other, without end.
         latent: size of the code.
-        epochs: how many.
+        steps: how many.
         lr: of Adam.
         batch_size: rows a step, at most.
         generator: draws their order and the codes.
-        progress: called after each epoch.
+        progress: called after each step.
     """
-    features = next(views)
-    vae = VAE(features.shape[1], latent).to(features.device)
+    first = next(views)
+    vae = VAE(first.shape[1], latent).to(first.device)
     optimizer = torch.optim.Adam(vae.parameters(), lr=lr)
-    for number in range(epochs):
-        features = features if number == 0 else next(views)
-        order = torch.randperm(len(features), generator=generator).to(features.device)
-        for rows in order.split(batch_size):
-            optimizer.zero_grad(set_to_none=True)
-            vae_loss(vae, features[rows], generator).backward()
-            optimizer.step()
+    batches = feature_batches(itertools.chain([first], views), batch_size, generator)
+    for features, _ in itertools.islice(batches, steps):
+        optimizer.zero_grad(set_to_none=True)
+        vae_loss(vae, features, generator).backward()
+        optimizer.step()
         if progress is not None:
             progress()
     return vae.requires_grad_(False).eval()
+
+
+def feature_batches(
+    views: Iterator[Tensor], batch_size: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every row of one view after the other, each in a new order: features [B, d] and int64 [B] of their rows.
+
+    Args:
+        views: features [N, d] of the same rows, N at least 1.
+        batch_size: rows a batch; the last of a view may be smaller.
+        generator: on the CPU; draws the orders.
+    """
+    for features in views:
+        order = torch.randperm(len(features), generator=generator).to(features.device)
+        for rows in order.split(batch_size):
+            yield features[rows], rows
 
 
 class Scale:

@@ -12,7 +12,7 @@ import pytest
 
 from bench.environment import PINNED
 from bench.records.record import START, Record, key_of, pack, sum_of
-from bench.run.plan import Cell
+from bench.running.plan import Cell
 
 FINGERPRINT = "0123456789abcdef"
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from bench.console import Forgiving, forgive, plain
-from bench.run.progress import Silent, Terminal, sheltered
+from bench.running.progress import Silent, Terminal, sheltered
 
 
 def _pipe():

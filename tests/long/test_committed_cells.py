@@ -11,8 +11,8 @@ from bench.data.identity import identify
 from bench.environment import PINNED, kind
 from bench.errors import DataError
 from bench.records.store import Store
-from bench.run.plan import plan
-from bench.run.progress import Silent
+from bench.running.plan import plan
+from bench.running.progress import Silent
 from bench.suite import suite as suites
 from bench.vouching.reproduce import line, reproduce
 

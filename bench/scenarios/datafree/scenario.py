@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.spec import Split
-from bench.errors import SuiteError
+from bench.errors import SuiteError, near_miss
 from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
-from bench.registry import near_miss, scenario
+from bench.registry import scenario
 from bench.scenarios import Score, Situation
 from bench.scenarios.judging import agreement, judge_classifier, logits
 from bench.schema.recipe import Recipe

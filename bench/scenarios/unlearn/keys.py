@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,10 +11,7 @@ from torch import Tensor
 from bench.data import select
 from bench.errors import BenchError, SuiteError
 from bench.lab import Setup
-from bench.scenarios.unlearn.requests import Request
-
-if TYPE_CHECKING:
-    from bench.scenarios.unlearn.scenario import Unlearn
+from bench.scenarios.unlearn.requests import Request, RequestSettings
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def check_coarse(coarse: Sequence[Sequence[int]], forget_class: int) -> None:
         )
 
 
-def check_request(settings: Unlearn, setup: Setup) -> None:
+def check_request(settings: RequestSettings, setup: Setup) -> None:
     """Hold a request against what is known of the data set before it is read.
 
     Raises:
@@ -96,7 +92,7 @@ def check_request(settings: Unlearn, setup: Setup) -> None:
             raise SuiteError(_too_small(settings, f"of a class of {each} rows", each))
 
 
-def check_shares(settings: Unlearn, request: Request, forget: Tensor, labels: Tensor) -> None:
+def check_shares(settings: RequestSettings, request: Request, forget: Tensor, labels: Tensor) -> None:
     """Refuse a share so small that a class gives no row.
 
     Args:
@@ -117,7 +113,7 @@ def check_shares(settings: Unlearn, request: Request, forget: Tensor, labels: Te
         raise BenchError(_too_small(settings, f"of class {label}, which has {each} rows", each))
 
 
-def _too_small(settings: Unlearn, whose: str, each: int) -> str:
+def _too_small(settings: RequestSettings, whose: str, each: int) -> str:
     least = 0.5 / each / (2 if settings.shadows else 1) if each else 1.0
     return (
         f"share = {settings.share}: {whose}, none would be forgotten; a share above {least:.3g} takes one "

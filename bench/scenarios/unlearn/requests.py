@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -24,15 +24,36 @@ from bench.digests import walk
 from bench.draws import seed_of
 from bench.lab import Setup
 from bench.models.spec import ModelSpec
+from bench.scenarios.backdoor import Trigger
 from bench.scenarios.unlearn.judging import JudgedRows
 from bench.scenarios.unlearn.poison import Poison
 from bench.scenarios.unlearn.shadows import asked_rows, held_rows
 from bench.scenarios.unlearn.triggered import triggered_rows
 
-if TYPE_CHECKING:
-    from bench.scenarios.unlearn.scenario import Unlearn
-
 T = TypeVar("T")
+
+
+class RequestSettings(Protocol):
+    """What a suite says of a request; the fields of `bench.scenarios.unlearn.scenario.Unlearn` tell what each means."""
+
+    @property
+    def request(self) -> str: ...
+    @property
+    def forget_class(self) -> int | None: ...
+    @property
+    def share(self) -> float | None: ...
+    @property
+    def coarse(self) -> Sequence[Sequence[int]] | None: ...
+    @property
+    def target(self) -> int | None: ...
+    @property
+    def trigger(self) -> Trigger: ...
+    @property
+    def known(self) -> float: ...
+    @property
+    def fraction(self) -> float: ...
+    @property
+    def shadows(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -111,7 +132,7 @@ class Request:
         return replace(rows, parts={name: self.labelled(part) for name, part in rows.parts.items()})
 
 
-def request_of(settings: Unlearn, seed: int) -> Request:
+def request_of(settings: RequestSettings, seed: int) -> Request:
     """What these settings ask for in a seed."""
     known = Rows() if settings.fraction == 1 else Rows(kind="random", share=settings.fraction, seed=seed)
     if settings.request == "poison":
@@ -131,7 +152,7 @@ def request_of(settings: Unlearn, seed: int) -> Request:
     return request
 
 
-def _poison(settings: Unlearn, known: Rows, seed: int) -> Request:
+def _poison(settings: RequestSettings, known: Rows, seed: int) -> Request:
     target = _given(settings.target)
     others = Rows(kind="without", of=known, minus=Rows(kind="classes", classes=(target,)))
     share = _given(settings.share)

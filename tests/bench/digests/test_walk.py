@@ -371,7 +371,7 @@ def test_a_digest_does_not_hang_on_what_was_digested_before(tmp_path, monkeypatc
 
 MOVES = {
     "bench/task/meter.py": "bench/task_room/metering.py",
-    "bench/onednn.py": "bench/task_room/onednn.py",
+    "bench/clock.py": "bench/task_room/clock.py",
     "bench/task/statistics.py": "bench/task_room/statistics.py",
     "bench/task/budget.py": "bench/task_room/budget.py",
     "bench/task/monitor.py": "bench/task_room/monitor.py",
@@ -384,7 +384,7 @@ MOVES = {
 ASK = """
 import json, sys
 from bench import registry
-from bench.digests import digests, values
+from bench.running.cell_code import digests, values
 registry.discover()
 found = {}
 for kind, method, archs in json.loads(sys.argv[1]):
@@ -422,7 +422,7 @@ def test_ten_moved_files_and_a_rename_in_the_real_tree_cost_no_record(tmp_path):
 
 
 def _redirected(found: re.Match[str]) -> str:
-    """`from bench import onednn, registry` with the modules that were moved taken from where they are now."""
+    """`from bench.metrics import calibration, pairs` with the modules that were moved taken from where they are now."""
     indent, package, names = found.groups()
     lines = []
     for name in names.split(", "):

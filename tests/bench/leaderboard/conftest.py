@@ -19,7 +19,8 @@ from bench.registry import Method, Scenario
 from bench.schema.recipe import Recipe
 from bench.suite.claims import Claim
 from bench.suite.rows import Row
-from bench.suite.suite import Suite, SuiteScenario
+from bench.suite.scenarios import SuiteScenario
+from bench.suite.suite import Suite
 
 
 class Join:
@@ -130,7 +131,7 @@ class AskedCell:
 
 
 def asked_of(suite: Suite, records: Iterable[Record]) -> dict[tuple[str, str, int], list[AskedCell]]:
-    """As `bench.run.plan.asked_of`, for kinds that have no settings."""
+    """As `bench.running.plan.asked_of`, for kinds that have no settings."""
     read = list(records)
     seeds = sorted({*suite.seeds, *(r.seed for r in read)})
     found: dict[tuple[str, str, int], list[AskedCell]] = {}

@@ -1,7 +1,7 @@
 import pytest
 
 from bench.leaderboard.selection import select
-from bench.vouching.vouches import Vouches
+from bench.records.vouches import Vouches
 
 from .conftest import AskedCell, asked_of
 

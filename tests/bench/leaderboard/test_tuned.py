@@ -9,7 +9,7 @@ import pytest
 from bench.leaderboard import chart, tuned, write
 from bench.leaderboard.building import build
 from bench.leaderboard.selection import select
-from bench.run.tuning import Range
+from bench.schema.search import Range
 
 from .conftest import asked_of
 

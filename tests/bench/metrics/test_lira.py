@@ -30,7 +30,7 @@ def textbook(phi, others, seen, *, pooled):
     for side in (True, False):
         numbers = [others[seen[:, i] == side, i] for i in range(len(phi))]
         squares = [((x - x.mean()) ** 2).sum() for x in numbers]
-        free = [len(x) - 1 for x in numbers]
+        free = [len(x) - pooled for x in numbers]
         width = [math.sqrt(sum(squares) / sum(free)) if pooled else math.sqrt(s / f) for s, f in zip(squares, free)]  # noqa: B905
         laws[side] = [(float(np.median(x)), w) for x, w in zip(numbers, width, strict=True)]
     density = {side: [NormalDist(*law).pdf(x) for law, x in zip(laws[side], phi, strict=True)] for side in laws}

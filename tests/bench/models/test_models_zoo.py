@@ -116,7 +116,7 @@ def test_the_key_is_blind_to_test_size_stand_in_and_order_of_options(zoo, make_s
 def test_the_place_changes_with_the_code_of_training_and_what_is_asked_does_not(make_spec, monkeypatch):
     spec = make_spec()
     before = place(spec), asked(spec)
-    monkeypatch.setattr("bench.models.keys.code_digest.digest", lambda *_: SimpleNamespace(value="edited"))
+    monkeypatch.setattr("bench.models.keys.walk.digest", lambda *_: SimpleNamespace(value="edited"))
     assert place(spec) != before[0]
     assert asked(spec) == before[1]
 

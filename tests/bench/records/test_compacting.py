@@ -1,6 +1,7 @@
 """`bench compact`: one record a cell is left, boards stay as they are, and nothing is lost on the way."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,9 @@ import pytest
 from bench.errors import BenchError
 from bench.leaderboard import build, write
 from bench.records.compacting import archive_of, compact
-from bench.records.record import load_results
+from bench.records.frame import load_results
 from bench.records.store import Store
-from bench.run.plan import plan
+from bench.running.plan import keys_asked, plan
 from bench.suite import suite as suites
 
 
@@ -44,7 +45,7 @@ def board_of(suite, path, folder):
 def test_one_record_a_cell_is_left_and_the_board_stays_as_it_is(planned, results, tmp_path):
     suite, before = planned.suite, Store(results).read()
     board = board_of(suite, results, tmp_path / "before")
-    left, taken = compact(suite, results, drop=False)
+    left, taken = compact(results, partial(keys_asked, suite), drop=False)
     after = Store(results).read()
     assert (left, taken) == (len(after), len(before) - len(after))
     assert taken == 4
@@ -56,17 +57,17 @@ def test_one_record_a_cell_is_left_and_the_board_stays_as_it_is(planned, results
 
 
 def test_compacting_twice_is_compacting_once(planned, results):
-    compact(planned.suite, results, drop=False)
+    compact(results, partial(keys_asked, planned.suite), drop=False)
     once = results.read_bytes(), archive_of(results).read_bytes(), results.stat().st_mtime_ns
-    assert compact(planned.suite, results, drop=False)[1] == 0
+    assert compact(results, partial(keys_asked, planned.suite), drop=False)[1] == 0
     assert (results.read_bytes(), archive_of(results).read_bytes(), results.stat().st_mtime_ns) == once
 
 
 def test_the_archive_is_added_to_and_never_read_as_results(planned, results, record_of):
-    compact(planned.suite, results, drop=False)
+    compact(results, partial(keys_asked, planned.suite), drop=False)
     before = archive_of(results).read_bytes()
     Store(results).append(record_of(planned.cells[1], 70, digests={"kind": "newer"}))
-    assert compact(planned.suite, results, drop=False)[1] == 1
+    assert compact(results, partial(keys_asked, planned.suite), drop=False)[1] == 1
     after = archive_of(results).read_bytes()
     assert after.startswith(before)
     assert after.count(b"\n") == before.count(b"\n") + 1
@@ -75,12 +76,12 @@ def test_the_archive_is_added_to_and_never_read_as_results(planned, results, rec
 
 
 def test_what_is_dropped_is_not_archived(planned, results):
-    assert compact(planned.suite, results, drop=True)[1] == 4
+    assert compact(results, partial(keys_asked, planned.suite), drop=True)[1] == 4
     assert not archive_of(results).exists()
 
 
 def test_the_frame_is_that_of_the_board_after_compacting(planned, results):
-    compact(planned.suite, results, drop=True)
+    compact(results, partial(keys_asked, planned.suite), drop=True)
     frame = load_results(results)
     assert frame.groupby(["scenario", "label", "seed"]).size().max() == 1
     shown = {r.key: r.metrics["accuracy"] for r in Store(results).read()}
@@ -98,7 +99,7 @@ def test_a_damaged_line_or_a_contradiction_is_refused_and_nothing_changes(planne
     ):
         results.write_bytes(content)
         with pytest.raises(BenchError, match=f"(?s){said}.*is left as it is"):
-            compact(planned.suite, results, drop=False)
+            compact(results, partial(keys_asked, planned.suite), drop=False)
         assert results.read_bytes() == content
         assert not archive_of(results).exists()
 
@@ -106,7 +107,7 @@ def test_a_damaged_line_or_a_contradiction_is_refused_and_nothing_changes(planne
 def test_a_torn_last_line_is_set_aside(planned, results):
     whole = results.read_bytes()
     results.write_bytes(whole + b'{"sum":"0')
-    compact(planned.suite, results, drop=False)
+    compact(results, partial(keys_asked, planned.suite), drop=False)
     assert results.with_suffix(".jsonl.torn").read_bytes() == b'{"sum":"0\n'
     assert Store(results).content().faults == ()
 
@@ -125,10 +126,10 @@ def test_a_full_disk_at_any_point_loses_nothing(planned, results, monkeypatch):
     for fails[0] in (1, 2):
         calls.clear()
         with pytest.raises(BenchError, match="No space left"):
-            compact(planned.suite, results, drop=False)
+            compact(results, partial(keys_asked, planned.suite), drop=False)
         assert results.read_bytes() == whole
     fails[0] = 0
-    compact(planned.suite, results, drop=False)
+    compact(results, partial(keys_asked, planned.suite), drop=False)
     archived = archive_of(results).read_bytes().splitlines()
     assert {*archived, *results.read_bytes().splitlines()} == lines
     assert len(archived) == 4
@@ -138,5 +139,5 @@ def test_a_full_disk_at_any_point_loses_nothing(planned, results, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
 def test_who_may_read_the_file_may_read_it_still(planned, results):
     results.chmod(0o664)
-    compact(planned.suite, results, drop=False)
+    compact(results, partial(keys_asked, planned.suite), drop=False)
     assert {path.stat().st_mode & 0o777 for path in (results, archive_of(results))} == {0o664}

@@ -9,10 +9,11 @@ import pytest
 
 from bench.errors import BenchError
 from bench.leaderboard import build
+from bench.records.frame import as_frame
 from bench.records.parsing import LONGEST, parse
-from bench.records.record import as_frame, key_of
+from bench.records.record import key_of
 from bench.records.store import Store
-from bench.run.plan import plan
+from bench.running.plan import plan
 from bench.suite import suite as suites
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 import bench
 from bench.errors import BenchError
 from bench.records import png
+from bench.records.frame import as_frame, load_results
 from bench.records.parsing import parse
-from bench.records.record import Examples, as_frame, conflicts, load_results, pack
+from bench.records.record import Examples, conflicts, pack
 from bench.records.store import Store
 
 PIXEL = base64.b64encode(png.encode(np.zeros((1, 1, 1), dtype=np.uint8))).decode()

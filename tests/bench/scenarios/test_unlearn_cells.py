@@ -4,8 +4,8 @@ import pytest
 
 from bench import registry
 from bench.device import Device
-from bench.run.cell import Job, run_cell
-from bench.run.plan import plan
+from bench.running.cell import Job, run_cell
+from bench.running.plan import plan
 from bench.suite import suite as suites
 
 SUITE = """

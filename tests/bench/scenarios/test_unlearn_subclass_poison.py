@@ -19,8 +19,7 @@ from bench.scenarios.unlearn.scenario import Unlearn
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.schema.recipe import Recipe
 from bench.task.task import grant
-from methods.unlearning.references import mask_class, retrain
-from methods.unlearning.retrain_clean import retrain_clean
+from methods.unlearning.references import mask_class, retrain, retrain_clean
 
 DATA = DataSpec(name="digits", train=600, validation=100)
 RECIPE = Recipe(epochs=12, batch_size=32, peak_lr=0.1, augment="none")

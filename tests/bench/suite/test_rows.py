@@ -5,8 +5,8 @@ import pytest
 import bench
 from bench import registry
 from bench.errors import BenchError, SuiteError
-from bench.schema.tables import row_table, scenario_table
 from bench.suite import suite as suites
+from bench.suite.keys import row_table, scenario_table
 
 pytestmark = pytest.mark.usefixtures("toy")
 

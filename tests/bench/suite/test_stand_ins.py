@@ -10,9 +10,9 @@ from bench.data import identity, remote
 from bench.data.catalogue import SOURCES
 from bench.data.images import shapes
 from bench.errors import DataError, SuiteError, ZooError
-from bench.run import runner
-from bench.run.plan import plan
-from bench.run.progress import stand_in_lines
+from bench.running import runner
+from bench.running.plan import plan
+from bench.running.progress import stand_in_lines
 from bench.suite import checking
 from bench.suite import suite as suites
 from bench.suite.stand_ins import on_stand_in

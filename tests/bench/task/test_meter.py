@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.task.black_box import BlackBox
 from bench.task.meter import Costs, metered, paused, watch
-from bench.task.task import BlackBox, Task
+from bench.task.task import Task
 
 CPU = torch.device("cpu")
 
@@ -74,7 +75,7 @@ def test_samples_through_given_models_are_counted_and_copies_are_not():
     models = [nn.Linear(3, 2), nn.Linear(3, 2)]
     box = BlackBox(nn.Linear(3, 2))
     task, costs = Task({"parents": models, "teacher": box}, (), "m"), Costs()
-    watch(task, costs)
+    watch(vars(task), costs)
     x = torch.randn(7, 3)
     models[0](x)
     models[0](x[:2])
@@ -89,7 +90,7 @@ def test_features_of_a_standard_model_count_as_samples_once():
 
     model = build("mlp", {"width": 8}, 4, made_up(VARIANTS[0]), seed=0)
     task, costs = Task({"model": model}, (), "m"), Costs()
-    watch(task, costs)
+    watch(vars(task), costs)
     model(torch.rand(3, 1, 8, 8))
     model.features(torch.rand(4, 1, 8, 8))
     assert costs.samples == {"model": 7}
@@ -113,7 +114,7 @@ def test_costs_are_kept_when_the_method_raises(clock):
 
 def test_what_runs_in_a_pause_costs_nothing(clock):
     layer, costs = nn.Linear(3, 4), Costs()
-    watch(Task({"teacher": layer}, (), "m"), costs)
+    watch({"teacher": layer}, costs)
     x = torch.randn(5, 3)
     with metered(costs, CPU), torch.no_grad():
         layer(x)

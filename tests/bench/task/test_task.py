@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import AccessDenied, BenchError
-from bench.task.task import Access, BlackBox, Task, grant, needs
+from bench.task.black_box import BlackBox
+from bench.task.task import Access, Task, grant, needs
 
 
 class AnyTask(Task):

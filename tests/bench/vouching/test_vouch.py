@@ -9,15 +9,16 @@ import pytest
 from bench import registry
 from bench.device import Device
 from bench.digests import walk
-from bench.digests.parts import values
 from bench.errors import BenchError
+from bench.records import vouches
 from bench.records.store import Store
-from bench.run.cell import Job, run_cell
-from bench.run.plan import plan
-from bench.run.progress import Silent
-from bench.run.runner import on_record, stale_lines
+from bench.running.cell import Job, run_cell
+from bench.running.cell_code import values
+from bench.running.plan import plan
+from bench.running.progress import Silent
+from bench.running.runner import on_record, stale_lines
 from bench.suite import suite as suites
-from bench.vouching import vouch, vouches
+from bench.vouching import vouch
 
 PLUGIN = """
 import torch

@@ -66,7 +66,7 @@ def test_rounds_are_even_over_the_first_half_and_the_first_has_no_rival(trained,
     monkeypatch.setattr(module, "invert", noted)
     task = make_task(trained, steps=40)
     training = module.StudentTraining(task)
-    module.transfer(task, training, batches=4, **TINY)
+    module.adi(task, training, batches=4, **TINY)
     assert rounds == [
         (0, False, False, False),
         (5, True, False, False),

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, normalize
 from bench import Skip
 from bench.models.augment import augment
 from methods.datafree.bn_statistics import BatchNormStatistics
-from methods.datafree.cmi import cmi, invert, transfer
+from methods.datafree.cmi import cmi, invert
 from methods.datafree.contrast import Contrast, FeatureBank, instance_discrimination, random_resized_crop
 from methods.datafree.generator import Generator
 from methods.datafree.inversion import InversionLoss, Lowest, at_rest
@@ -78,7 +78,7 @@ def test_a_further_term_is_told_the_images_the_teacher_saw(trained, make_task):
 def test_transfer_hands_the_term_to_every_step_of_synthesis(trained, make_task):
     calls = []
     task = make_task(trained, steps=3)
-    transfer(task, StudentTraining(task), lambda x, t: calls.append(len(x)) or x.sum() * 0, **SMALL, kd_steps=2)
+    cmi(task, StudentTraining(task), lambda x, t: calls.append(len(x)) or x.sum() * 0, **SMALL, kd_steps=2)
     assert calls == [12] * 2 * SMALL["g_steps"]  # 3 updates, 2 for a batch
 
 

@@ -91,6 +91,6 @@ def test_where_seconds_are_the_budget_synthesis_ends_in_time(trained, make_task)
     task.__dict__["monitor"].kept = kept.append
     training = module.StudentTraining(task)
     task.__dict__["budget"].spent = lambda done: min(1.0, 0.2 * len(kept) + 0.1 * done)
-    module.transfer(task, training, batches=9, size=10, iterations=1)
+    module.deepinversion(task, training, batches=9, size=10, iterations=1)
     assert kept == [10, 20, 30]
     assert training.done == 4

@@ -74,5 +74,5 @@ def test_a_plug_ins_term_reaches_the_generator(trained, make_task):
         return x.square().mean()
 
     task = make_task(trained, steps=6)
-    module.transfer(task, module.StudentTraining(task), dark, student_steps=1, **SMALL)
+    module.dfad(task, module.StudentTraining(task), dark, student_steps=1, **SMALL)
     assert seen == [(True, (16, 10))] * 5  # none after the last update

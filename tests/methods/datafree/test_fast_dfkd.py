@@ -11,7 +11,7 @@ from torch import nn
 import methods.datafree.fast_dfkd as module
 from bench.task.budget import Budget
 from methods.datafree.bn_statistics import BatchNormStatistics
-from methods.datafree.fast_dfkd import MetaInverter, fast_dfkd, point_towards, reset_first_layer, transfer
+from methods.datafree.fast_dfkd import MetaInverter, fast_dfkd, point_towards, reset_first_layer
 from methods.datafree.generator import Generator
 from methods.datafree.inversion import LONGEST_WARMUP, InversionLoss, alternate
 from methods.datafree.student import StudentTraining
@@ -138,12 +138,12 @@ def test_the_reset_happens_once_late_in_the_budget(trained, make_task, monkeypat
     task = make_task(trained, steps=10)
     training, resets = StudentTraining(task), []
     monkeypatch.setattr(module, "reset_first_layer", lambda _: resets.append(training.spent))
-    transfer(task, training, **SMALL, kd_steps=1, warmup=2)
+    fast_dfkd(task, training, **SMALL, kd_steps=1, warmup=2)
     assert resets == [0.6]
     resets.clear()
     task = make_task(trained, steps=10)
     training = StudentTraining(task)
-    transfer(task, training, **SMALL, kd_steps=1, warmup=2, reset_l0=False)
+    fast_dfkd(task, training, **SMALL, kd_steps=1, warmup=2, reset_l0=False)
     assert not resets
 
 

@@ -83,7 +83,7 @@ def test_the_boards_batch_is_divided_between_both(trained, make_task, monkeypatc
             super().update(loss, x)
 
     task = make_task(teacher, steps=1, batch_size=batch_size)
-    module.transfer(task, Noted(task), l0=0.25, l1=2.0, **SMALL)
+    module.mad(task, Noted(task), l0=0.25, l1=2.0, **SMALL)
     assert {count for count, _ in asked} == {batch_size}
     [(got, expected)] = losses
     torch.testing.assert_close(got, expected)

@@ -74,7 +74,7 @@ def test_a_round_learns_from_one_noise_batch_asked_once(trained, make_task, monk
             super().update(loss, x)
 
     zskt_by = Noted(task)
-    module.transfer(task, zskt_by, student_steps=4, **SMALL)
+    module.zskt(task, zskt_by, student_steps=4, **SMALL)
     assert len(seen) == 8
     assert all(torch.equal(seen[0], x) for x in seen[:4])
     assert not torch.equal(seen[0], seen[4])

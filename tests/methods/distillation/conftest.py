@@ -16,7 +16,8 @@ from bench.models import build
 from bench.models.train import fit
 from bench.scenarios.distill import DistillTask
 from bench.schema.recipe import Recipe
-from bench.task.task import BlackBox, Task, grant
+from bench.task.black_box import BlackBox
+from bench.task.task import Task, grant
 
 DATA = DataSpec(name="digits", train=1000, validation=400)
 TEACHER = Recipe(epochs=20, batch_size=64, optimizer="adamw", peak_lr=3e-3, augment="none")

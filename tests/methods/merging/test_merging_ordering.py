@@ -12,7 +12,7 @@ from bench.device import Device
 from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.run.cell import seed_everything
+from bench.running.cell import seed_everything
 from bench.scenarios.merge.scenario import Merge, MergeTask
 from bench.schema.recipe import Recipe
 from bench.task.task import grant

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench import Skip
 from bench.device import Device
+from bench.models.resnet import Projection
 from bench.models.train import cross_entropy, fit
 from bench.schema.recipe import Recipe
 from methods.squeezing.factors import as_matrix, count, factorise, layers
@@ -143,3 +144,9 @@ def test_the_teacher_is_asked_only_where_it_weighs(make_network, make_task):
         low_rank(task, kd_weight=kd_weight)
         assert any(module is model for module in seen) == asked
         assert all(torch.equal(a, b) for a, b in zip(copied.parameters(), model.parameters(), strict=True))
+
+
+def test_a_factored_projection_of_a_resnet_is_computed_as_the_projection_is(make_network):
+    found = layers(make_network("resnet8"))
+    name = next(name for name, layer in found.items() if isinstance(layer, Projection))
+    assert isinstance(factorise(found[name], 2)[0], Projection)

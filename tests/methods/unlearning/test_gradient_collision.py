@@ -22,7 +22,7 @@ from bench.task.task import grant
 from methods.unlearning.disposal import UnderSourceHead
 from methods.unlearning.disposal_baselines import (
     CLIP,
-    ascent,
+    climb,
     dispose_ascent,
     dispose_neggrad,
     dispose_random_labels,
@@ -149,7 +149,7 @@ def test_source_images_leave_no_trace_in_running_statistics(network, batch):
     before = copy.deepcopy(network.state_dict())
     network.train()
     collision(4)(network, *batch)
-    ascent(network, *batch)
+    climb(network, *batch)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
@@ -198,7 +198,7 @@ def test_neggrad_alone_leaves_the_targets_head_and_statistics(make_task, situati
 
 
 def test_the_source_term_moves_nothing_of_the_targets_head(network, batch):
-    for term in (collision(4), ascent):
+    for term in (collision(4), climb):
         network.zero_grad()
         term(network, *batch).backward()
         assert network.backbone.head.weight.grad is None
@@ -210,7 +210,7 @@ def test_a_row_beyond_the_clip_pulls_no_more(network, batch):
     with torch.no_grad():
         network.head.bias[0] += 10 * CLIP
     rows = y != 0  # their cross-entropy is far beyond the clip
-    value = ascent(network.eval(), x[rows], y[rows])
+    value = climb(network.eval(), x[rows], y[rows])
     assert float(value.detach()) == -CLIP
     value.backward()
     assert not network.head.weight.grad.any()

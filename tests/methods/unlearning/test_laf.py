@@ -22,7 +22,7 @@ def test_no_label_is_in_reach(make_task, hidden):
 
 def test_it_forgets_a_class_without_labels(make_task, original, same, accuracy):
     task = make_task("laf")
-    model = laf(task, epochs=60, lr_ue=4e-4, lr_ra=8e-4, batch_size=32)
+    model = laf(task, steps=120, vae_steps=300, lr=8e-4, ratio=0.5)
     assert accuracy(model, forgotten=True) < accuracy(original, forgotten=True) - 0.4
     assert accuracy(model) > accuracy(original) - 0.15
     assert same(model, original, "head")
@@ -32,8 +32,8 @@ def test_it_forgets_a_class_without_labels(make_task, original, same, accuracy):
 
 
 def test_repair_trains_the_classifier_alone(make_task, same):
-    plain = laf(make_task("laf"), epochs=2, vae_epochs=2)
-    repaired = laf_r(make_task("laf-r"), epochs=2, vae_epochs=2)
+    plain = laf(make_task("laf"), steps=4, vae_steps=16)
+    repaired = laf_r(make_task("laf-r"), steps=4, vae_steps=16)
     assert same(repaired, plain, "hidden")
     assert same(repaired, plain, "norms")
     assert not same(repaired, plain, "head")
@@ -51,7 +51,7 @@ def test_the_scale_of_features_does_not_matter(make_task, original):
         kept, gone = (features_of(model, images, task.device) for images in (task.retain_images, task.forget_images))
         scale, generator = Scale(torch.cat([kept, gone])), torch.Generator().manual_seed(0)
         torch.manual_seed(0)
-        k = train_vae(itertools.repeat(scale(gone)), latent=4, epochs=3, lr=1e-3, batch_size=64, generator=generator)
+        k = train_vae(itertools.repeat(scale(gone)), latent=4, steps=3, lr=1e-3, batch_size=64, generator=generator)
         found.append((kept, k(scale(kept), generator) - scale(kept)))
     (features, errors), (large_features, large_errors) = found
     torch.testing.assert_close(large_features, 1000 * features, rtol=1e-4, atol=1e-3)
@@ -82,7 +82,7 @@ def test_views_are_augmented_anew_in_each_epoch_or_computed_once(make_task, orig
 
 
 def test_batches_are_augmented_as_in_training(make_task, same):
-    few = {"epochs": 1, "vae_epochs": 1}
+    few = {"steps": 2, "vae_steps": 5}
     shifted, still = make_task("laf"), make_task("laf")
     still.recipe = still.recipe.model_copy(update={"augment": "none"})
     assert same(laf(shifted, **few), laf(make_task("laf"), **few))
@@ -122,7 +122,7 @@ def test_an_autoencoder_rebuilds_what_it_learned_and_nothing_else():
     basis = torch.randn(2, 12, generator=generator)
     features = torch.randn(400, 2, generator=generator) @ basis  # on a plane
     features = Scale(features)(features)
-    vae = train_vae(itertools.repeat(features), latent=4, epochs=40, lr=3e-3, batch_size=64, generator=generator)
+    vae = train_vae(itertools.repeat(features), latent=4, steps=280, lr=3e-3, batch_size=64, generator=generator)
     usual = (vae(features, generator) - features).square().mean()
     assert float(usual) < 0.1  # of a variance of 1
     strange = torch.randn(400, 12, generator=generator)
@@ -133,7 +133,7 @@ def test_an_autoencoder_rebuilds_what_it_learned_and_nothing_else():
 def test_the_code_of_a_normal_posterior_costs_nothing():
     """KL(N(0, 1) || N(0, 1)) = 0: with zero weights everywhere, what is left is the error of rebuilding 0."""
     vae = train_vae(
-        itertools.repeat(torch.zeros(4, 3)), latent=2, epochs=0, lr=1.0, batch_size=4, generator=torch.Generator()
+        itertools.repeat(torch.zeros(4, 3)), latent=2, steps=0, lr=1.0, batch_size=4, generator=torch.Generator()
     )
     for parameter in vae.parameters():
         parameter.zero_()

@@ -6,6 +6,12 @@ import torch
 from bench import registry
 
 METHODS = ["finetune", "neggrad-plus", "scrub", "scrub-r", "laf", "laf-r"]
+FEW = {
+    "finetune": {"epochs": 1},
+    "neggrad-plus": {"epochs": 1},
+    "scrub": {"turns": 1},
+    "laf": {"steps": 5, "vae_steps": 5},
+}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -18,6 +24,6 @@ def test_three_forgotten_rows_cost_no_accuracy(name, make_task, original, accura
 @pytest.mark.parametrize("name", METHODS)
 def test_draws_come_from_the_task(name, make_task, same):
     function = registry.METHODS.get(name).function
-    epochs = {"epochs": 1}
-    assert same(function(make_task(name), **epochs), function(make_task(name), **epochs))
-    assert not same(function(make_task(name), **epochs), function(make_task(name, seed=1), **epochs))
+    few = FEW[name.removesuffix("-r")]
+    assert same(function(make_task(name), **few), function(make_task(name), **few))
+    assert not same(function(make_task(name), **few), function(make_task(name, seed=1), **few))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from bench import AccessDenied
-from methods.unlearning.neggrad import ascent, neggrad
+from methods.unlearning.neggrad import climb, neggrad
 
 PLAIN = {"augment": "none", "momentum": 0.0, "weight_decay": 0.0, "batch_size": 1000}
 
@@ -40,7 +40,7 @@ def test_the_loss_by_hand(make_task, original):
     y = torch.arange(len(x)) % 10
     with torch.no_grad():
         rows = nn.functional.cross_entropy(original.eval()(x), y, reduction="none")
-        value = ascent(2.0)(original.train(), x, y, torch.arange(len(x)))
+        value = climb(2.0)(original.train(), x, y, torch.arange(len(x)))
     assert 0 < float((rows > 2).float().mean()) < 1
     assert float(value) == pytest.approx(-float(torch.where(rows > 2, 2.0, rows).mean()), rel=1e-6)
 

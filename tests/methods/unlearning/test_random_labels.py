@@ -6,8 +6,8 @@ from torch import nn
 
 from bench import AccessDenied
 from bench.models.train import fit
-from methods.unlearning.both import by_adam, train_on_both
-from methods.unlearning.finetune import finetune, tuning_recipe
+from methods.unlearning.both import train_on_both
+from methods.unlearning.finetune import by_adam, finetune, tuning_recipe
 from methods.unlearning.random_labels import amnesiac, random_labels, redrawn_labels, wrong_labels
 
 NOTHING = torch.tensor([], dtype=torch.int64)

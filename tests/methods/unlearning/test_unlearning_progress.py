@@ -6,7 +6,8 @@ from bench import registry
 
 SILENT = {"original", "mask-class"}
 """They do nothing that takes time."""
-QUICK = {"epochs": 2, "repair_epochs": 2, "vae_epochs": 2, "rows": 20, "noise_steps": 2, "copies": 2, "msteps": 1}
+QUICK = {"epochs": 2, "turns": 2, "ascent_turns": 1, "steps": 3, "repair_steps": 2, "vae_steps": 2}
+QUICK |= {"rows": 20, "noise_steps": 2, "copies": 2}
 METHODS = sorted(name for name, method in registry.METHODS.entries.items() if "unlearn" in method.scenarios)
 
 

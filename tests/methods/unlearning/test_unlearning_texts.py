@@ -12,7 +12,7 @@ from bench.device import Device
 from bench.lab import Lab, Setup
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
-from bench.run.cell import seed_everything
+from bench.running.cell import seed_everything
 from bench.scenarios.unlearn.scenario import Unlearn
 from bench.schema.recipe import Recipe
 from bench.task.task import grant
@@ -33,9 +33,9 @@ WORKING = {
     "random-labels": GENTLE,
     "cf-k": GENTLE,
     "eu-k": {},
-    "scrub": {"epochs": 2, "msteps": 1},
+    "scrub": {"turns": 2, "ascent_turns": 1},
     "bad-teacher": {"epochs": 1},
-    "laf": {"epochs": 1, "vae_epochs": 2},
+    "laf": {"steps": 10, "vae_steps": 20},
     "ssd": {},
     "influence": {"rows": 40},
 }

@@ -1,0 +1,334 @@
+"""One cell, from prepared scenario to record. This is what runs inside a worker process."""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import gc
+import math
+import random
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench import environment, registry
+from bench.clock import clock
+from bench.device import Device
+from bench.draws import seed_of
+from bench.errors import BadResult, BenchError, DataError, Skip
+from bench.records import png
+from bench.records.provenance import provenance
+from bench.records.record import Record, pack
+from bench.running import tuning
+from bench.running.cell_code import values
+from bench.running.plan import Cell, StandardModel
+from bench.scenarios import Score, Situation
+
+if TYPE_CHECKING:
+    from bench.lab import Lab
+    from bench.registry import Method, Scenario
+    from bench.task.task import Task
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell and where to compute it; small enough to travel to a worker."""
+
+    cell: Cell
+    suite: str
+    profile: str
+    device: Device
+    zoo_root: Path
+
+
+@dataclass(frozen=True)
+class ZooJob:
+    """A standard model to train ahead of the cells."""
+
+    key: str
+    model: StandardModel
+    device: Device
+    zoo_root: Path
+
+
+def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
+    """Run one cell. Whatever its method does becomes a record: `ok`, `skipped` or `failed` with the reason."""
+    from bench.task.meter import Costs
+
+    started, began = datetime.now(UTC), time.perf_counter()
+    seen: dict[str, Any] = {"costs": Costs().as_data(), "params": job.cell.row.params}
+    score, reason = Score({}), None
+    status: Literal["ok", "failed", "skipped"] = "ok"
+    try:
+        params, trials = tune(job, progress) if job.cell.row.search else (job.cell.row.params, {})
+        score, found = compute(job, params, progress)
+        seen |= found
+        for field, more in trials.items():
+            seen[field] = seen.get(field, {}) | more
+    except Skip as skip:
+        status, reason = "skipped", str(skip) or "it does not say why"
+    except BenchError as error:
+        status, reason = "failed", f"{type(error).__name__}: {error}"
+    except BaseException as error:  # whatever a method raises is that row's result, and only that row's
+        status, reason = "failed", f"{told(error)} ({_where(error)})"
+    metrics, examples = score.metrics, {name: pack(bits) for name, bits in score.correct.items()}
+    seconds, canary = round(time.perf_counter() - began, 3), environment.canary()
+    return record_of(job, started, status, reason, seconds, canary, metrics=metrics, examples=examples, **seen)
+
+
+def record_of(
+    job: Job,
+    started: datetime,
+    status: Literal["ok", "failed", "skipped"],
+    reason: str | None,
+    seconds: float | None = None,
+    canary: str | None = None,
+    **seen: Any,
+) -> Record:
+    """The record of a cell: what was asked and where it was computed, and what was seen.
+
+    Args:
+        started: when.
+        seconds: how long it took; None where nobody knows.
+        canary: of the process that computed it; None where none did.
+        seen: further fields of the record.
+    """
+    cell = job.cell
+    return Record(
+        key=cell.key,
+        suite=job.suite,
+        profile=job.profile,
+        scenario=cell.scenario.name,
+        kind=cell.scenario.kind,
+        method=cell.row.method,
+        label=cell.row.label,
+        seed=cell.seed,
+        status=status,
+        reason=reason and reason.encode(errors="backslashreplace").decode(),  # letters that no file can hold
+        data=cell.data_identity,
+        provenance=provenance()
+        | {
+            "device": job.device.name,
+            "precision": job.device.precision,
+            "threads": job.device.threads,
+            "environment": environment.kind(job.device.name),
+            **({} if canary is None else {"canary": canary}),
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": seconds,
+        },
+        asked=cell.asked,
+        digests=values(cell.digests),
+        **seen,
+    )
+
+
+def train_standard_model(job: ZooJob, progress: Callable[[int, int], None]) -> None:
+    """Have one standard model in the zoo."""
+    from bench.data import load
+    from bench.models.zoo import Zoo
+
+    spec, settings = job.model.spec, job.model.settings
+    dataset = load(spec.data)
+    if settings is not None:
+        dataset = settings.training_data(spec, dataset)
+    Zoo(job.zoo_root, job.device, progress=lambda _, done, total: progress(done, total)).load(spec, dataset)
+
+
+def _lab(job: Job) -> Lab:
+    from bench.data import load
+    from bench.lab import Lab
+    from bench.models.zoo import Zoo
+
+    dataset = load(job.cell.setup.data)
+    if dataset.fingerprint != job.cell.setup.fingerprint:
+        raise DataError(f"{dataset.name} changed on disk since the run began; start the run again")
+    return Lab(job.cell.setup, dataset, Zoo(job.zoo_root, job.device), job.device)
+
+
+def compute(job: Job, params: dict[str, Any], progress: Callable[[int, int], None]) -> tuple[Score, dict[str, Any]]:
+    """The score of the cell's method with these parameters, and further fields of its record.
+
+    Returns:
+        The score, and `costs`, `params`, `weights` and, where a monitor saw them, `curves` and `pictures`.
+    """
+    cell, lab = job.cell, _lab(job)
+    settings = cell.scenario.settings
+    situation = settings.prepare(lab)
+    repeats = situation.judge.get("repeats", ())
+    result, spent = _run_method(job, lab, situation, params, part_of(progress, 0, 1 + len(repeats)))
+    spent |= situation.judge.get("costs", {})
+    if repeats:
+        situation, seconds = _with_repeats(job, lab, situation, params, progress)
+        spent["repeat_seconds"] = seconds
+    score = settings.score(situation, result, lab)
+    broken = sorted(name for name, value in score.metrics.items() if not math.isfinite(value))
+    if broken:
+        raise BadResult(f"metrics {', '.join(broken)} are not finite")
+    monitor = situation.judge.get("monitor")
+    seen = {"costs": spent} if monitor is None else observed(monitor, spent)
+    weights = {role: lab.sha256(spec) for role, spec in sorted(cell.specs.items())}
+    return score, seen | {"params": params, "weights": weights}
+
+
+def _with_repeats(
+    job: Job, lab: Lab, situation: Situation, params: dict[str, Any], progress: Callable[[int, int], None]
+) -> tuple[Situation, float]:
+    """The situation with what the method returns on each of its `repeats` as `repeated`, and the seconds of that.
+
+    A repeat is a task of its own, given by providers, which the scenario wants solved for its score (U-LiRA attacks
+    with the method's results on shadow models). It draws from a seed of its own, and costs the method nothing.
+
+    Raises:
+        BenchError: the method raises on one of them, or says that it does not apply; it tells which.
+    """
+    now = clock(job.device.torch.type == "cuda")
+    repeats, repeated, began = situation.judge["repeats"], [], now()
+    for number, providers in enumerate(repeats):
+        draws = seed_of("repeat", number, job.cell.draws)
+        told = part_of(progress, 1 + number, 1 + len(repeats))
+        try:
+            result, _ = _run_method(job, lab, replace(situation, providers=providers), params, told, draws)
+        except Exception as error:
+            raise BenchError(
+                f"repeat {number + 1} of {len(repeats)}: {type(error).__name__}: {error} ({_where(error)})"
+            ) from error
+        repeated.append(result)
+    seconds = round(now() - began, 3)
+    return replace(situation, judge={**situation.judge, "repeated": repeated}), seconds
+
+
+def part_of(progress: Callable[[int, int], None], number: int, runs: int) -> Callable[[int, int], None]:
+    """The progress of one of several equal runs, told as that of all."""
+    return lambda done, total: progress(number * total + done, runs * total)
+
+
+def _run_method(
+    job: Job,
+    lab: Lab,
+    situation: Situation,
+    params: dict[str, Any],
+    progress: Callable[[int, int], None],
+    draws: int | None = None,
+) -> tuple[Any, dict[str, Any]]:
+    """What the cell's method returns on a task of this situation, and what it cost; `draws` in place of its seed."""
+    from bench.task.meter import Costs, metered, watch
+
+    cell = job.cell
+    seed = cell.draws if draws is None else draws
+    kind = registry.SCENARIOS.get(cell.scenario.kind)
+    method = registry.METHODS.get(cell.row.method)
+    seed_everything(seed)
+    give_back_freed_memory()
+    costs = Costs()
+    with metered(costs, job.device.torch):
+        task = task_of(kind, method, situation, lab, seed, progress)
+        watch(vars(task), costs)
+        result = method.function(task, **params)
+    return result, costs.as_data()  # before scoring sends test images through a returned model
+
+
+def task_of(
+    kind: Scenario, method: Method, situation: Situation, lab: Lab, seed: int, progress: Callable[[int, int], None]
+) -> Task:
+    """The task that a method is given: what its access opens of the situation, and what every method has.
+
+    Raises:
+        AccessDenied: it declares an access that this kind of scenario does not know.
+        BenchError: a model that is given is broken.
+    """
+    import torch
+
+    from bench.task.task import grant
+
+    common = {
+        "device": lambda: lab.device.torch,
+        "compute": lambda: lab.device,
+        "seed": lambda: seed,
+        "generator": lambda: torch.Generator().manual_seed(seed),
+        "num_classes": lambda: lab.setup.num_classes,
+        "input_shape": lambda: lab.dataset.shape,
+        "progress": lambda: progress,
+    }
+    return grant(kind.task, common | dict(situation.providers), method.access, method.name)
+
+
+def tune(job: Job, progress: Callable[[int, int], None]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The row's parameters, those of its search chosen on the validation split, and what the record keeps of that."""
+    cell, lab = job.cell, _lab(job)
+    kind = registry.SCENARIOS.get(cell.scenario.kind)
+    settings = cell.scenario.settings
+    held_out = replace(lab, dataset=replace(lab.dataset, test=lab.dataset.validation))
+    situation = settings.prepare(held_out)
+
+    def score(params: dict[str, Any]) -> float:
+        result, _ = _run_method(job, held_out, situation, cell.row.params | params, lambda _done, _total: None)
+        return settings.score(situation, result, held_out).metrics[kind.headline]
+
+    now = clock(job.device.torch.type == "cuda")
+    began = now()
+    chosen = tuning.choose(
+        cell.row.search,
+        cell.scenario.trials,
+        score,
+        first=cell.row.params,
+        seed=cell.draws,
+        higher_is_better=kind.higher_is_better,
+        progress=progress,
+    )
+    costs = {"tuning_seconds": round(now() - began, 3), "trials": cell.scenario.trials}
+    return cell.row.params | chosen.params, {"costs": costs, "curves": {"validation": chosen.best_so_far}}
+
+
+def observed(monitor: Any, spent: dict[str, Any]) -> dict[str, Any]:
+    """A record's `costs`, `curves` and `pictures` out of what a monitor saw (see `bench.task.monitor`).
+
+    Args:
+        monitor: the judge's side of it.
+        spent: the method's metered costs; of its seconds those that are not the student's learning are synthesis.
+    """
+    told = monitor.costs()
+    if "distillation_seconds" in told:
+        told = {"synthesis_seconds": round(max(0.0, spent["seconds"] - told["distillation_seconds"]), 3)} | told
+    sheets = {name: png.encode(png.grid(images.numpy())) for name, images in monitor.pictures().items()}
+    pictures = {name: base64.b64encode(sheet).decode() for name, sheet in sheets.items()}
+    return {"costs": spent | told, "curves": monitor.curves(), "pictures": pictures}
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch, numpy and random, so that a method may draw as usual."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - methods may use the global generator
+    torch.manual_seed(seed)
+
+
+def give_back_freed_memory() -> None:
+    """Let the resident memory of this process fall to what is in use, so that what a method adds to it can be seen.
+
+    malloc keeps what earlier cells freed, and the next one would seem to need nothing. Only glibc can be told to.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
+def told(error: BaseException) -> str:
+    """An exception in a line, though it be one that cannot say what it is."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:
+        return f"{type(error).__name__} (which has no message)"
+
+
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if "site-packages" not in f.filename] or list(frames)
+    return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else "unknown place"
