@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.contracts import CONTRACT
     from bench.errors import AccessDenied, BenchError, Skip
     from bench.records.frame import load_results
     from bench.registry import method, scenario
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bench.task.task import Access, Task
 
 _PUBLIC = {
+    "CONTRACT": "bench.contracts",
     "method": "bench.registry",
     "scenario": "bench.registry",
     "Access": "bench.task.task",
@@ -29,7 +31,7 @@ _PUBLIC = {
     "run": "bench.running.runner",
     "load_results": "bench.records.frame",
 }
-__all__ = ["Access", "AccessDenied", "BenchError", "Skip", "Task", "load_results", "method", "run", "scenario"]
+__all__ = ["CONTRACT", "Access", "AccessDenied", "BenchError", "Skip", "Task", "load_results", "method", "run", "scenario"]
 __version__ = "0.1.0"
 
 

@@ -16,7 +16,7 @@ from bench.leaderboard.costing import costs_of
 from bench.leaderboard.selection import Selection
 from bench.records.record import Record
 from bench.suite.rows import Row as SuiteRow
-from bench.suite.scenarios import SuiteScenario
+from bench.suite.scenarios import SuiteScenario, given_board
 from bench.suite.suite import Suite
 
 EARLIER = "its records are of other settings or standard models than the suite asks for now: run the suite again"
@@ -26,8 +26,7 @@ NOT_RUN = "not run"
 def sections(suite: Suite, selection: Selection) -> tuple[Section, ...]:
     """One table a scenario, in the suite's order."""
     return tuple(
-        section(scenario, selection, tuned.given_board(scenario, suite.scenarios))
-        for scenario in suite.scenarios.values()
+        section(scenario, selection, given_board(scenario, suite.scenarios)) for scenario in suite.scenarios.values()
     )
 
 

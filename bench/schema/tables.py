@@ -34,6 +34,9 @@ class Header(Settings):
     """Threads of one cell; the same for every `--jobs`, since it can change the last digit of a sum."""
     max_seconds: Seconds = 3600.0
     """A cell that takes longer is stopped and filed as failed."""
+    claims_of: str | None = None
+    """Another suite, by name or by path from this file, whose claims are made here too: on scenarios and rows of the
+    same names."""
 
 
 class ProfileHead(Settings):
@@ -50,7 +53,8 @@ class ScenarioHead(Settings):
     """The problem setting; needed, unless the scenario extends one that has it."""
     title: str = ""
     about: str | None = None
-    """The board in a few words, which claims say in place of `{about}`."""
+    """The board in a few words, which claims say in place of `{about}`; of the boards that extend it, those that sweep
+    its rows are told so too."""
     data: Name | None = None
     """One of the suite's [datasets.NAME]; [data], if unset."""
     methods: tuple[Any, ...] = ()
@@ -126,6 +130,8 @@ class ClaimTable(Settings):
 
     says: str
     """The claim in a sentence; `{about}` stands for the scenario's `about`."""
+    swept: str | None = None
+    """The sentence on the boards with trials that extend these, where the claim is made on them too: as ID-swept."""
     paper: str | None = None
     """Whose claim it is; the paper of the method that is said to be better, if unset."""
     compare: Comparison

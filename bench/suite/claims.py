@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from bench import registry
 from bench.errors import SuiteError, near_miss
 from bench.schema.tables import ClaimTable
 from bench.suite.faults import checked, shown
+from bench.suite.scenarios import SuiteScenario, given_board
 from bench.types import check_label
-
-if TYPE_CHECKING:
-    from bench.suite.scenarios import SuiteScenario
 
 ABOUT = "{about}"
 
@@ -33,7 +30,7 @@ class Claim:
     margin: float = 0.0
 
 
-def claims_of(tables: object, scenarios: Mapping[str, SuiteScenario], where: str) -> tuple[Claim, ...]:
+def claims_on(tables: object, scenarios: Mapping[str, SuiteScenario], where: str) -> tuple[Claim, ...]:
     """Every claim on every board that it names, in the order of the file. Raises SuiteError."""
     if isinstance(tables, list):
         raise SuiteError(
@@ -53,26 +50,44 @@ def claims_of(tables: object, scenarios: Mapping[str, SuiteScenario], where: str
 
 def _claims(name: str, table: ClaimTable, scenarios: Mapping[str, SuiteScenario], where: str) -> Iterator[Claim]:
     at = f"{where}: [claims.{name}]"
-    compared = table.compare
-    if compared.better == compared.worse:
-        raise SuiteError(f"{at} holds row {compared.better!r} against itself")
-    for scenario, ending in (table.scenarios or {str(table.scenario): ""}).items():
-        if scenario not in scenarios:
-            raise SuiteError(f"{at} names scenario {shown(scenario)}{near_miss(scenario, scenarios)}")
-        board = scenarios[scenario]
-        rows = {row.label: row for row in board.rows}
-        for label in (compared.better, compared.worse):
-            if label not in rows:
-                raise SuiteError(f"{at} names row {label!r} of {scenario}{near_miss(label, rows)}")
-        method = registry.METHODS.get(rows[compared.better].method)
-        paper = table.paper or method.paper
-        if paper is None:
-            raise SuiteError(f"{at} needs a paper; method {method.name!r}, of row {compared.better!r}, names none")
-        if ABOUT in table.says and board.about is None:
-            raise SuiteError(f"{at} says {ABOUT}, and [scenarios.{scenario}] has no `about`")
-        try:
-            full = check_label("-".join(filter(None, (name, ending))))
-        except ValueError as error:
-            raise SuiteError(f"{at} cannot be an id: {error}") from None
-        said = table.says.replace(ABOUT, board.about or "")
-        yield Claim(full, paper, said, scenario, **compared.model_dump())
+    if table.compare.better == table.compare.worse:
+        raise SuiteError(f"{at} holds row {table.compare.better!r} against itself")
+    boards = {board: [ending] for board, ending in (table.scenarios or {str(table.scenario): ""}).items()}
+    for board in boards:
+        if board not in scenarios:
+            raise SuiteError(f"{at} names scenario {shown(board)}{near_miss(board, scenarios)}")
+    for board, ending in boards.items():
+        yield _claim([name, *ending], table.says, table, board, scenarios, at)
+    if table.swept is None:
+        return
+    above = {board: given_board(scenario, scenarios) for board, scenario in scenarios.items()}
+    swept = [(board, given.name) for board, given in above.items() if given is not None and given.name in boards]
+    if not swept:
+        raise SuiteError(
+            f"{at} says what is so where rows are swept, and no scenario with trials extends {', '.join(boards)}"
+        )
+    for board, given in swept:
+        yield _claim([name, *boards[given], "swept"], table.swept, table, board, scenarios, at)
+
+
+def _claim(
+    words: Sequence[str], says: str, table: ClaimTable, name: str, scenarios: Mapping[str, SuiteScenario], at: str
+) -> Claim:
+    board = scenarios[name]
+    given = given_board(board, scenarios)
+    about = board.about or (given.about if given is not None else None)
+    rows = {row.label: row for row in board.rows}
+    for label in (table.compare.better, table.compare.worse):
+        if label not in rows:
+            raise SuiteError(f"{at} names row {label!r} of {board.name}{near_miss(label, rows)}")
+    method = registry.METHODS.get(rows[table.compare.better].method)
+    paper = table.paper or method.paper
+    if paper is None:
+        raise SuiteError(f"{at} needs a paper; method {method.name!r}, of row {table.compare.better!r}, names none")
+    if ABOUT in says and about is None:
+        raise SuiteError(f"{at} says {ABOUT}, and [scenarios.{board.name}] has no `about`")
+    try:
+        full = check_label("-".join(filter(None, words)))
+    except ValueError as error:
+        raise SuiteError(f"{at} cannot be an id: {error}") from None
+    return Claim(full, paper, says.replace(ABOUT, about or ""), board.name, **table.compare.model_dump())

@@ -13,6 +13,9 @@ from bench.suite.faults import checked, named, shown
 OVERRIDDEN = ("datasets", "models", "rows", "scenarios", "claims")
 """Tables of tables, of which profiles override some."""
 
+OWN = ("extends", "about")
+"""Keys of a scenario that those that extend it do not have from it."""
+
 
 def with_profile(content: dict[str, Any], path: Path, profile: str) -> dict[str, Any]:
     """The suite with the overrides of `[profiles.NAME]` merged in, those that it `extends` first."""
@@ -80,17 +83,17 @@ def refuse_cycles(parent: Mapping[str, str | None], where: str, table: str, key:
 def extended(scenarios: dict[str, dict[str, Any]], where: str) -> dict[str, dict[str, Any]]:
     """Each scenario with the keys of the one that it `extends` beneath its own: two boards on one set of models.
 
-    `extends` itself is nobody's but its own.
+    What it `extends` and what it is `about` are nobody's but its own.
     """
     parents = {n: part(ScenarioHead, table, where, f"scenarios.{n}").extends for n, table in scenarios.items()}
     refuse_cycles(parents, where, "scenarios", "extends")
 
     def whole(name: str) -> dict[str, Any]:
-        own = {key: value for key, value in scenarios[name].items() if key != "extends"}
         above = parents[name]
-        return own if above is None else {**whole(above), **own}
+        beneath = {} if above is None else whole(above)
+        return {key: value for key, value in beneath.items() if key not in OWN} | scenarios[name]
 
-    return {name: whole(name) | ({"extends": above} if above else {}) for name, above in parents.items()}
+    return {name: whole(name) for name in scenarios}
 
 
 def tables(content: Mapping[str, Any], key: str, where: str) -> Iterable[tuple[str, dict[str, Any]]]:

@@ -86,3 +86,13 @@ def scenario_of(
         extends=head.extends,
         about=head.about,
     )
+
+
+def given_board(scenario: SuiteScenario, scenarios: Mapping[str, SuiteScenario]) -> SuiteScenario | None:
+    """The nearest board among those that a tuned one extends whose rows are as they are given."""
+    if not scenario.trials:
+        return None
+    above = scenarios.get(scenario.extends or "")
+    while above is not None and above.trials:
+        above = scenarios.get(above.extends or "")
+    return above

@@ -16,7 +16,7 @@ from bench.models.spec import Architecture
 from bench.paths import PACKAGE
 from bench.schema.recipe import Recipe
 from bench.schema.tables import Header
-from bench.suite.claims import Claim, claims_of
+from bench.suite.claims import Claim, claims_on
 from bench.suite.faults import checked, named, shown
 from bench.suite.layers import extended, refuse_cycles, tables, with_profile
 from bench.suite.rows import named_rows
@@ -155,8 +155,27 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
         recipe=checked(Recipe, merged.get("recipe", {}), where, "recipe"),
         models={name: _weights_beside(model, path, f"{where}: [models.{name}]") for name, model in models.items()},
         scenarios=scenarios,
-        claims=claims_of(merged.get("claims", {}), scenarios, where),
+        claims=_claims(merged.get("claims", {}), header.claims_of, scenarios, path, where),
     )
+
+
+def _claims(
+    own: object, other: str | None, scenarios: Mapping[str, SuiteScenario], path: Path, where: str
+) -> tuple[Claim, ...]:
+    """The claims of this file, after those of another suite whose claims are made here too."""
+    if other is None:
+        return claims_on(own, scenarios, where)
+    try:
+        source = find(path.parent / other if other.endswith(".toml") else other)
+    except SuiteError as error:
+        raise SuiteError(f"{where}: claims_of: {error}") from None
+    theirs = claims_on(read(source).get("claims", {}), scenarios, f"{where}: claims of {source}")
+    both = {claim.id for claim in theirs}
+    ours = claims_on(own, scenarios, where)
+    for claim in ours:
+        if claim.id in both:
+            raise SuiteError(f"{where}: claim {claim.id!r} is one of {source} as well; give it an id of its own")
+    return theirs + ours
 
 
 def _weights_beside(model: Architecture, path: Path, where: str) -> Architecture:

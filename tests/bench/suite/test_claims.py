@@ -70,6 +70,64 @@ compare = { better = "mine", worse = "average" }
         claims(write_suite(text=SUITE.replace('paper = "folklore"\n', "")))
 
 
+def test_a_board_that_sweeps_takes_claims_of_the_board_of_defaults(write_suite):
+    swept = """
+[scenarios.swept]
+extends = "few"
+trials = 2
+methods = [{ method = "toy-nearest-mean", label = "mean", search = { shrink = [0.1, 0.2] } }]
+"""
+    text = SUITE.replace("[claims.means]", swept + '[claims.means]\nswept = "A mean beats a constant, swept ({about})"')
+    found = claims(write_suite(text=text))
+    assert list(found) == ["means-hand", "means-few", "means-few-swept"]
+    assert found["means-few-swept"].says == "A mean beats a constant, swept (few rows)"
+    assert found["means-few-swept"].scenario == "swept"
+    with pytest.raises(SuiteError, match=r"\[claims.means\] .* no scenario with trials extends hand, few"):
+        claims(write_suite(text=text.replace('extends = "few"\ntrials', 'kind = "toy"\ntrials')))
+
+
+OTHER = """
+title = "Others"
+claims_of = "toysuite.toml"
+[data]
+name = "digits"
+[scenarios.hand]
+kind = "toy"
+about = "all others"
+[scenarios.few]
+kind = "toy"
+about = "few others"
+[claims.more]
+paper = "p"
+says = "s"
+scenario = "few"
+compare = { better = "toy-nearest-mean", worse = "toy-constant" }
+[profiles.smoke]
+"""
+
+
+def test_a_suite_makes_the_claims_of_another_on_boards_of_the_same_names(write_suite):
+    write_suite(text=SUITE)
+    found = claims(write_suite(text=OTHER, name="others"))
+    assert list(found) == ["means-hand", "means-few", "more"]
+    assert found["means-few"].says == "A mean beats a constant (few others)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("toysuite.toml", "toysweet.toml", "claims_of: .*toysweet.toml: no such suite file"),
+        ("toysuite.toml", "digit", "claims_of: no suite 'digit'; did you mean 'digits'"),
+        ("scenarios.few", "scenarios.fw", r"claims of .*toysuite.toml: \[claims.means\] names scenario 'few'; did you"),
+        ("[claims.more]", "[claims.means-few]", "claim 'means-few' is one of .*toysuite.toml as well"),
+    ],
+)
+def test_a_fault_of_claims_of_another_suite_is_told(write_suite, old, new, told):
+    write_suite(text=SUITE)
+    with pytest.raises(SuiteError, match=told):
+        claims(write_suite(text=OTHER.replace(old, new), name="others"))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -80,6 +138,7 @@ compare = { better = "mine", worse = "average" }
         ("scenarios = [", 'scenario = "hand"\nscenarios = [', r"\[claims.means\] say scenario = \"NAME\""),
         ("margin", "margn", r"\[claims.means.compare\] unknown key 'margn'; did you mean 'margin'"),
         ("says =", 'better = "x"\nsays =', r"\[claims.means\] unknown key 'better'"),
+        ('about = "few rows"\n', "", r"says {about}, and \[scenarios.few\] has no `about`"),
         ('about = "all rows"', "", r"says {about}, and \[scenarios.hand\] has no `about`"),
         ("[claims.means]", '[claims."a|b"]', r"\[claims.a\|b\] cannot be an id: a label has"),
         ("[claims.means]", "[[claims]]", r"claims are tables \[claims.ID\] now, .* see docs/contracts.md"),
