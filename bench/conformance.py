@@ -88,6 +88,36 @@ def check_method(name: str, only: str | None = None) -> Iterator[Result]:
             yield from _check(method, SCENARIOS.get(kind_name))
 
 
+def run_inline(name: str) -> Iterator[tuple[str, str]]:
+    """Run a method once in the first world of each kind that it solves, in this process and for a debugger.
+
+    Nothing is filed, no process is started, and what the method raises goes through to whoever calls.
+
+    Yields:
+        The kind, and the headline or why the method does not apply.
+
+    Raises:
+        BenchError: no method is named so, or a kind has no `tiny` settings.
+        RuntimeError: from a BenchError of the method, such as AccessDenied, of which the command line shows no traceback.
+    """
+    registry.discover()
+    method = METHODS.get(name)
+    for kind in map(SCENARIOS.get, method.scenarios):
+        with tempfile.TemporaryDirectory(prefix="ktbench-kit-") as folder:
+            world = _world(kind, VARIANTS[0], Path(folder))
+            task = _task(method, world)
+            seed_everything(SEED)
+            try:
+                result = method.function(task, **_capped(method))
+                score = world.settings.score(world.situation, result, world.lab)
+            except Skip as skip:
+                yield kind.kind, f"does not apply: {skip}"
+            except BenchError as error:
+                raise RuntimeError(f"{kind.kind}: {type(error).__name__}: {error}") from error
+            else:
+                yield kind.kind, _headline(kind, score)
+
+
 def _check(method: Method, kind: Scenario) -> Iterator[Result]:
     ran = []
     with tempfile.TemporaryDirectory(prefix="ktbench-kit-") as folder:
@@ -133,6 +163,8 @@ def _run(method: Method, world: _World) -> _Ran:
     broken = [name for name, value in score.metrics.items() if not np.isfinite(value)]
     if broken:
         raise BenchError(f"metrics {broken} are not finite")
+    if strange := [name for name in score.metrics if not world.kind.declares(name)]:
+        raise BenchError(f"scenario {world.kind.kind!r} scores {strange}, which its `metrics` do not declare")
     return _Ran(score, changed, frozenset(touched))
 
 

@@ -1,4 +1,4 @@
-"""The contract between bench and the methods and scenarios of others: its number, and what became of the last one's names.
+"""The contract between bench and the methods and scenarios of others: its number, and what names of the last became.
 
 `docs/contracts.md` says in words what each contract changed.
 """
@@ -82,22 +82,23 @@ def hold(plugin: str, text: str) -> None:
     faults = [f"line {line}: {old} is {MOVED[old] + rest} now" for line, old, rest in _gone(tree)]
     if said in (None, CONTRACT) and not faults:
         return
-    older = f"it is written for contract {said} of bench" if said not in (None, CONTRACT) else "it is of an older contract"
-    told = [f"plug-in {plugin}: {older}, and this bench offers contract {CONTRACT}; {page()} says what changed", *faults]
-    raise BenchError("\n  ".join(told))
+    older = "an older contract" if said in (None, CONTRACT) else f"contract {said}"
+    told = (
+        f"plug-in {plugin} is written for {older} of bench, and this is contract {CONTRACT}; {page()} says what changed"
+    )
+    raise BenchError("\n  ".join([told, *faults]))
 
 
 def _said(tree: ast.Module) -> object:
     """The contract that a module says it is for, if it says so."""
     for node in tree.body:
-        names = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        if any(isinstance(name, ast.Name) and name.id == "BENCH_CONTRACT" for name in names):
-            return node.value.value if isinstance(node.value, ast.Constant) else ast.unparse(node.value)  # type: ignore[attr-defined]
+        if isinstance(node, ast.Assign) and any(ast.unparse(name) == "BENCH_CONTRACT" for name in node.targets):
+            return node.value.value if isinstance(node.value, ast.Constant) else ast.unparse(node.value)
     return None
 
 
 def _gone(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
-    """(line, name in `MOVED`, what stands behind it) of everything that a module names and this contract calls otherwise."""
+    """(line, name in `MOVED`, what stands behind it) of all that a module names and this contract calls otherwise."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for name in node.names:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bench import contracts
 from bench.digests import walk
 from bench.errors import BenchError, near_miss
+from bench.metrics.metric import EVERYWHERE, Cost, Metric, find, undeclared
 
 if TYPE_CHECKING:
     from bench.schema.settings import Settings
@@ -65,17 +66,38 @@ class Scenario:
     task: type[Task]
     headline: str
     """The metric that ranks; gap closed is computed from it."""
-    higher_is_better: bool
     lower: str
     """Method that gives the lower reference, unless the suite names another."""
     upper: str
     references: tuple[str | tuple[str, str, dict[str, Any]], ...] = ()
     """Further rows that every board of this kind shows: a method's name, or (label, method, parameters)."""
+    metrics: tuple[Metric, ...] = ()
+    """All that `score` gives, and what boards derive from that; in the order of the table."""
+    own_costs: tuple[Cost, ...] = ()
+    """What the situation and its observers tell beside the usual costs."""
 
     @property
     def summary(self) -> str:
         """First line of the settings' docstring."""
         return (inspect.getdoc(self.settings) or "").partition("\n")[0]
+
+    @property
+    def costs(self) -> tuple[Cost, ...]:
+        """The costs that a claim may name."""
+        return (*EVERYWHERE, *self.own_costs)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Of the headline."""
+        return self.metric(self.headline).higher_is_better
+
+    def declares(self, name: str) -> bool:
+        """Whether a metric, or the floor of one, or a cost is declared."""
+        return find(name, self.metrics, self.costs) is not None
+
+    def metric(self, name: str) -> Metric:
+        """What is declared of it; its name alone where nothing is."""
+        return find(name, self.metrics, self.costs) or undeclared(name)
 
 
 @dataclass
@@ -147,16 +169,29 @@ def scenario(
     *,
     kind: str,
     task: type[Task],
+    metrics: tuple[Metric, ...],
     headline: str = "accuracy",
-    higher_is_better: bool = True,
     lower: str,
     upper: str,
     references: tuple[str | tuple[str, str, dict[str, Any]], ...] = (),
+    costs: tuple[Cost, ...] = (),
 ) -> Callable[[type[S]], type[S]]:
-    """Register a settings class as a kind of scenario (the contract is in `bench.scenarios`)."""
+    """Register a settings class as a kind of scenario (the contract is in `bench.scenarios`).
+
+    Raises:
+        BenchError: the headline is not among the metrics, or two of these have one name.
+    """
+    declared = [metric.name for metric in metrics]
+    twice = sorted({name for name in declared if declared.count(name) > 1})
+    if twice:
+        raise BenchError(f"scenario kind {kind!r} declares metric {twice[0]!r} twice")
+    if headline not in declared:
+        raise BenchError(
+            f"scenario kind {kind!r}: headline {headline!r} is not declared{near_miss(headline, declared)}"
+        )
 
     def register(settings: type[S]) -> type[S]:
-        entry = Scenario(kind, settings, task, headline, higher_is_better, lower, upper, references)
+        entry = Scenario(kind, settings, task, headline, lower, upper, references, metrics, costs)
         SCENARIOS.add(kind, entry, _origin(entry))
         return settings
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 from torch import nn
 
-from bench import Access, Task, method, scenario
+from bench import Access, Metric, Task, method, scenario
 from bench.data.spec import Dataset, Split
 from bench.digests import walk
 from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import judge_classifier, logits
+from bench.scenarios.judging import CLASSIFIER, judge_classifier, logits
 from bench.schema.settings import Settings
 
 
@@ -25,7 +25,13 @@ def negatives(split: Split) -> Split:
     return Split(255 - split.images, split.labels)
 
 
-@scenario(kind="toy-negative", task=NegativeTask, lower="toy-of-negatives", upper="toy-of-negatives-again")
+@scenario(
+    kind="toy-negative",
+    task=NegativeTask,
+    metrics=(*CLASSIFIER, Metric("positive_accuracy", "%", higher_is_better=True)),
+    lower="toy-of-negatives",
+    upper="toy-of-negatives-again",
+)
 class Negative(Settings):
     """A teacher that has seen negatives only, judged on positives and negatives."""
 

@@ -18,6 +18,7 @@ from bench.task.task import needs
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bench.metrics.metric import Metric
     from bench.registry import Method, Scenario
 
 
@@ -67,7 +68,7 @@ def print_catalogue(content: dict[str, dict[str, Any]], console: Console) -> Non
         console.print()
 
 
-def describe(name: str, profile: str | None = None) -> dict[str, Any]:
+def about(name: str, profile: str | None = None) -> dict[str, Any]:
     """A method, scenario kind, data set or suite by name (or a suite by path)."""
     registry.discover()
     if name in METHODS.entries:
@@ -110,7 +111,7 @@ def _scenario(entry: Scenario) -> dict[str, Any]:
     return {
         "scenario": entry.kind,
         "headline": entry.headline,
-        "higher is better": entry.higher_is_better,
+        "metrics": {m.name: _metric(m) for m in entry.metrics},
         "lower reference": entry.lower,
         "upper reference": entry.upper,
         "methods": sorted(n for n, m in METHODS.entries.items() if entry.kind in m.scenarios),
@@ -119,6 +120,13 @@ def _scenario(entry: Scenario) -> dict[str, Any]:
         "of every scenario": {n: _parameter(field) for n, field in keys.items() if n not in own},
         "about": inspect.cleandoc(entry.settings.__doc__ or ""),
     }
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    """What is declared of a metric, as far as it says anything."""
+    told = {"good": "high" if metric.higher_is_better else "low", "unit": metric.unit, "title": metric.title}
+    told |= {"floor": metric.floor, "about": " ".join(metric.explain or ())}
+    return {key: value for key, value in told.items() if value}
 
 
 def _suite(suite: suites.Suite) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from bench.leaderboard import measures
 from bench.leaderboard.board import Row, Section
 from bench.schema.search import Choices, Range
-from bench.suite.rows import Row as SuiteRow
+from bench.suite.rows import SuiteRow
 
 HEADINGS = ("untuned", "tuning gains (95 %)")
 """Of the columns that hold a row against itself without its search."""
@@ -42,7 +42,7 @@ def beside_default(section: Section) -> bool:
 
 def default(section: Section, row: Row) -> str:
     """The headline without the search."""
-    return measures.number(section.headline, row.default.mean) if row.default else "–"
+    return measures.number(section.ranked_by, row.default.mean) if row.default else "–"
 
 
 def caption(section: Section) -> str:
@@ -51,7 +51,7 @@ def caption(section: Section) -> str:
     as_given = f" Rows without a search ({given} of those ranked) are as they are given." if given else ""
     return (
         f"Tuned: {section.trials} validation trials a row; parameters chosen by the best "
-        f"{measures.title(section.headline)} on validation examples, for each seed.{as_given}"
+        f"{measures.title(section.ranked_by)} on validation examples, for each seed.{as_given}"
     )
 
 

@@ -42,6 +42,10 @@ class Normalize(nn.Module):
         return (x - self.mean) / self.std
 
 
+HEAD = "head."
+"""The entries of a standard model's state that belong to its head begin so."""
+
+
 class Classifier(nn.Module):
     """What every standard model is: it normalises inside, and its head reads pooled features."""
 

@@ -15,7 +15,7 @@ from bench.data.spec import Dataset, Split
 from bench.device import Device, as_input
 from bench.errors import ZooError
 from bench.models import build
-from bench.models.layers import Classifier
+from bench.models.layers import HEAD, Classifier
 from bench.models.spec import ModelSpec
 from bench.models.train import fit
 
@@ -35,7 +35,7 @@ def initialise(spec: ModelSpec, dataset: Dataset, *, seed: int, start: Mapping[s
     if start is None:
         return model
     own = model.state_dict()
-    kept = {name for name in own if name.startswith("head.") and name in start and own[name].shape != start[name].shape}
+    kept = {name for name in own if name.startswith(HEAD) and name in start and own[name].shape != start[name].shape}
     state = {name: own[name] if name in kept else tensor for name, tensor in start.items()}
     load_state(model, state, f"{spec.describe()} starts from {spec.init.describe() if spec.init else 'given weights'}")
     return model

@@ -22,7 +22,7 @@ from bench.models.spec import ModelSpec, as_data
 from bench.records.record import Record, key_of
 from bench.running.cell_code import digests
 from bench.schema.search import Choices, Range
-from bench.suite.rows import Row
+from bench.suite.rows import SuiteRow
 from bench.suite.scenarios import SuiteScenario
 from bench.suite.stand_ins import on_stand_in
 from bench.suite.suite import Suite
@@ -33,7 +33,7 @@ class Cell:
     """The unit of work, of caching and of failure."""
 
     scenario: SuiteScenario
-    row: Row
+    row: SuiteRow
     seed: int
     setup: Setup
     data: Identity
@@ -172,7 +172,7 @@ def plan(suite: Suite, seeds: tuple[int, ...] | None = None, only: str | None = 
     return Plan(suite, tuple(cells), faults)
 
 
-def _name(scenario: SuiteScenario, row: Row, seed: int) -> str:
+def _name(scenario: SuiteScenario, row: SuiteRow, seed: int) -> str:
     return f"{scenario.name}/{row.label}/{seed}"
 
 
@@ -191,7 +191,7 @@ def _had(found: Identity | DataError) -> Identity:
 
 
 def _cells(
-    suite: Suite, scenario: SuiteScenario, rows: Sequence[Row], data: Identity, seed: int, numeric: str
+    suite: Suite, scenario: SuiteScenario, rows: Sequence[SuiteRow], data: Identity, seed: int, numeric: str
 ) -> Iterator[Cell]:
     setup = Setup(data.spec, data.fingerprint, len(data.classes), suite.models, suite.recipe, seed)
     if data.stand_in_for is not None:

@@ -1,6 +1,10 @@
 """One file a kind of scenario. A kind is a settings class with three methods::
 
-    @scenario(kind="fuse", task=FuseTask, lower="average", upper="ensemble", references=("parent",))
+    METRICS = (*CLASSIFIER, Metric("agreement", "%", higher_is_better=True))    # all that `score` gives
+
+    @scenario(
+        kind="fuse", task=FuseTask, metrics=METRICS, lower="average", upper="ensemble", references=("parent",)
+    )
     class Fuse(Settings):
         '''First line: what is given and what is wanted (shown by `bench show fuse`).'''
 
@@ -22,6 +26,12 @@
 data set that it returns must carry that fingerprint. Such a spec also says by what code its data are made
 (`data_code = bench.digests.walk.of(function)`), so that other code trains another model. The models are there before
 any cell is prepared. A budget in seconds is a setting named `seconds`: numbers of such boards hang on the machine.
+
+A metric is declared where it is computed (`bench.metrics.metric`): its unit, its good direction and, where there is
+more to say, its title, how to read it and its floor. Boards, `check` and `show` have all of that from the declaration,
+so a scenario with metrics of its own is one folder. A metric that follows from recorded ones is `derived`, and records
+do not hold it. What only this scenario's cells cost is declared by `costs=`. Declarations are in no digest: a better
+title makes no record stale.
 
 A scenario knows neither methods nor the command line.
 """

@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from torch import Tensor, nn
 
 from bench.lab import Lab, Setup
+from bench.metrics.metric import Metric
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import agreement, judge_classifier, logits
+from bench.scenarios.judging import (
+    AGREEMENT,
+    CLASSIFIER,
+    PARAMETERS,
+    TEACHER_ACCURACY,
+    accuracy,
+    agreement,
+    judge_classifier,
+    logits,
+)
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.black_box import BlackBox
@@ -20,6 +30,10 @@ from bench.types import Share
 
 if TYPE_CHECKING:
     from bench.data.spec import Split
+
+TEACHER_KL = Metric("teacher_kl", "", higher_is_better=False)
+STUDENT = (*CLASSIFIER, AGREEMENT, TEACHER_KL, TEACHER_ACCURACY, PARAMETERS)
+"""What `judge_student` gives."""
 
 
 class DistillTask(Task):
@@ -39,7 +53,7 @@ class DistillTask(Task):
     """How long and how the student is trained: the same for every row of a board."""
 
 
-@scenario(kind="distill", task=DistillTask, lower="scratch", upper="teacher")
+@scenario(kind="distill", task=DistillTask, metrics=STUDENT, lower="scratch", upper="teacher")
 class Distill(Settings):
     """A trained teacher and some of its data: train a smaller student that does better than on the labels alone."""
 
@@ -106,7 +120,7 @@ def judge_student(result: object, teacher: nn.Module, test: Split, num_classes: 
             z.double().log_softmax(1), z_teacher.double().log_softmax(1), reduction="batchmean", log_target=True
         )
     )
-    metrics["teacher_accuracy"] = float((z_teacher.argmax(1) == test.labels.cpu()).double().mean())
+    metrics["teacher_accuracy"] = accuracy(z_teacher, test.labels)
     if isinstance(result, nn.Module):
         metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
     return Score(metrics, {"test": correct})

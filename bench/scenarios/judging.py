@@ -9,13 +9,34 @@ from torch import Tensor, nn
 
 from bench.device import as_input
 from bench.errors import BadResult
+from bench.metrics.metric import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
 
     from bench.data.spec import Split
+
+CLASSIFIER = (
+    Metric("accuracy", "%", higher_is_better=True, examples="test"),
+    Metric("nll", "", higher_is_better=False),
+    Metric("ece", "", higher_is_better=False),
+)
+"""What `judge_classifier` gives."""
+AGREEMENT = Metric("agreement", "%", higher_is_better=True)
+TEACHER_ACCURACY = Metric("teacher_accuracy", "%", higher_is_better=True)
+PARAMETERS = Metric("parameters", "count", higher_is_better=False)
+FLOOR = (
+    "The floor",
+    (
+        "of the gap is that of a model retrained with another seed from the other retrained ones: a row whose gap is "
+        "not above it is as good as retrained as far as can be told. Such rows are ties for the first rank. Behind a "
+        "stroke stands the floor of the number before it: what retrained models show, or of piggyback learning those "
+        "that never saw the source. What counts is the difference; of an attack it is a merit in neither direction."
+    ),
+)
+"""How to read the floors of scenarios that undo training."""
 
 
 @torch.inference_mode()
@@ -58,6 +79,20 @@ def judge_classifier(z: Tensor, split: Split) -> tuple[dict[str, float], np.ndar
         "ece": float(expected_calibration_error(confidence, correct, bins=15)),
     }
     return metrics, correct
+
+
+def misfit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
+    """The first entry of a returned network's state whose name or shape is not the expected one, or None."""
+    got, wanted = ({name: tuple(t.shape) for name, t in s.items()} for s in (state, expected))
+    for name in [*wanted, *got]:
+        if wanted.get(name) != got.get(name):
+            return f"{name!r} has shape {got.get(name, 'none')}, expected {wanted.get(name, 'no such entry')}"
+    return None
+
+
+def accuracy(z: Tensor, labels: Tensor | int) -> float:
+    """Share of examples on which logits [N, C] pick the label: each one's own [N], or one class for all."""
+    return float((z.argmax(1) == (labels.cpu() if isinstance(labels, Tensor) else labels)).double().mean())
 
 
 def agreement(z: Tensor, other: Tensor) -> float:

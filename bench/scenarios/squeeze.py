@@ -12,7 +12,7 @@ from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
-from bench.scenarios.distill import judge_student, student_recipe
+from bench.scenarios.distill import STUDENT, judge_student, student_recipe
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.black_box import BlackBox
@@ -42,6 +42,7 @@ class SqueezeTask(Task):
 @scenario(
     kind="squeeze",
     task=SqueezeTask,
+    metrics=STUDENT,
     lower="scratch",
     upper="kd",
     references=("teacher", "finetune-small", "subnetwork"),

@@ -9,6 +9,7 @@ from bench.data import identity
 from bench.data.catalogue import SOURCES, Source
 from bench.errors import BenchError, DataError, SuiteError, near_miss
 from bench.lab import Setup
+from bench.metrics.metric import names
 from bench.registry import SCENARIOS
 from bench.schema.recipe import Recipe
 from bench.suite import suite as suites
@@ -106,12 +107,11 @@ def _uses(scenario: suites.SuiteScenario, model: str) -> bool:
 
 
 def _refuse_unknown_metric(claim: Claim, kind: str, at: str) -> None:
-    """What our kinds measure has known names; what somebody else's kind measures shows when it has run."""
-    from bench.leaderboard import measures
-
+    """A claim may be about what the kind of its scenario declares."""
     entry = SCENARIOS.get(kind)
-    ours = entry.settings.__module__.partition(".")[0] == "bench"
-    if not ours or claim.metric in (None, entry.headline) or measures.is_known(claim.metric):
+    if claim.metric is None or entry.declares(claim.metric):
         return
-    names = [entry.headline, *measures.NAMES, *measures.KNOWN, *measures.SECONDS]
-    raise SuiteError(f"{at}: unknown metric {shown(claim.metric)}{near_miss(claim.metric, names)}")
+    declared = names(entry.metrics, entry.costs)
+    raise SuiteError(
+        f"{at}: unknown metric {shown(claim.metric)} of {kind} scenarios{near_miss(claim.metric, declared)}"
+    )

@@ -22,7 +22,7 @@ Rows = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Row:
+class SuiteRow:
     """One row of a scenario's board: a method with all its parameters."""
 
     label: str
@@ -67,12 +67,12 @@ def rows_of(
     trials: int,
     where: str,
     at: str,
-) -> tuple[Row, ...]:
+) -> tuple[SuiteRow, ...]:
     """The rows that a scenario names and those that its kind implies: references first, the upper one last.
 
     A search that stands in a list is for the boards that have trials; where there are none, the row goes without.
     """
-    rows: dict[str, Row] = {}
+    rows: dict[str, SuiteRow] = {}
     for entry in _entries(asked, lists, bool(trials), where, at):
         row = _row(entry, kind.kind, where, at)
         if row.label in rows:
@@ -105,7 +105,7 @@ def rows_of(
     return tuple(rows[label] for label in order)
 
 
-def _refuse_impostor(row: Row, reference: Mapping[str, Any], where: str, at: str) -> None:
+def _refuse_impostor(row: SuiteRow, reference: Mapping[str, Any], where: str, at: str) -> None:
     """A row under the label of a reference is that reference, perhaps with other parameters than its default ones."""
     given = {key: value for key, value in reference.items() if key not in RowHead.model_fields}
     if row.method != reference["method"] or any(row.params.get(key) != value for key, value in given.items()):
@@ -146,7 +146,7 @@ def _taken(taken: Taken, lists: Mapping[str, Rows], where: str, at: str) -> Iter
             yield merged(row, taken.change.get(label, {}))
 
 
-def _row(entry: object, kind: str | None, where: str, at: str, place: str | None = None) -> Row:
+def _row(entry: object, kind: str | None, where: str, at: str, place: str | None = None) -> SuiteRow:
     """A row of a scenario of this kind, or one of a list, whatever kind takes it. `place` is its table's name."""
     table = {"method": entry} if isinstance(entry, str) else entry
     if not isinstance(table, dict) or not isinstance(table.get("method"), str):
@@ -164,7 +164,7 @@ def _row(entry: object, kind: str | None, where: str, at: str, place: str | None
     own = {key: value for key, value in table.items() if key in parameters.model_fields}
     search = _search(row.search, parameters, own, where, f"{place}.search")
     params = parameters.model_validate(own).model_dump(mode="json")
-    return Row(row.label or found.name, found.name, params, search)
+    return SuiteRow(row.label or found.name, found.name, params, search)
 
 
 def _search(table: Mapping[str, Any], schema: type[BaseModel], fixed: Mapping[str, Any], where: str, at: str) -> Search:

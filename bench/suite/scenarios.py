@@ -13,7 +13,7 @@ from bench.schema.tables import ScenarioHead
 from bench.suite.faults import checked, shown
 from bench.suite.keys import scenario_table
 from bench.suite.layers import part
-from bench.suite.rows import Row, Rows, rows_of
+from bench.suite.rows import Rows, SuiteRow, rows_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SuiteScenario:
     kind: str
     title: str
     settings: Any
-    rows: tuple[Row, ...]
+    rows: tuple[SuiteRow, ...]
     lower: str
     upper: str
     max_seconds: float

@@ -16,12 +16,34 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.metrics.metric import Cost, Metric
 from bench.task.meter import paused
 
 CHECKS = 20
 """The student is looked at so many times, evenly over its budget."""
 SHOWN = 20
 """Synthetic images of a method that its record keeps."""
+
+TRACE = (
+    Metric("accuracy_best", "%", higher_is_better=True),
+    Metric("trace_mean", "%", higher_is_better=True),
+    Metric("trace_std", "points", higher_is_better=False),
+    Metric("worst_drop", "points", higher_is_better=False),
+)
+"""What `Observations.metrics` gives."""
+_MADE_IMAGES = (
+    "Synth. and distill.",
+    (
+        "are the seconds of making images and of the student's learning; together they are the method's seconds. "
+        "Kept are the images held beyond the step that made them, at the most."
+    ),
+)
+SYNTHESIS = (
+    Cost("synthesis_seconds", "synth. s", "seconds of making images", _MADE_IMAGES),
+    Cost("distillation_seconds", "distill. s", "seconds of the student's learning", _MADE_IMAGES),
+    Cost("images_kept", "kept", "images held beyond the step that made them", _MADE_IMAGES),
+)
+"""What it costs to make images, for scenarios that have a monitor."""
 
 _SEEN: dict[int, Observations] = {}
 _NUMBERS = itertools.count()

@@ -11,14 +11,12 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from bench.device import Device, as_input
 from bench.errors import BenchError
-
-GRADIENT_NUMBERS = 2**24
-"""Numbers that the per-example gradients of one chunk of images may hold (64 MB in float32)."""
+from bench.task.gradients import at_once, computes_alone, of_many
 
 
 @torch.no_grad()
@@ -75,12 +73,13 @@ def gram_matrices(model: nn.Module, images: Tensor, device: Device, batch_size: 
 def diagonal_fisher(model: nn.Module, images: Tensor, device: Device) -> dict[str, Tensor]:
     """Diagonal of the Fisher information: F[p] = mean over x of sum_c p(c|x) (d log p(c|x) / d p)^2.
 
-    Gradients are squared example by example, and the expectation over classes is exact. (Squaring the gradient of a
-    batch, as public implementations do, adds the products between examples.)
+    Gradients are squared example by example, and the expectation over classes is exact. So do the authors of
+    Fisher merging (mmatena/model_merging); RegMean's code and fusion_bench square the gradient of a batch, which adds
+    the products between examples.
 
     Args:
-        model: logits [B, C]; run in eval mode; left as it was. Where its attribute `data_dependent_shapes` is true
-            (texts of real tokens only), which vmap cannot trace, examples are taken one by one.
+        model: logits [B, C]; run in eval mode; left as it was. Where it `computes_alone`
+            (`bench.task.gradients`), examples are taken one by one.
         images: uint8 [N, C, H, W].
         device: where the model lies.
 
@@ -94,7 +93,7 @@ def diagonal_fisher(model: nn.Module, images: Tensor, device: Device) -> dict[st
     weights = {name: p.detach() for name, p in model.named_parameters()}
     sums = {name: torch.zeros_like(w) for name, w in weights.items()}
     with _in_eval_mode(model):
-        if getattr(model, "data_dependent_shapes", False):
+        if computes_alone(model):
             _add_one_by_one(sums, model, weights, images, device)
         else:
             _add_in_chunks(sums, model, weights, images, device)
@@ -107,24 +106,18 @@ def _add_in_chunks(
     sums: dict[str, Tensor], model: nn.Module, weights: dict[str, Tensor], images: Tensor, device: Device
 ) -> None:
     """Add every image's squared gradients, weighted by the probabilities of the classes, with vmap."""
-    buffers = dict(model.named_buffers())
 
-    def log_probability(weights: dict[str, Tensor], x: Tensor, picked: Tensor) -> Tensor:
-        z = functional_call(model, (weights, buffers), (x[None],))
+    def log_probability(z: Tensor, picked: Tensor) -> Tensor:
         return (z[0].log_softmax(0) * picked).sum()
 
-    gradients = vmap(grad(log_probability), in_dims=(None, 0, None))
-    chunk = max(1, min(len(images), GRADIENT_NUMBERS // sum(w.numel() for w in weights.values())))
-    # The fused attention kernels have no rule for batches of gradients; plain matrix products have.
-    with sdpa_kernel(SDPBackend.MATH):
-        for batch in images.split(chunk):
-            x = _input(model, batch, device)
-            with torch.no_grad():
-                probabilities = model(x).softmax(1)
-            classes = torch.eye(probabilities.shape[1], dtype=x.dtype, device=x.device)
-            for c, picked in enumerate(classes):
-                for name, g in gradients(weights, x, picked).items():
-                    sums[name] += torch.tensordot(probabilities[:, c], g.square(), 1)
+    for batch in images.split(at_once(weights)):
+        x = _input(model, batch, device)
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # the kernels of the gradients
+            probabilities = model(x).softmax(1)
+        classes = torch.eye(probabilities.shape[1], dtype=x.dtype, device=x.device)
+        for c, picked in enumerate(classes):
+            for name, g in of_many(model, weights, x, picked, log_probability, shared=True).items():
+                sums[name] += torch.tensordot(probabilities[:, c], g.square(), 1)
 
 
 @torch.enable_grad()

@@ -8,7 +8,7 @@ from torch import nn
 
 from bench.models.train import recalibrate
 from bench.scenarios.fuse.scenario import FuseTask
-from methods.fusion.watching import show
+from methods.watching import show
 
 
 def calibrated(task: FuseTask, model: nn.Module) -> nn.Module:

@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from bench import Skip, method
 from bench.device import as_input
 from bench.scenarios.unlearn.task import UnlearnTask
+from bench.task.gradients import row_gradients
 from bench.types import Count, Rate, Weight
-from methods.unlearning.gradients import row_gradients
 
 
 @method(

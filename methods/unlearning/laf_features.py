@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import Skip
-from bench.models.layers import Classifier
+from bench.models.layers import HEAD, Classifier
 from bench.scenarios.unlearn.task import UnlearnTask
 from methods.unlearning.batches import endless
 from methods.unlearning.vae import Scale, train_vae, views
@@ -71,7 +71,7 @@ def forget_features(task: UnlearnTask, settings: Settings, further: int = 0) -> 
         progress=tick,
     )
     h, k = learn(map(scale, everything)), learn(map(scale, look(task.forget_images)))
-    extractor = [p for name, p in student.named_parameters() if not name.startswith("head.")]
+    extractor = [p for name, p in student.named_parameters() if not name.startswith(HEAD)]
     unlearn = torch.optim.Adam(extractor, lr=settings.ratio * settings.lr)
     align = torch.optim.Adam(extractor, lr=settings.lr)
     batches = partial(

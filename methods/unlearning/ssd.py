@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from bench import method
 from bench.scenarios.unlearn.task import UnlearnTask
+from bench.task.gradients import row_gradients
 from bench.types import Rate
-from methods.unlearning.gradients import row_gradients
 
 
 @method(

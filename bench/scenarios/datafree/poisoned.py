@@ -14,21 +14,32 @@ from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from pydantic import NonNegativeInt
-from torch import Tensor, nn
+from torch import nn
 
 from bench.data.spec import Dataset, Split
 from bench.digests import walk
 from bench.draws import seed_of
 from bench.errors import BenchError, SuiteError
 from bench.lab import Lab, Setup
+from bench.metrics.metric import Metric
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation, backdoor
 from bench.scenarios.backdoor import Trigger
+from bench.scenarios.datafree.scenario import METRICS as DATAFREE
 from bench.scenarios.datafree.scenario import DataFree, DataFreeTask
-from bench.scenarios.judging import logits
+from bench.scenarios.judging import accuracy, logits
+from bench.task.monitor import SYNTHESIS
 from bench.task.task import Access
 from bench.types import Fraction, Share
+
+METRICS = (
+    *DATAFREE,
+    Metric("stamped_accuracy", "%", higher_is_better=True, examples="stamped"),
+    Metric("attack_success", "%", higher_is_better=False),
+    Metric("teacher_attack_success", "%", higher_is_better=False),
+    Metric("clean_teacher_accuracy", "%", higher_is_better=True),
+)
 
 
 class PoisonedTask(DataFreeTask):
@@ -42,6 +53,8 @@ class PoisonedTask(DataFreeTask):
 @scenario(
     kind="poisoned",
     task=PoisonedTask,
+    metrics=METRICS,
+    costs=SYNTHESIS,
     headline="stamped_accuracy",
     lower="kd-noise",
     upper="kd-real",
@@ -111,7 +124,7 @@ class Poisoned(DataFree):
         situation = self.situation(lab, poisoned)
         stamped = self._stamped(lab.dataset.test)
         classes, test = lab.setup.num_classes, lab.dataset.test
-        fooled = _share(logits(poisoned, stamped.images, classes), self.target)
+        fooled = accuracy(logits(poisoned, stamped.images, classes), self.target)
         if fooled < self.least_attack_success:
             raise BenchError(
                 f"teacher {self.teacher!r} takes {fooled:.0%} of the stamped images for class {self.target}, and "
@@ -120,7 +133,7 @@ class Poisoned(DataFree):
             )
         known = {
             "teacher_attack_success": fooled,
-            "clean_teacher_accuracy": _share(logits(clean, test.images, classes), test.labels),
+            "clean_teacher_accuracy": accuracy(logits(clean, test.images, classes), test.labels),
         }
         return Situation(
             {**situation.providers, "clean_teacher": lambda: copy.deepcopy(clean)},
@@ -135,7 +148,7 @@ class Poisoned(DataFree):
         stamped = situation.judge["stamped"]
         z = logits(result, stamped.images, lab.setup.num_classes)  # type: ignore[arg-type]  # judged once already
         right = (z.argmax(1) == stamped.labels.cpu()).numpy()
-        metrics = {"stamped_accuracy": float(right.mean()), "attack_success": _share(z, self.target)}
+        metrics = {"stamped_accuracy": float(right.mean()), "attack_success": accuracy(z, self.target)}
         return Score(clean.metrics | metrics | situation.judge["teachers"], clean.correct | {"stamped": right})
 
     def _stamped(self, test: Split) -> Split:
@@ -152,8 +165,3 @@ class Poisoned(DataFree):
 def _draw(seed: int) -> int:
     """The seed of the poisoned rows of a suite's seed."""
     return seed_of("poison", seed)
-
-
-def _share(z: Tensor, of: Tensor | int) -> float:
-    """Share of logits [N, K] whose largest is that of the class, or of each row's class [N]."""
-    return float((z.argmax(1) == (of.cpu() if isinstance(of, Tensor) else of)).double().mean())

@@ -10,21 +10,31 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from bench.data.rows import spaced
 from bench.data.spec import Split
 from bench.errors import SuiteError, near_miss
 from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import agreement, judge_classifier, logits
+from bench.scenarios.judging import (
+    AGREEMENT,
+    CLASSIFIER,
+    TEACHER_ACCURACY,
+    accuracy,
+    agreement,
+    judge_classifier,
+    logits,
+)
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.budget import Budget
 from bench.task.meter import paused
-from bench.task.monitor import Monitor, Observations
+from bench.task.monitor import SYNTHESIS, TRACE, Monitor, Observations
 from bench.task.task import Access, Task
 from bench.types import Count, Fraction, Rate, Weight
 
+METRICS = (*CLASSIFIER, AGREEMENT, TEACHER_ACCURACY, *TRACE)
 TRACED_ON = 1000
 """The trace of accuracy over the budget is of at most so many test images, evenly spaced."""
 
@@ -62,6 +72,8 @@ class DataFreeTask(Task):
 @scenario(
     kind="datafree",
     task=DataFreeTask,
+    metrics=METRICS,
+    costs=SYNTHESIS,
     lower="kd-noise",
     upper="kd-real",
     references=("teacher", "scratch", "kd-proxy"),
@@ -140,7 +152,7 @@ class DataFree(Settings):
         z_teacher = logits(situation.judge["teacher"], test.images, classes)
         metrics, correct = judge_classifier(z, test)
         metrics["agreement"] = agreement(z, z_teacher)
-        metrics["teacher_accuracy"] = float((z_teacher.argmax(1) == test.labels.cpu()).double().mean())
+        metrics["teacher_accuracy"] = accuracy(z_teacher, test.labels)
         return Score(metrics | situation.judge["monitor"].metrics(), {"test": correct})
 
     def _proxy(self, lab: Lab) -> Tensor:
@@ -148,7 +160,7 @@ class DataFree(Settings):
         from bench.data import noise_images
 
         with paused():  # reading or drawing a data set is nobody's cost
-            images = _spaced(lab.data(self.proxy).train, self.proxy_images).images.clone()
+            images = _spaced(lab.data(self.proxy).train, self.proxy_images).images
             rng = lab.generator("proxy", self.proxy)
             noise = torch.randperm(len(images), generator=rng)[: round(self.proxy_noise * len(images))]
             images[noise] = noise_images(len(noise), lab.dataset.shape, rng)
@@ -167,12 +179,10 @@ def _accuracy(lab: Lab, student: str, test: Split, model: nn.Module) -> float:
     twin = lab.device.place(lab.fresh(student, "student"))
     twin.load_state_dict(model.state_dict())
     z = logits(twin, test.images, lab.setup.num_classes)
-    return float((z.argmax(1) == test.labels.cpu()).double().mean())
+    return accuracy(z, test.labels)
 
 
 def _spaced(split: Split, count: int) -> Split:
-    """At most `count` rows, evenly spaced."""
-    if len(split) <= count:
-        return split
-    rows = torch.linspace(0, len(split) - 1, count).round().long()
+    """At most `count` examples, evenly spaced."""
+    rows = spaced(torch.arange(len(split)), count)
     return Split(split.images[rows], split.labels[rows])

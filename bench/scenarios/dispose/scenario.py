@@ -22,18 +22,26 @@ from bench.data import select
 from bench.data.spec import Rows, Split
 from bench.errors import SuiteError
 from bench.lab import Lab, Setup
+from bench.metrics.metric import Metric
 from bench.models.layers import Classifier
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
 from bench.scenarios.class_tasks import of_classes, places, standard
-from bench.scenarios.dispose.piggyback import Piggyback, piggyback_accuracy, rebuilt
-from bench.scenarios.judging import judge_classifier, logits
+from bench.scenarios.dispose.piggyback import PIGGYBACK, Piggyback, piggyback_accuracy, rebuilt
+from bench.scenarios.judging import CLASSIFIER, judge_classifier, logits
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.task import Access, Task
 from bench.types import Count, Share
 
+METRICS = (
+    *CLASSIFIER,
+    Metric("accuracy_change", "points", higher_is_better=True, in_table=True),
+    *PIGGYBACK,
+    Metric("pl_full_spread", "points", higher_is_better=False),
+    Metric("source_accuracy", "%", higher_is_better=True, examples="source"),
+)
 SCRATCH = 2
 """Networks of the target alone, by other seeds than the reference's: what they leak is nothing, give or take noise."""
 
@@ -68,8 +76,8 @@ class DisposeTask(Task):
 @scenario(
     kind="dispose",
     task=DisposeTask,
+    metrics=METRICS,
     headline="pl_full",
-    higher_is_better=False,
     lower="transferred",
     upper="target-scratch",
     references=("untrained",),

@@ -20,9 +20,34 @@ from torch import Tensor, nn
 
 from bench.data.spec import Split
 from bench.metrics.barriers import excess
+from bench.metrics.metric import Metric
 from bench.scenarios.judging import logits
 from bench.task.meter import paused
 
+BARRIERS = (
+    Metric(
+        "barrier",
+        "nats",
+        higher_is_better=False,
+        title="loss barrier",
+        in_table=True,
+        explain=(
+            "Loss barrier",
+            (
+                "is how far the loss on the straight line between two aligned networks rises, at most, above the line "
+                "between its values at the two ends: max over λ of L(λ) - ((1 - λ) L(0) + λ L(1)), L(λ) being the "
+                "loss of (1 - λ) first + λ second, on 25 points; 0 if it rises nowhere. The error barrier is the same "
+                "of the share of wrong answers. Lower is better; only methods that average two aligned networks have "
+                "one."
+            ),
+        ),
+    ),
+    Metric("barrier_train", "nats", higher_is_better=False, title="loss barrier, training images"),
+    Metric("midpoint_barrier", "nats", higher_is_better=False, title="loss barrier at the midpoint"),
+    Metric("error_barrier", "points", higher_is_better=False),
+    Metric("error_barrier_train", "points", higher_is_better=False, title="error barrier, training images"),
+)
+"""What `Walk.metrics` gives."""
 POINTS = 25
 """Of the line, ends included, as in Git Re-Basin."""
 

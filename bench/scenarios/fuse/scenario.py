@@ -15,21 +15,31 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from bench.data import select
+from bench.data.rows import spaced
 from bench.data.spec import Rows, Split
 from bench.errors import SuiteError
 from bench.lab import Lab, Setup
+from bench.metrics.metric import Metric
 from bench.models.spec import ModelSpec
 from bench.models.train import recalibrate
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
-from bench.scenarios.fuse.path import Path, Walk
-from bench.scenarios.judging import agreement, judge_classifier, logits
+from bench.scenarios.fuse.path import BARRIERS, Path, Walk
+from bench.scenarios.judging import AGREEMENT, CLASSIFIER, PARAMETERS, agreement, judge_classifier, logits
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.statistics import diagonal_fisher, gram_matrices
 from bench.task.task import Access, Task
 from bench.types import Count, Rate
 
+METRICS = (
+    *CLASSIFIER,
+    AGREEMENT,
+    Metric("agreement_parent_#", "%", higher_is_better=True),
+    Metric("accuracy_owner_#", "%", higher_is_better=True),
+    PARAMETERS,
+    *BARRIERS,
+)
 OPTIONS_OF = {
     "alpha": ("split", "dirichlet"),
     "share": ("split", "personal"),
@@ -76,6 +86,7 @@ class FuseTask(Task):
 @scenario(
     kind="fuse",
     task=FuseTask,
+    metrics=METRICS,
     lower="average",
     upper="ensemble",
     references=(("parent-0", "parent", {"index": 0}), ("parent-1", "parent", {"index": 1})),
@@ -170,7 +181,7 @@ class Fuse(Settings):
             for part, rows in enumerate(owned)
         ]
         unlabeled = train.images[_some(everything, self.unlabeled, lab.generator("fuse", "unlabeled"))]
-        path_train = _spaced_rows(everything, self.path_images)
+        path_train = spaced(everything, self.path_images)
         walk = Walk(wanted=self.parents == 2)
         held_out = lab.dataset.validation
         classes = lab.setup.num_classes
@@ -222,7 +233,7 @@ class Fuse(Settings):
                     metrics[f"accuracy_owner_{part}"] = float(right[mine].mean())
         if isinstance(result, nn.Module):
             metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
-        rows = _spaced_rows(torch.arange(len(test)), self.path_images)
+        rows = spaced(torch.arange(len(test)), self.path_images)
         shown = {"train": judge["path_train"], "test": Split(test.images[rows], test.labels[rows])}
         judge["monitor"].take(shown, lab.setup.num_classes, lambda model: self._ready(model, judge, lab))
         return Score(metrics | judge["monitor"].metrics(), {"test": correct})
@@ -259,13 +270,6 @@ def _owner_rows(settings: Fuse, setup: Setup, part: int) -> Rows:
         case "personal":
             classes = (settings.personal_class,)
             return Rows(kind="personal", part=part, parts=2, classes=classes, share=settings.share, of=left)
-
-
-def _spaced_rows(rows: Tensor, count: int) -> Tensor:
-    """At most `count` of the rows, evenly spaced."""
-    if len(rows) <= count:
-        return rows
-    return rows[torch.linspace(0, len(rows) - 1, count).round().long()]
 
 
 def _some(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:

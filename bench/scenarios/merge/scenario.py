@@ -20,13 +20,15 @@ from bench.data import select
 from bench.data.spec import Rows, Split
 from bench.errors import SuiteError
 from bench.lab import Lab, Setup
+from bench.metrics.metric import Metric
 from bench.models.layers import Classifier
 from bench.models.make import set_class_means_head
 from bench.models.spec import ModelSpec
 from bench.models.train import recalibrate
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import agreement, judge_classifier
+from bench.scenarios.class_tasks import of_classes, places
+from bench.scenarios.judging import AGREEMENT, CLASSIFIER, agreement, judge_classifier
 from bench.scenarios.merge.damage import Damage, damaged
 from bench.scenarios.merge.judging import Predictor, accuracies, all_logits, predictors
 from bench.schema.recipe import Recipe
@@ -34,6 +36,14 @@ from bench.schema.settings import Settings
 from bench.task.statistics import diagonal_fisher, gram_matrices
 from bench.task.task import Access, Task
 from bench.types import Count
+
+METRICS = (
+    *CLASSIFIER,
+    AGREEMENT,
+    Metric("task_mean", "%", higher_is_better=True),
+    Metric("normalised_accuracy", "%", higher_is_better=True),
+    Metric("accuracy_task_#", "%", higher_is_better=True),
+)
 
 
 class MergeTask(Task):
@@ -73,7 +83,14 @@ class MergeTask(Task):
     """How each expert was tuned from the initialisation, on its own task's images."""
 
 
-@scenario(kind="merge", task=MergeTask, lower="initialisation", upper="experts", references=("average",))
+@scenario(
+    kind="merge",
+    task=MergeTask,
+    metrics=METRICS,
+    lower="initialisation",
+    upper="experts",
+    references=("average",),
+)
 class Merge(Settings):
     """Experts tuned from one initialisation on different tasks: merge them into one backbone.
 
@@ -167,7 +184,7 @@ class Merge(Settings):
                 recipe=self.fine_tune,
                 init=init,
                 num_classes=len(group),
-                relabel=tuple(group.index(c) if c in group else -1 for c in range(setup.num_classes)),
+                relabel=places(group, setup.num_classes),
                 head="class-means",
             )
         return specs
@@ -191,7 +208,7 @@ class Merge(Settings):
             heads = [_few_shot_head(init, shots[0], len(groups[self.target]))]
         for head in heads:
             head.requires_grad_(False)
-        tests = [_of_classes(lab.dataset.test, groups[t]) for t in counting]
+        tests = [of_classes(lab.dataset.test, groups[t]) for t in counting]
         providers: dict[str, Callable[[], Any]] = {
             "init": lambda: copy.deepcopy(init),
             "parents": lambda: copy.deepcopy(parents),
@@ -258,16 +275,7 @@ class Merge(Settings):
     def _task_train(self, lab: Lab, group: tuple[int, ...]) -> Split:
         train = lab.dataset.train
         rows = select(self._task_rows(lab.setup, group), train.labels)
-        return _of_classes(Split(train.images[rows], train.labels[rows]), group)
-
-
-def _of_classes(split: Split, group: Sequence[int]) -> Split:
-    """The examples of these classes, labelled by their place in the group."""
-    place = torch.full((max(*group, int(split.labels.max())) + 1,), -1)
-    place[list(group)] = torch.arange(len(group))
-    labels = place.to(split.labels.device)[split.labels]
-    rows = labels >= 0
-    return Split(split.images[rows.to(split.images.device)], labels[rows])
+        return of_classes(Split(train.images[rows], train.labels[rows]), group)
 
 
 def _shots(split: Split, count: int, generator: torch.Generator) -> Split:

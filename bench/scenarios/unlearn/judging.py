@@ -14,8 +14,20 @@ from bench.draws import seed_of
 from bench.errors import BenchError
 from bench.metrics.classwise_attacks import entropy, entropy_attack
 from bench.metrics.membership import efficacy, population_loss_attack
+from bench.metrics.metric import Metric
 from bench.scenarios.judging import logits
 from bench.scenarios.remembering import digest
+
+WEAK = (
+    Metric("mia_auc", "", higher_is_better=False, title="weak attack AUC", floor="floor_mia_auc", in_table=True),
+    Metric("mia_accuracy", "%", higher_is_better=False, floor="floor_mia_accuracy"),
+    Metric("mia_tpr_at_1pct_fpr", "%", higher_is_better=False, floor="floor_mia_tpr_at_1pct_fpr"),
+    Metric("mia_efficacy", "%", higher_is_better=True, floor="floor_mia_efficacy"),
+    Metric("mia_entropy", "", higher_is_better=False, floor="floor_mia_entropy"),
+    Metric("attack_success", "%", higher_is_better=False, floor="floor_attack_success"),
+    Metric("stamped_accuracy", "%", higher_is_better=True, floor="floor_stamped_accuracy", examples="stamped"),
+)
+"""What `Shown.attacks` gives; what an attacker finds is a fault."""
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,60 @@ from bench.metrics.forgetting import (
     zero_retrain_forgetting,
 )
 from bench.metrics.forgetting_quality import challenge, log10_ks_p
+from bench.metrics.metric import Cost, Metric
 from bench.scenarios import Score
-from bench.scenarios.judging import judge_classifier, logits
+from bench.scenarios.judging import CLASSIFIER, FLOOR, judge_classifier, logits
 from bench.scenarios.remembering import remembered
-from bench.scenarios.unlearn.attacks import Attacker, Signals, of_repeats, of_shadows, strongest
-from bench.scenarios.unlearn.judging import JudgedRows, Shown, mean_over
-from bench.scenarios.unlearn.relearning import Lesson, anamnesis, relearn_steps, trainable
+from bench.scenarios.unlearn.attacks import WITH_SHADOWS, Attacker, Signals, of_repeats, of_shadows, strongest
+from bench.scenarios.unlearn.judging import WEAK, JudgedRows, Shown, mean_over
+from bench.scenarios.unlearn.relearning import RELEARNING, Lesson, anamnesis, relearn_steps, trainable
 from bench.scenarios.unlearn.shadows import Pool
+
+METRICS = (
+    *CLASSIFIER,
+    Metric("average_gap", "%", higher_is_better=False, floor="floor_gap"),
+    Metric("floor_gap", "%", higher_is_better=False, title="floor of the gap", in_table=True, explain=FLOOR),
+    *(Metric(f"{part}_accuracy", "%", higher_is_better=True, examples=part) for part in ("retain", "forget", "test")),
+    Metric("tug_of_war", "", higher_is_better=True, floor="floor_tug_of_war"),
+    Metric("tow_mia", "", higher_is_better=True, floor="floor_tow_mia"),
+    Metric("js_to_retrain", "", higher_is_better=False, floor="floor_js"),
+    Metric("activation_distance", "", higher_is_better=False, floor="floor_activation_distance"),
+    Metric("ks_log10_p", "", higher_is_better=True, floor="floor_ks_log10_p"),
+    Metric("zrf", "", higher_is_better=True, floor="floor_zrf"),
+    Metric("test_forget_accuracy", "%", higher_is_better=True, floor="floor_test_forget_accuracy"),
+    Metric("attack_rows", "count", higher_is_better=True),
+    *WEAK,
+    *WITH_SHADOWS,
+    Metric("forgetting_quality", "", higher_is_better=True),
+    *RELEARNING,
+)
+"""What `measured` gives."""
+_OF_TRAINING = (
+    "× retraining",
+    (
+        "is the method's seconds as a share of those that training a standard model on the retained rows took. Seconds "
+        "of repeats are those of its runs on the shadow models, which U-LiRA needs; they are not among its seconds."
+    ),
+)
+
+
+def _share_of_retraining(costs: Mapping[str, Any]) -> float | None:
+    retraining = costs.get("retraining_seconds")
+    return costs["seconds"] / retraining if retraining and "seconds" in costs else None
+
+
+COSTS = (
+    Cost(
+        "rte", "× retraining", "seconds as a share of those of retraining", _OF_TRAINING, derived=_share_of_retraining
+    ),
+    Cost(
+        "repeat_seconds",
+        "repeats s",
+        "seconds of the runs on shadow models, which are not among its seconds",
+        _OF_TRAINING,
+    ),
+    Cost("retraining_seconds"),
+)
 
 
 def measured(judge: Mapping[str, Any], result: object, lab: Lab) -> Score:

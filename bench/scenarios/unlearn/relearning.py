@@ -29,10 +29,29 @@ from torch import Tensor, nn
 from bench.data.spec import Split
 from bench.device import Device, as_input
 from bench.errors import BadResult
+from bench.metrics.metric import Metric
 from bench.models.layers import Classifier
 from bench.models.make import set_class_means_head
 from bench.scenarios.judging import logits
 
+RELEARNING = (
+    Metric(
+        "relearn_steps",
+        "count",
+        higher_is_better=True,
+        floor="floor_relearn_steps",
+        in_table=True,
+        explain=(
+            "Relearn steps",
+            (
+                "are the updates after which a copy of the model is as sure of the forgotten rows as the original, "
+                "less 5 %; where class means of its features know more than its head, they are its new head. Far "
+                "fewer than a retrained model needs: what was forgotten is still inside. The count ends at 100."
+            ),
+        ),
+    ),
+    Metric("anamnesis", "", higher_is_better=True, floor="floor_anamnesis"),
+)
 ROWS = 128
 """Forgotten rows that are relearned, and retained rows beside them: a drawn part, so that it takes seconds."""
 BATCH = 32

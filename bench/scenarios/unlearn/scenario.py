@@ -27,7 +27,7 @@ from bench.scenarios.backdoor import Trigger
 from bench.scenarios.unlearn import shadows
 from bench.scenarios.unlearn.judging import part_rows
 from bench.scenarios.unlearn.keys import OWN, check_coarse, check_keys, check_request, check_shares
-from bench.scenarios.unlearn.measures import measured
+from bench.scenarios.unlearn.measures import COSTS, METRICS, measured
 from bench.scenarios.unlearn.requests import Request, request_of
 from bench.scenarios.unlearn.shadows import Pool
 from bench.scenarios.unlearn.task import UnlearnTask
@@ -40,8 +40,9 @@ __all__ = ["Unlearn", "UnlearnTask"]
 @scenario(
     kind="unlearn",
     task=UnlearnTask,
+    metrics=METRICS,
+    costs=COSTS,
     headline="average_gap",
-    higher_is_better=False,
     lower="original",
     upper="retrain",
     references=("mask-class",),

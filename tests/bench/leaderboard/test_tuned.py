@@ -162,7 +162,7 @@ def test_another_row_is_not_taken_for_the_default(tuned_suite, change):
 
 def test_validation_scores_have_a_chart_in_the_headlines_unit(tuned_suite, chosen):
     (drawn,) = chart.charts(build(tuned_suite, [chosen(0), chosen(1)]).sections[0])
-    assert (drawn.title, drawn.metric) == ("best accuracy so far on validation examples", "accuracy")
+    assert (drawn.title, drawn.unit) == ("best accuracy so far on validation examples", ", %")
     assert (drawn.over, drawn.share) == ("the trials", "share of the trials")
     assert drawn.y_ticks[0][1] == "60"
     assert drawn.lines[0].end[0] == chart.RIGHT

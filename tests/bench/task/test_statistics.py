@@ -87,7 +87,7 @@ def naive_fisher(model, images):
 )
 def test_fisher_is_the_definition_example_by_example(images, arch, options, monkeypatch):
     model = make(arch, **options)
-    monkeypatch.setattr("bench.task.statistics.GRADIENT_NUMBERS", 2 * sum(p.numel() for p in model.parameters()))
+    monkeypatch.setattr("bench.task.gradients.GRADIENT_NUMBERS", 2 * sum(p.numel() for p in model.parameters()))
     fisher, expected = diagonal_fisher(model, images, CPU), naive_fisher(model, images)
     for name, value in expected.items():
         torch.testing.assert_close(fisher[name], value, rtol=1e-9, atol=1e-14, msg=name)

@@ -17,7 +17,6 @@ from bench.device import as_input
 from bench.models.augment import augment
 from methods.datafree.bn_statistics import BatchNormStatistics
 from methods.datafree.generator import AffinePixels, Generator, NormalizedPixels, normalizer
-from methods.datafree.hooks import Outputs, penultimate
 from methods.datafree.losses import (
     activation,
     class_balance,
@@ -27,6 +26,7 @@ from methods.datafree.losses import (
     total_variation,
 )
 from methods.datafree.pool import ImagePool, ReplayMemory
+from methods.watching import Latest, penultimate
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -120,7 +120,7 @@ def test_penultimate_sees_what_the_head_is_given(trained):
 def test_outputs_are_of_the_latest_pass_and_their_hooks_go():
     layers = [nn.Linear(2, 3), nn.Linear(3, 1)]
     network = nn.Sequential(*layers)
-    with Outputs(layers) as seen:
+    with Latest(layers) as seen:
         network(torch.zeros(5, 2))
         z = network(torch.ones(4, 2))
         assert torch.equal(seen.latest[1], z)

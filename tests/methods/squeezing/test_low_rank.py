@@ -147,6 +147,6 @@ def test_the_teacher_is_asked_only_where_it_weighs(make_network, make_task):
 
 
 def test_a_factored_projection_of_a_resnet_is_computed_as_the_projection_is(make_network):
-    found = layers(make_network("resnet8"))
+    found = layers(make_network("resnet8", 16))
     name = next(name for name, layer in found.items() if isinstance(layer, Projection))
     assert isinstance(factorise(found[name], 2)[0], Projection)

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from methods.unlearning.batches import divided, endless
-from methods.unlearning.scrub import accuracy as share_right
-from methods.unlearning.scrub import scrub, scrub_r
+from methods.unlearning.scrub import scrub, scrub_r, share_right
 
 
 def test_without_max_steps_and_divergence_it_is_training_on(make_task, original):

@@ -9,7 +9,7 @@ from torch import nn
 from bench.data import load
 from bench.data.spec import DataSpec
 from bench.models import build
-from methods.unlearning import gradients as module
+from bench.task import gradients as module
 from methods.unlearning.ssd import factor, squared_gradients, ssd
 
 DIGITS = DataSpec(name="digits", train=100, validation=50)

@@ -31,11 +31,11 @@ from torch import Tensor, nn
 from bench import method
 from bench.scenarios.dispose.scenario import DisposeTask
 from bench.types import Count, Rate, Weight
-from methods.unlearning.disposal import Spoiling, UnderSourceHead, dispose
+from methods.disposal.spoiling import Spoiling, UnderSourceHead, dispose
 
 
 @method(
-    family="unlearning",
+    family="disposal",
     scenario="dispose",
     access={"weights", "source", "target"},
     paper="arXiv:2308.09971",

@@ -22,7 +22,7 @@ from bench import method
 from bench.models.train import fit
 from bench.scenarios.dispose.scenario import DisposeTask
 from bench.types import Count, Rate, Weight
-from methods.unlearning.disposal import UnderSourceHead, dispose
+from methods.disposal.spoiling import UnderSourceHead, dispose
 from methods.unlearning.finetune import by_adam, tuning_recipe
 from methods.unlearning.neggrad import ascent
 
@@ -30,7 +30,7 @@ CLIP = 5.0
 """Cross-entropy in nats at which a source image is spoilt enough: it has no bound of its own."""
 
 
-@method(family="unlearning", scenario="dispose", access={"weights", "target"})
+@method(family="disposal", scenario="dispose", access={"weights", "target"})
 def target_finetune(task: DisposeTask, *, steps: Count = 600, lr: Rate = 1e-2) -> nn.Module:
     """Go on tuning to the target by its labels, and trust in catastrophic forgetting.
 
@@ -41,7 +41,7 @@ def target_finetune(task: DisposeTask, *, steps: Count = 600, lr: Rate = 1e-2) -
     return dispose(task, steps, lr, distillation=0.0)
 
 
-@method(family="unlearning", scenario="dispose", access={"weights", "target"}, paper="arXiv:2308.09971", year=2023)
+@method(family="disposal", scenario="dispose", access={"weights", "target"}, paper="arXiv:2308.09971", year=2023)
 def keep_target(task: DisposeTask, *, steps: Count = 600, lr: Rate = 1e-2) -> nn.Module:
     """Labels and distillation on the target, and nothing about the source: what the other terms are added to.
 
@@ -53,7 +53,7 @@ def keep_target(task: DisposeTask, *, steps: Count = 600, lr: Rate = 1e-2) -> nn
 
 
 @method(
-    family="unlearning", scenario="dispose", access={"weights", "source", "target"}, paper="arXiv:2308.09971", year=2023
+    family="disposal", scenario="dispose", access={"weights", "source", "target"}, paper="arXiv:2308.09971", year=2023
 )
 def dispose_random_labels(
     task: DisposeTask, *, steps: Count = 600, lr: Rate = 1e-2, weight: Weight = 1.0, batch: Count = 32
@@ -76,7 +76,7 @@ def dispose_random_labels(
 
 
 @method(
-    family="unlearning", scenario="dispose", access={"weights", "source", "target"}, paper="arXiv:2308.09971", year=2023
+    family="disposal", scenario="dispose", access={"weights", "source", "target"}, paper="arXiv:2308.09971", year=2023
 )
 def dispose_uniform(
     task: DisposeTask, *, steps: Count = 600, lr: Rate = 1e-2, weight: Weight = 1.0, batch: Count = 32
@@ -97,7 +97,7 @@ def dispose_uniform(
 
 
 @method(
-    family="unlearning", scenario="dispose", access={"weights", "source", "target"}, paper="arXiv:2308.09971", year=2023
+    family="disposal", scenario="dispose", access={"weights", "source", "target"}, paper="arXiv:2308.09971", year=2023
 )
 def dispose_ascent(
     task: DisposeTask, *, steps: Count = 600, lr: Rate = 1e-2, weight: Weight = 1.0, batch: Count = 32
@@ -113,7 +113,7 @@ def dispose_ascent(
     return dispose(task, steps, lr, weight=weight, spoiling=climb, batch=batch)
 
 
-@method(family="unlearning", scenario="dispose", access={"weights", "source"}, paper="arXiv:1911.04933", year=2020)
+@method(family="disposal", scenario="dispose", access={"weights", "source"}, paper="arXiv:1911.04933", year=2020)
 def dispose_neggrad(task: DisposeTask, *, steps: Count = 100, lr: Rate = 1e-4, batch: Count = 32) -> nn.Module:
     """NegGrad by itself: climb the cross-entropy of source images, up to `CLIP` nats a row; the target is never seen.
 

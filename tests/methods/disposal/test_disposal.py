@@ -19,8 +19,7 @@ from bench.models.zoo import Zoo
 from bench.scenarios.dispose.scenario import Dispose, DisposeTask
 from bench.schema.recipe import Recipe
 from bench.task.task import grant
-from methods.unlearning.disposal import UnderSourceHead
-from methods.unlearning.disposal_baselines import (
+from methods.disposal.baselines import (
     CLIP,
     climb,
     dispose_ascent,
@@ -30,7 +29,8 @@ from methods.unlearning.disposal_baselines import (
     keep_target,
     target_finetune,
 )
-from methods.unlearning.gradient_collision import chunk_gradient, collision, gradient_collision, mean_cosine
+from methods.disposal.gradient_collision import chunk_gradient, collision, gradient_collision, mean_cosine
+from methods.disposal.spoiling import UnderSourceHead
 
 DATA = DataSpec(name="digits", train=400, validation=100)
 TUNE = Recipe(epochs=3, batch_size=32, optimizer="adamw", peak_lr=2e-3, augment="shift", label_smoothing=0.1)
