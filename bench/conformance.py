@@ -98,7 +98,7 @@ def run_inline(name: str) -> Iterator[tuple[str, str]]:
 
     Raises:
         BenchError: no method is named so, or a kind has no `tiny` settings.
-        RuntimeError: from a BenchError of the method, such as AccessDenied, of which the command line shows no traceback.
+        RuntimeError: from a BenchError of the method (AccessDenied), of which the command line shows no traceback.
     """
     registry.discover()
     method = METHODS.get(name)

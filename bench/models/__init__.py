@@ -22,6 +22,11 @@ ARCHITECTURES = {
     "mlp": ("bench.models.mlp", "multilayer perceptron on pixels"),
     "text_classifier": ("bench.models.text", "small transformer encoder on texts, pre-LayerNorm"),
     "vit": ("bench.models.transformer", "small vision transformer, pre-LayerNorm"),
+    "resnet8_variant": ("bench.models.variants", "resnet8 by another initialisation, or on pixels as they are"),
+    "resnet14_variant": ("bench.models.variants", "resnet14 by another initialisation, or on pixels as they are"),
+    "resnet20_variant": ("bench.models.variants", "resnet20 by another initialisation, or on pixels as they are"),
+    "vgg_variant": ("bench.models.variants", "vgg by another initialisation, or on pixels as they are"),
+    "mlp_variant": ("bench.models.variants", "mlp by another initialisation, or on pixels as they are"),
 }
 """Name -> module with the factory of that name, and one line on it. Modules load when a model is built."""
 

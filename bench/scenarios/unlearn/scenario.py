@@ -24,12 +24,11 @@ from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
 from bench.scenarios.backdoor import Trigger
-from bench.scenarios.unlearn import shadows
 from bench.scenarios.unlearn.judging import part_rows
 from bench.scenarios.unlearn.keys import OWN, check_coarse, check_keys, check_request, check_shares
 from bench.scenarios.unlearn.measures import COSTS, METRICS, measured
 from bench.scenarios.unlearn.requests import Request, request_of
-from bench.scenarios.unlearn.shadows import Pool
+from bench.scenarios.unlearn.shadows import Pool, check_shadows, shadow_specs
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.schema.settings import Settings
 from bench.types import Share
@@ -95,7 +94,7 @@ class Unlearn(Settings):
             raise ValueError(
                 "request 'poison' takes no shadows: it has no rows that could have been poisoned and were not"
             )
-        shadows.check_number(self.shadows, self.ulira, self.share)
+        check_shadows(self.shadows, self.ulira, self.share)
         return self
 
     def asked(self, setup: Setup) -> Request:
@@ -118,7 +117,7 @@ class Unlearn(Settings):
         judges = [setup.spec(self.model, f"judge-{i}", rows=request.clean) for i in range(self.judges)]
         found = {"original": original} | {spec.role: spec for spec in judges}
         if self.shadows:
-            found |= shadows.specs(setup, self.model, request.known, request.pool, self.shadows)
+            found |= shadow_specs(setup, self.model, request.known, request.pool, self.shadows)
         return {role: request.spec(spec, setup) for role, spec in found.items()}
 
     def training_data(self, spec: ModelSpec, dataset: Dataset) -> Dataset:
@@ -145,7 +144,7 @@ class Unlearn(Settings):
             pool = Pool.of(lab.dataset, request.pool, rows.unseen, self.shadows, lab.setup.seed)
             judge["pool"] = replace(pool, rows=request.labelled(pool.rows))
             if self.ulira:
-                shadows = [spec for role, spec in specs.items() if role.startswith("shadow-")]
+                attacked = [spec for role, spec in specs.items() if role.startswith("shadow-")]
                 judge["repeats"] = [
                     self._given(
                         own,
@@ -155,7 +154,7 @@ class Unlearn(Settings):
                         retain=retain,
                         clean=retain,
                     )
-                    for spec, gone in zip(shadows, pool.forgotten, strict=True)
+                    for spec, gone in zip(attacked, pool.forgotten, strict=True)
                 ]
         seconds = [s for s in map(lab.zoo.seconds, judges) if s is not None]
         judge["costs"] = {"retraining_seconds": round(sum(seconds) / len(seconds), 3)} if seconds else {}

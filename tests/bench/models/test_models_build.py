@@ -143,3 +143,40 @@ def test_options_are_read_from_the_factory():
 def test_naming_architectures_needs_no_torch():
     code = "import sys, bench.models; bench.models.architectures(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+STANDARD = ["mlp", "resnet8", "resnet14", "resnet20", "vgg"]
+
+
+@pytest.mark.parametrize("arch", STANDARD)
+def test_a_variant_that_varies_nothing_is_the_standard_network(arch):
+    one, other = (build(name, {"width": 6}, 10, data(), seed=1) for name in (arch, f"{arch}_variant"))
+    assert type(one) is type(other)
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("arch", STANDARD)
+def test_without_normalised_inputs_pixels_stay_as_they_are(arch):
+    model = build(f"{arch}_variant", {"width": 6, "normalize": False}, 10, data(), seed=1)
+    x = torch.rand(2, 3, 8, 8)
+    assert torch.equal(model.normalize(x), x)
+
+
+@pytest.mark.parametrize("arch", STANDARD)
+@pytest.mark.parametrize(("init", "variance", "largest"), [("lecun", 1.0, 2.2736), ("torch", 1 / 3, 1.0)])
+def test_initialisations_have_their_variance_and_their_bounds(arch, init, variance, largest):
+    """In units of 1 / fan-in: Flax cuts at two deviations of the normal before the cut, PyTorch draws evenly."""
+    model = build(f"{arch}_variant", {"width": 24, "init": init}, 10, data(), seed=1)
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    assert model.head in layers
+    drawn = torch.cat([(m.weight * m.weight[0].numel() ** 0.5).flatten() for m in layers]).detach()
+    assert float(drawn.square().mean()) == pytest.approx(variance, rel=0.03)
+    assert float(drawn.abs().max()) == pytest.approx(largest, rel=0.01)
+    biases = torch.cat([m.bias for m in layers if m.bias is not None]).detach()
+    assert bool((biases == 0).all()) is (init == "lecun")
+
+
+def test_a_variants_options_are_checked():
+    with pytest.raises(BenchError, match="init = 'xavier'"):
+        check("mlp_variant", {"init": "xavier"})

@@ -6,7 +6,7 @@ import csv
 import json
 
 import pytest
-from bench.run.plan import plan
+from bench.running.plan import plan
 from click.testing import CliRunner
 
 from bench import registry

@@ -184,6 +184,33 @@ def test_the_two_sets_are_of_clean_and_of_stamped_images(lab):
     assert score.metrics["accuracy"] == float(score.correct["test"].mean()) == score.metrics["clean_teacher_accuracy"]
 
 
+def test_attack_success_is_a_mean_over_the_last_looks(lab):
+    """Of students of which some say `target` (class 0) to everything, and some class 1."""
+    situation = TINY.prepare(lab)
+    student = lab.fresh("net", "student")
+    with torch.no_grad():
+        student.head.weight.zero_()
+
+    def saying(number: int):
+        with torch.no_grad():
+            student.head.bias.copy_(torch.eye(4)[number])
+        return student
+
+    def score(said: list[int], last: int) -> dict[str, float]:
+        monitor = situation.providers["monitor"]()
+        for i, number in enumerate(said, 1):
+            monitor.look(saying(number), i / len(said), torch.zeros(1, 1, 8, 8))
+        return TINY.score(situation, saying(last), lab).metrics
+
+    assert score([0, 0, 0, 0, 1, 1], 1)["attack_success"] == pytest.approx(1 / 3)
+    assert score([0, 0, 1, 1, 1, 1], 1)["attack_success"] == 0  # a new run is a clean sheet
+    assert score([1, 1, 1, 1, 1, 1], 0)["attack_success"] == pytest.approx(1 / 3)  # what is returned counts
+    assert score([0], 0)["attack_success"] == 1
+    found = score([], 1)
+    assert found["attack_success"] == 0
+    assert found["teacher_attack_success"] > 0
+
+
 def test_a_network_that_errs_evenly_puts_its_share_of_unstamped_images_into_the_target(lab):
     """Without a trigger, attack success is (1 - accuracy) / (K - 1)."""
     labels = lab.dataset.test.labels
