@@ -94,6 +94,36 @@ def check_method(name: str, only: str | None = None, zoo: Path | None = None) ->
                 yield from _check(method, SCENARIOS.get(kind_name), zoo or Path(folder))
 
 
+def run_inline(name: str) -> Iterator[tuple[str, str]]:
+    """Run a method once in the first world of each kind that it solves, in this process and for a debugger.
+
+    Nothing is filed, no process is started, and what the method raises goes through to whoever calls.
+
+    Yields:
+        The kind, and the headline or why the method does not apply.
+
+    Raises:
+        BenchError: no method is named so, or a kind has no `tiny` settings.
+        RuntimeError: from a BenchError of the method (AccessDenied), of which the command line shows no traceback.
+    """
+    registry.discover()
+    method = METHODS.get(name)
+    for kind in map(SCENARIOS.get, method.scenarios):
+        with tempfile.TemporaryDirectory(prefix="ktbench-kit-") as folder:
+            world = prepare(kind, VARIANTS[0], Path(folder))
+            task = task_for(method, world)
+            seed_everything(SEED)
+            try:
+                result = method.function(task, **capped(method))
+                score = world.settings.score(world.situation, result, world.lab)
+            except Skip as skip:
+                yield kind.kind, f"does not apply: {skip}"
+            except BenchError as error:
+                raise RuntimeError(f"{kind.kind}: {type(error).__name__}: {error}") from error
+            else:
+                yield kind.kind, _headline(kind, score)
+
+
 def _check(method: Method, kind: Scenario, zoo: Path) -> Iterator[Result]:
     ran = []
     for variant in VARIANTS:

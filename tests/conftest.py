@@ -78,13 +78,11 @@ name = "digits"
 kind = "toy"
 methods = ["toy-noisy-mean"]
 
-[[claims]]
-id = "means"
+[claims.means]
 paper = "folklore"
 says = "A mean beats a constant"
 scenario = "hand"
-better = "toy-nearest-mean"
-worse = "toy-constant"
+compare = { better = "toy-nearest-mean", worse = "toy-constant" }
 
 [profiles.smoke]
 """

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bench import Access, Task, conformance, method, registry, scenario
 from bench.conformance import check_method
+from bench.errors import BenchError
 from bench.registry import METHODS
 from bench.scenarios import Score, Situation
 from bench.scenarios.judging import CLASSIFIER, judge_classifier, logits
@@ -104,6 +105,32 @@ def kit_usual(task):
 )
 def test_the_kit_catches(name, failing, zoo):
     assert {r.check for r in check_method(name, zoo=zoo) if not r.ok} == failing
+
+
+@method(family="toy", scenario="kit", access={"weights"})
+def kit_curious(task):
+    """Touches images that it did not declare."""
+    return task.images
+
+
+@method(family="toy", scenario="kit", access={"weights"})
+def kit_divides(task):
+    """Divides by zero."""
+    return 1 / 0
+
+
+def test_a_method_runs_inline_once_and_what_it_raises_goes_through(monkeypatch):
+    runs = []
+    monkeypatch.setattr(conformance, "prepare", lambda *a, made=conformance.prepare: runs.append(a) or made(*a))
+    ((kind, told),) = conformance.run_inline("kit-good")
+    assert (kind, len(runs)) == ("kit", 1)
+    assert told.startswith("accuracy ")
+    with pytest.raises(ZeroDivisionError):
+        list(conformance.run_inline("kit-divides"))
+    with pytest.raises(RuntimeError, match=r"kit: AccessDenied: .*images"):
+        list(conformance.run_inline("kit-curious"))
+    with pytest.raises(BenchError, match="unknown method 'kit-god'; did you mean 'kit-good'"):
+        list(conformance.run_inline("kit-god"))
 
 
 def test_the_kit_finds_what_hides_in_a_task(monkeypatch, zoo):

@@ -74,13 +74,16 @@ def test_list_and_show_speak_json(command):
     assert "digits" in listed["suites"]
     shown = json.loads(command("show", "toy-nearest-mean", "--json").stdout)
     assert shown["parameters"]["shrink"] == {"type": "number", "default": 0.0, "at least": 0, "at most": 1}
+    assert shown["of every row"].keys() == {"method", "label", "search"}
     assert shown["sees"]["toy"] == sorted(
         ["images", "labels", "compute", "device", "seed", "generator", "num_classes", "input_shape", "progress"]
     )
 
 
 def test_show_explains_a_scenario_and_a_suite(command, write_suite):
-    assert "images: labels or unlabeled" in command("show", "toy").stdout
+    told = command("show", "toy").stdout
+    assert "images: labels or unlabeled" in told
+    assert "trials: type integer, default 0, at least 0, at most 10000, Validation trials of each row" in told
     assert "seconds: type number or none, default None, above 0" in command("show", "datafree").stdout
     assert "toy-noisy-mean" in command("show", write_suite(), "--profile", "smoke").stdout
 
