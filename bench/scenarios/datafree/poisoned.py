@@ -169,7 +169,7 @@ class Poisoned(DataFree):
         def look(student: nn.Module) -> float:
             twin = lab.device.place(lab.fresh(self.student, "student"))
             twin.load_state_dict(student.state_dict())
-            attacks.append(accuracy(logits(twin, stamped.images, lab.setup.num_classes), self.target))
+            attacks.append(accuracy(logits(twin, stamped.inputs, lab.setup.num_classes), self.target))
             return judge(student)
 
         def monitor() -> Monitor:
