@@ -7,13 +7,15 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bench import contracts
 from bench.digests import walk
 from bench.errors import BenchError, near_miss
 from bench.metrics.metric import EVERYWHERE, Cost, Metric, find, undeclared
@@ -215,29 +217,54 @@ def discover() -> None:
 
 @cache
 def load_installed() -> None:
-    """Import the methods and scenarios of installed packages (entry points)."""
+    """Import the methods and scenarios of installed packages (entry points).
+
+    Raises:
+        BenchError: one is written for another contract, or cannot be imported.
+    """
     for group in ("bench.scenarios", "bench.methods"):
         for point in entry_points(group=group):
-            point.load()
+            of = f" of {point.dist.name} {point.dist.version}" if point.dist is not None else ""
+            name = f"{point.name} ({point.value}){of}"
+            with _told(name):
+                spec = importlib.util.find_spec(point.module)
+                if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
+                    contracts.hold(name, Path(spec.origin).read_text(encoding="utf-8"))
+                point.load()
 
 
 def load_plugin(path: Path) -> None:
-    """Import a file of somebody's own methods and scenarios (`--plugin FILE.py`)."""
+    """Import a file of somebody's own methods and scenarios (`--plugin FILE.py`).
+
+    Raises:
+        BenchError: it is no Python file, is written for another contract, or cannot be imported.
+    """
     path = path.resolve()
     walk.forget()  # it may have been edited since it was last read
     if not path.is_file() or path.suffix != ".py":
-        raise BenchError(f"plugin {path} is not a Python file")
+        raise BenchError(f"plug-in {path} is not a Python file")
     name = f"bench_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    try:
+    with _told(str(path)):
+        contracts.hold(str(path), path.read_text(encoding="utf-8-sig"))
         spec.loader.exec_module(module)
+
+
+@contextmanager
+def _told(plugin: str) -> Iterator[None]:
+    """Whatever keeps a plug-in from being imported is bad input, and is told with its name."""
+    try:
+        yield
     except BenchError:
         raise
     except Exception as error:
-        raise BenchError(f"plugin {path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise BenchError(
+            f"plug-in {plugin} cannot be imported: {type(error).__name__}: {error} (what bench offers to plug-ins and "
+            f"what changed: {contracts.page()})"
+        ) from error
 
 
 @cache

@@ -12,6 +12,7 @@ from bench.data.catalogue import SOURCES
 from bench.errors import BenchError, near_miss
 from bench.registry import METHODS, SCENARIOS
 from bench.suite import suite as suites
+from bench.suite.keys import row_table, scenario_table
 from bench.task.task import needs
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def about(name: str, profile: str | None = None) -> dict[str, Any]:
 
 
 def _method(entry: Method) -> dict[str, Any]:
-    schema = registry.parameters(entry).model_json_schema()
+    own = registry.parameters(entry).model_fields
+    keys = row_table(entry).model_json_schema()["properties"]
     tasks = {kind: SCENARIOS.get(kind).task for kind in entry.scenarios}
     return {
         "method": entry.name,
@@ -109,14 +111,16 @@ def _method(entry: Method) -> dict[str, Any]:
             kind: sorted(a for a, names in needs(task).items() if not names or set(names) & entry.access)
             for kind, task in tasks.items()
         },
-        "parameters": {n: _parameter(field) for n, field in schema.get("properties", {}).items()},
+        "parameters": {n: _parameter(field) for n, field in keys.items() if n in own},
+        "of every row": {n: _parameter(field) for n, field in keys.items() if n not in own},
         "file": str(entry.file),
         "about": inspect.cleandoc(inspect.getmodule(entry.function).__doc__ or entry.function.__doc__ or ""),
     }
 
 
 def _scenario(entry: Scenario) -> dict[str, Any]:
-    schema = entry.settings.model_json_schema()
+    own = entry.settings.model_fields
+    keys = scenario_table(entry).model_json_schema()["properties"]
     return {
         "scenario": entry.kind,
         "headline": entry.headline,
@@ -126,7 +130,8 @@ def _scenario(entry: Scenario) -> dict[str, Any]:
         "takes": list(entry.takes),
         "methods": sorted(n for n, m in METHODS.entries.items() if entry.kind in m.scenarios),
         "task": {a: " or ".join(names) or "given to every method" for a, names in needs(entry.task).items()},
-        "settings": {n: _parameter(field) for n, field in schema.get("properties", {}).items()},
+        "settings": {n: _parameter(field) for n, field in keys.items() if n in own},
+        "of every scenario": {n: _parameter(field) for n, field in keys.items() if n not in own},
         "about": inspect.cleandoc(entry.settings.__doc__ or ""),
     }
 

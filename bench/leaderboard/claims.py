@@ -6,7 +6,8 @@ from bench import registry
 from bench.leaderboard import comparing, pairing
 from bench.leaderboard.board import Answer, Difference, Verdict
 from bench.leaderboard.selection import Selection
-from bench.suite.suite import Claim, Suite
+from bench.suite.claims import Claim
+from bench.suite.suite import Suite
 
 
 def verdicts(suite: Suite, selection: Selection) -> tuple[Verdict, ...]:

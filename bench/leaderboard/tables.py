@@ -18,7 +18,8 @@ from bench.metrics.metric import Metric
 from bench.records.record import Record
 from bench.registry import Scenario
 from bench.suite.rows import SuiteRow
-from bench.suite.suite import Suite, SuiteScenario
+from bench.suite.scenarios import SuiteScenario, given_board
+from bench.suite.suite import Suite
 
 EARLIER = "its records are of other settings or standard models than the suite asks for now: run the suite again"
 NOT_RUN = "not run"
@@ -27,8 +28,7 @@ NOT_RUN = "not run"
 def sections(suite: Suite, selection: Selection) -> tuple[Section, ...]:
     """One table a scenario, in the suite's order."""
     return tuple(
-        section(scenario, selection, tuned.given_board(scenario, suite.scenarios))
-        for scenario in suite.scenarios.values()
+        section(scenario, selection, given_board(scenario, suite.scenarios)) for scenario in suite.scenarios.values()
     )
 
 

@@ -24,8 +24,9 @@ from bench.running.cell_code import digests
 from bench.schema.search import Choices, Range
 from bench.suite.kinds import refuse_kind, refuse_models
 from bench.suite.rows import SuiteRow
+from bench.suite.scenarios import SuiteScenario
 from bench.suite.stand_ins import on_stand_in
-from bench.suite.suite import Suite, SuiteScenario
+from bench.suite.suite import Suite
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from bench.data.catalogue import SOURCES, Source
 from bench.errors import DataError
 
 if TYPE_CHECKING:
-    from bench.suite.suite import SuiteScenario
+    from bench.suite.scenarios import SuiteScenario
 
 
 def on_stand_in(scenario: SuiteScenario, stand_in: str, models: Collection[str]) -> SuiteScenario:

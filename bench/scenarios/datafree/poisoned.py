@@ -128,7 +128,7 @@ class Poisoned(DataFree):
         poisoned = lab.zoo.load(specs["teacher"], self.training_data(specs["teacher"], lab.dataset))
         situation = self.situation(lab, poisoned)
         stamped = self._stamped(lab.dataset.test)
-        monitor, attacks = self._watch_attacks(situation.judge["monitor"], stamped, lab)
+        monitor, attacks = self._watch_attacks(situation.judge["seen"], stamped, lab)
         classes, test = lab.setup.num_classes, lab.dataset.test
         fooled = accuracy(logits(poisoned, stamped.inputs, classes), self.target)
         if fooled < self.least_attack_success:
@@ -141,9 +141,10 @@ class Poisoned(DataFree):
             "teacher_attack_success": fooled,
             "clean_teacher_accuracy": accuracy(logits(clean, test.inputs, classes), test.labels),
         }
-        return Situation(
-            {**situation.providers, "monitor": monitor, "clean_teacher": lambda: copy.deepcopy(clean)},
-            {**situation.judge, "stamped": stamped, "teachers": known, "attacks": attacks},
+        return replace(
+            situation,
+            providers={**situation.providers, "monitor": monitor, "clean_teacher": lambda: copy.deepcopy(clean)},
+            judge={**situation.judge, "stamped": stamped, "teachers": known, "attacks": attacks},
         )
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:

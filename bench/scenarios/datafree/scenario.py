@@ -145,7 +145,7 @@ class DataFree(Settings):
             "temperature": lambda: self.temperature,
             "recipe": lambda: self._recipe(lab.setup, len(train)),
         }
-        return Situation(providers, {"teacher": teacher, "test": test, "monitor": seen})
+        return Situation(providers, {"teacher": teacher, "test": test, "seen": seen}, observers=(seen,))
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """Accuracy, nll and ece on the test images, agreement with the teacher, the teacher's accuracy, the trace."""
@@ -156,7 +156,7 @@ class DataFree(Settings):
         metrics, correct = judge_classifier(z, test)
         metrics["agreement"] = agreement(z, z_teacher)
         metrics["teacher_accuracy"] = accuracy(z_teacher, test.labels)
-        return Score(metrics | situation.judge["monitor"].metrics(), {"test": correct})
+        return Score(metrics | situation.judge["seen"].metrics(), {"test": correct})
 
     def _proxy(self, lab: Lab) -> Tensor:
         """Images from elsewhere, uint8 [N, C, H, W], some of them noise; the same for every method of a seed."""

@@ -207,9 +207,9 @@ class Fuse(Settings):
             "unlabeled": unlabeled,
             "test": lab.dataset.test,
             "path_train": Split(train.inputs[path_train], train.labels[path_train]),
-            "monitor": walk,
+            "walk": walk,
         }
-        return Situation(providers, judge)
+        return Situation(providers, judge, observers=(walk,))
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """One argmax over all classes on the whole test set.
@@ -236,8 +236,8 @@ class Fuse(Settings):
             metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
         rows = spaced(torch.arange(len(test)), self.path_images)
         shown = {"train": judge["path_train"], "test": Split(test.inputs[rows], test.labels[rows])}
-        judge["monitor"].take(shown, lab.setup.num_classes, lambda model: self._ready(model, judge, lab))
-        return Score(metrics | judge["monitor"].metrics(), {"test": correct})
+        judge["walk"].take(shown, lab.setup.num_classes, lambda model: self._ready(model, judge, lab))
+        return Score(metrics | judge["walk"].metrics(), {"test": correct})
 
     def _logits(self, model: object, judge: Mapping[str, Any], lab: Lab) -> Tensor:
         """Test logits of a row or a parent, under the one rule for BatchNorm statistics."""

@@ -22,7 +22,7 @@ from bench.errors import SuiteError
 from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
-from bench.scenarios import Score, Situation
+from bench.scenarios import Providers, Score, Situation
 from bench.scenarios.backdoor import Trigger
 from bench.scenarios.unlearn.judging import part_rows
 from bench.scenarios.unlearn.keys import OWN, check_coarse, check_keys, check_request, check_shares
@@ -140,12 +140,13 @@ class Unlearn(Settings):
         judge: dict[str, Any] = {"original": original, "rows": rows, "specs": specs}
         judge["untrained"] = own.fresh(self.model, "zrf")
         judge["judges"] = [lab.model(spec) for spec in judges]
+        repeats: list[Providers] = []
         if self.shadows:
             pool = Pool.of(lab.dataset, request.pool, rows.unseen, self.shadows, lab.setup.seed)
             judge["pool"] = replace(pool, rows=request.labelled(pool.rows))
             if self.ulira:
                 attacked = [spec for role, spec in specs.items() if role.startswith("shadow-")]
-                judge["repeats"] = [
+                repeats = [
                     self._given(
                         own,
                         partial(lab.model, spec),
@@ -157,9 +158,10 @@ class Unlearn(Settings):
                     for spec, gone in zip(attacked, pool.forgotten, strict=True)
                 ]
         seconds = [s for s in map(lab.zoo.seconds, judges) if s is not None]
-        judge["costs"] = {"retraining_seconds": round(sum(seconds) / len(seconds), 3)} if seconds else {}
+        costs = {"retraining_seconds": round(sum(seconds) / len(seconds), 3)} if seconds else {}
         model = partial(copy.deepcopy, original)
-        return Situation(self._given(own, model, "student", forget=forget, retain=retain, clean=clean), judge)
+        given = self._given(own, model, "student", forget=forget, retain=retain, clean=clean)
+        return Situation(given, judge, repeats=repeats, costs=costs)
 
     def _own(self, lab: Lab, request: Request) -> Lab:
         """The lab as methods see its data: in the classes of the model's head, and as the original was trained on."""
@@ -197,4 +199,4 @@ class Unlearn(Settings):
             BadResult: the result cannot be judged.
         """
         setup = replace(lab.setup, num_classes=self.asked(lab.setup).num_classes(lab.setup))
-        return measured(situation.judge, result, replace(lab, setup=setup))
+        return measured(situation, result, replace(lab, setup=setup))

@@ -112,7 +112,7 @@ def tuned_suite(toy, write_suite):
     return write
 
 
-def test_a_tuned_row_is_chosen_on_validation_and_scored_on_test(toy, tuned_suite, tmp_path):
+def test_a_tuned_row_is_chosen_on_validation_and_scored_on_test(no_workers, toy, tuned_suite, tmp_path):
     path = tuned_suite()
     bench.run(path, "smoke", plugins=[toy], results=tmp_path, jobs=1, seeds=[0])
     records = {r.label: r for r in Store(tmp_path / "toysuite" / "smoke.jsonl").read()}

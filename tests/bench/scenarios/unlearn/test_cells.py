@@ -39,14 +39,19 @@ methods = [{ method = "finetune", epochs = 1 }]
 """
 
 
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    return tmp_path_factory.mktemp("zoo")
+
+
 @pytest.fixture
-def run(write_suite, tmp_path):
+def run(write_suite, zoo):
     registry.discover()
     suite = suites.load(write_suite(text=SUITE), "smoke")
 
     def call(label):
         cell = next(c for c in plan(suite).cells if c.row.label == label)
-        return run_cell(Job(cell, suite.name, suite.profile, Device(), tmp_path / "zoo"), lambda *_: None)
+        return run_cell(Job(cell, suite.name, suite.profile, Device(), zoo), lambda *_: None)
 
     return call
 

@@ -115,7 +115,7 @@ def test_the_costs_of_a_cell_hold_what_retraining_took(lab):
     situation = CLASS.prepare(lab)
     judges = [spec for role, spec in situation.judge["specs"].items() if role.startswith("judge-")]
     seconds = np.mean([lab.zoo.seconds(spec) for spec in judges])
-    assert situation.judge["costs"]["retraining_seconds"] == pytest.approx(seconds, abs=1e-3)
+    assert situation.costs["retraining_seconds"] == pytest.approx(seconds, abs=1e-3)
     assert not [m for m in CLASS.score(situation, original(CLASS, lab), lab).metrics if "seconds" in m]
 
 

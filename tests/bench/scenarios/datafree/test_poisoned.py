@@ -141,7 +141,7 @@ def test_both_teachers_are_trained_once(lab):
     assert any(not torch.equal(poisoned[name], clean[name]) for name in clean)
 
 
-def test_a_method_sees_neither_the_clean_teacher_nor_the_trigger(lab):
+def test_a_method_sees_neither_the_clean_teacher_nor_the_trigger(common_cache, lab):
     task = grant(PoisonedTask, TINY.prepare(lab).providers, {"weights", "proxy"}, "curious")
     with pytest.raises(AccessDenied, match="clean-teacher"):
         _ = task.clean_teacher

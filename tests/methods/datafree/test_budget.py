@@ -47,17 +47,17 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Callable[[str], conformance._World]:
+def world(tmp_path_factory) -> Callable[[str], conformance.World]:
     """A prepared scenario of the conformance kit: made-up images of 8x8, and its teacher, trained once a kind.
 
     Noise is the unlabelled images from elsewhere: drawing those of the suites takes half a minute.
     """
-    made: dict[str, conformance._World] = {}
+    made: dict[str, conformance.World] = {}
 
-    def prepared(kind: str) -> conformance._World:
+    def prepared(kind: str) -> conformance.World:
         if kind not in made:
             folder: Path = tmp_path_factory.mktemp(kind)
-            made[kind] = place = conformance._world(SCENARIOS.get(kind), conformance.VARIANTS[0], folder)
+            made[kind] = place = conformance.prepare(SCENARIOS.get(kind), conformance.VARIANTS[0], folder)
             place.situation.providers["proxy"] = lambda: noise_images(64, (1, 8, 8), torch.Generator().manual_seed(0))
         return made[kind]
 
@@ -86,7 +86,7 @@ def run(world, working, monkeypatch) -> Callable[..., Seen]:
     def play(name: str, steps: int, seconds: float | None = None) -> Seen:
         method = METHODS.get(name)
         place = world(next(kind for kind in method.scenarios if kind in KINDS))
-        seen = Seen(place.situation.judge["monitor"])
+        seen = Seen(place.situation.judge["seen"])
         begin = StudentTraining.__init__
 
         def noted(training: StudentTraining, *args, **options) -> None:
@@ -99,11 +99,11 @@ def run(world, working, monkeypatch) -> Callable[..., Seen]:
             training._optimizer.register_step_post_hook(count)
 
         monkeypatch.setattr(StudentTraining, "__init__", noted)
-        task = conformance._task(method.access, name, place)
+        task = conformance.task_for(method, place)
         task.__dict__["budget"] = Budget(steps, seconds)
         torch.manual_seed(0)
         start = working.processor
-        method.function(task, **conformance._capped(method))
+        method.function(task, **conformance.capped(method))
         seen.seconds = working.processor - start
         return seen
 

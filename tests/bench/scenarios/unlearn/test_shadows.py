@@ -98,7 +98,9 @@ def test_without_shadows_nothing_is_held_back(lab):
     assert request.held is None
     assert list(plain.zoo(lab.setup)) == ["original", "judge-0", "judge-1"]
     assert named(request.all, lab) == set(range(len(lab.dataset.train)))
-    assert not {"pool", "repeats"} & set(plain.prepare(lab).judge)
+    situation = plain.prepare(lab)
+    assert "pool" not in situation.judge
+    assert not situation.repeats
 
 
 @REQUESTS
@@ -170,7 +172,7 @@ def test_a_repeat_forgets_what_its_shadow_saw_and_knows_nothing_of_the_rest(sett
     situation = settings.prepare(lab)
     main = grant(UnlearnTask, situation.providers, EVERYTHING, "main")
     pool = situation.judge["pool"]
-    repeats = situation.judge["repeats"]
+    repeats = situation.repeats
     assert len(repeats) == 6
     for k, providers in enumerate(repeats):
         task = grant(UnlearnTask, providers, EVERYTHING, "again")
@@ -188,13 +190,13 @@ def test_a_repeat_forgets_what_its_shadow_saw_and_knows_nothing_of_the_rest(sett
 def test_nothing_of_the_judge_can_be_reached_from_a_task(settings, lab):
     situation = settings.prepare(lab)
     judge = situation.judge
-    secrets = [*judge["judges"], judge["untrained"], judge["pool"], judge["rows"], judge["specs"], judge["repeats"]]
-    weights = {conformance._fingerprint(t) for t in conformance._tensors(judge["judges"]) if t.numel() > 8}
+    secrets = [*judge["judges"], judge["untrained"], judge["pool"], judge["rows"], judge["specs"], situation.repeats]
+    weights = conformance.prints(judge["judges"], above=8)
     assert weights
-    for providers in (situation.providers, *judge["repeats"]):
-        things = list(conformance._graph(grant(UnlearnTask, providers, EVERYTHING, "walker")))
+    for providers in (situation.providers, *situation.repeats):
+        things = list(conformance.reachable(grant(UnlearnTask, providers, EVERYTHING, "walker")))
         assert not {id(thing) for thing in things} & {id(secret) for secret in secrets}
-        assert not {conformance._fingerprint(t) for t in conformance._tensors(things)} & weights
+        assert not conformance.prints(things) & weights
 
 
 @pytest.mark.parametrize(
@@ -213,10 +215,8 @@ def test_a_pool_that_is_too_small_is_refused(labels, says, lab):
 NOISY = RANDOM.model_copy(update={"share": 0.2})
 
 
-def scored(lab, result, repeated=None):
-    situation = NOISY.prepare(lab)
-    judge = dict(situation.judge) | ({} if repeated is None else {"repeated": repeated})
-    return NOISY.score(replace(situation, judge=judge), result, lab).metrics
+def scored(lab, result, repeated=()):
+    return NOISY.score(replace(NOISY.prepare(lab), repeated=repeated), result, lab).metrics
 
 
 ATTACKS = ("loss", "lira", "rmia")
@@ -244,7 +244,7 @@ def test_attacks_find_what_was_memorised_and_nothing_in_a_retrained_model(noise)
 
 def test_a_method_that_does_nothing_is_attacked_by_u_lira_as_the_original_by_lira(noise):
     situation = NOISY.prepare(noise)
-    tasks = [grant(UnlearnTask, p, ["weights"], "nothing") for p in (situation.providers, *situation.judge["repeats"])]
+    tasks = [grant(UnlearnTask, p, ["weights"], "nothing") for p in (situation.providers, *situation.repeats)]
     found = scored(noise, tasks[0].model, [task.model for task in tasks[1:]])
     assert found["ulira_auc"] == found["lira_auc"]
     assert found["floor_ulira_auc"] == found["floor_lira_auc"]

@@ -44,7 +44,7 @@ def test_a_line_is_walked_from_the_first_parent_to_the_second(lab):
     settings = Fuse(model="mlp", path_images=60)
     situation, score = run(lab, settings, lambda task: task.path.between(task.parents[0], lambda: task.parents[1]))
     parents, test = situation.judge["parents"], lab.dataset.test
-    curves = situation.judge["monitor"].curves()
+    curves = situation.judge["walk"].curves()
     assert {name: len(curve) for name, curve in curves.items()} == dict.fromkeys(
         ("loss_train", "loss_test", "error_train", "error_test"), POINTS
     )

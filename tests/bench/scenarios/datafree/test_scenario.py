@@ -127,7 +127,7 @@ def test_what_was_seen_of_the_student_joins_its_score(situation, lab):
     metrics = TINY.score(situation, student, lab).metrics
     assert metrics["accuracy_best"] == metrics["trace_mean"] == metrics["accuracy"] == right
     assert metrics["trace_std"] == metrics["worst_drop"] == 0
-    assert situation.judge["monitor"].curves() == {"accuracy": [(0.5, right), (1.0, right)]}
+    assert situation.judge["seen"].curves() == {"accuracy": [(0.5, right), (1.0, right)]}
 
 
 def agreement_with_labels(model: nn.Module, lab: Lab) -> float:
@@ -154,7 +154,7 @@ def test_a_tasks_monitor_is_new_for_every_method(situation, lab):
     first = grant(DataFreeTask, situation.providers, {"weights"}, "first")
     first.monitor.look(first.student, 1.0, as_input(lab.dataset.train.inputs[:4]))
     grant(DataFreeTask, situation.providers, {"weights"}, "second")
-    assert situation.judge["monitor"].metrics() == {}
+    assert situation.judge["seen"].metrics() == {}
 
 
 def test_seconds_may_be_the_budget(lab, clock):
