@@ -24,7 +24,7 @@ def json_schema() -> Schema:
     registry.discover()
     definitions: Schema = {}
     top = _model(Header, definitions)["properties"]
-    shared = {
+    shared: dict[str, type[BaseModel]] = {
         "data": DataSpec,
         "recipe": Recipe,
         "model": Architecture,
