@@ -19,10 +19,12 @@ from bench import contracts
 from bench.digests import walk
 from bench.errors import BenchError, near_miss
 from bench.metrics.metric import EVERYWHERE, Cost, Metric, find, undeclared
+from bench.types import KINDS
 
 if TYPE_CHECKING:
     from bench.schema.settings import Settings
     from bench.task.task import Task
+    from bench.types import KindName
 
 T = TypeVar("T")
 
@@ -75,6 +77,8 @@ class Scenario:
     """All that `score` gives, and what boards derive from that; in the order of the table."""
     own_costs: tuple[Cost, ...] = ()
     """What the situation and its observers tell beside the usual costs."""
+    takes: tuple[KindName, ...] = ("images", "texts")
+    """The kinds of data sets that it can be set on."""
 
     @property
     def summary(self) -> str:
@@ -175,12 +179,16 @@ def scenario(
     upper: str,
     references: tuple[str | tuple[str, str, dict[str, Any]], ...] = (),
     costs: tuple[Cost, ...] = (),
+    takes: tuple[KindName, ...] = ("images", "texts"),
 ) -> Callable[[type[S]], type[S]]:
     """Register a settings class as a kind of scenario (the contract is in `bench.scenarios`).
 
     Raises:
-        BenchError: the headline is not among the metrics, or two of these have one name.
+        BenchError: the headline is not among the metrics, two of these have one name, or `takes` names no kind of data
+            or one that there is not.
     """
+    if not takes or not set(takes) <= set(KINDS):
+        raise BenchError(f"scenario kind {kind!r}: takes = {takes!r}: one or more of {', '.join(KINDS)} are needed")
     declared = [metric.name for metric in metrics]
     twice = sorted({name for name in declared if declared.count(name) > 1})
     if twice:
@@ -191,7 +199,7 @@ def scenario(
         )
 
     def register(settings: type[S]) -> type[S]:
-        entry = Scenario(kind, settings, task, headline, lower, upper, references, metrics, costs)
+        entry = Scenario(kind, settings, task, headline, lower, upper, references, metrics, costs, takes)
         SCENARIOS.add(kind, entry, _origin(entry))
         return settings
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench import registry
 from bench.cli.declared import declared
 from bench.console import plain
-from bench.data import DATASETS
+from bench.data.catalogue import SOURCES
 from bench.errors import BenchError, near_miss
 from bench.registry import METHODS, SCENARIOS
 from bench.suite import suite as suites
@@ -40,13 +40,19 @@ def catalogue() -> dict[str, dict[str, Any]]:
         for name, m in METHODS.entries.items()
     }
     scenarios = {name: told for kind, name, told in entries or () if kind == "scenario"} | {
-        name: {"headline": s.headline, "lower": s.lower, "upper": s.upper, "summary": s.summary}
+        name: {
+            "headline": s.headline,
+            "lower": s.lower,
+            "upper": s.upper,
+            "takes": list(s.takes),
+            "summary": s.summary,
+        }
         for name, s in SCENARIOS.entries.items()
     }
     return {
         "methods": dict(sorted(methods.items(), key=lambda item: (item[1]["family"], item[0]))),
         "scenarios": dict(sorted(scenarios.items())),
-        "data": {name: {"summary": text} for name, text in DATASETS.items()},
+        "data": {name: {"kind": s.kind, "summary": s.description} for name, s in SOURCES.items()},
         "suites": {name: {"path": str(path)} for name, path in suites.shipped().items()},
     }
 
@@ -75,11 +81,18 @@ def about(name: str, profile: str | None = None) -> dict[str, Any]:
         return _method(METHODS.entries[name])
     if name in SCENARIOS.entries:
         return _scenario(SCENARIOS.entries[name])
-    if name in DATASETS:
-        return {"data set": name, "summary": DATASETS[name]}
+    if name in SOURCES:
+        source = SOURCES[name]
+        return {
+            "data set": name,
+            "kind": source.kind,
+            "shape": list(source.shape),
+            "classes": list(source.classes),
+            "summary": source.description,
+        }
     if name.endswith(".toml") or name in suites.shipped():
         return _suite(suites.load(name, profile))
-    known = [*METHODS.entries, *SCENARIOS.entries, *DATASETS, *suites.shipped()]
+    known = [*METHODS.entries, *SCENARIOS.entries, *SOURCES, *suites.shipped()]
     raise BenchError(f"nothing is named {name!r}{near_miss(name, known)}")
 
 
@@ -114,6 +127,7 @@ def _scenario(entry: Scenario) -> dict[str, Any]:
         "metrics": {m.name: _metric(m) for m in entry.metrics},
         "lower reference": entry.lower,
         "upper reference": entry.upper,
+        "takes": list(entry.takes),
         "methods": sorted(n for n, m in METHODS.entries.items() if entry.kind in m.scenarios),
         "task": {a: " or ".join(names) or "given to every method" for a, names in needs(entry.task).items()},
         "settings": {n: _parameter(field) for n, field in keys.items() if n in own},

@@ -13,9 +13,10 @@ from typing import Literal
 
 from torch import nn
 
+from bench.data.images.kind import ImageProblem
 from bench.models import mlp as mlps
 from bench.models import resnet, vgg
-from bench.models.layers import Classifier, Norm, Problem
+from bench.models.layers import Classifier, Norm
 from bench.types import Count
 
 Init = Literal["kaiming", "lecun", "torch"]
@@ -28,7 +29,7 @@ TRUNCATED = 0.87962566103423978
 
 
 def mlp_variant(
-    problem: Problem,
+    problem: ImageProblem,
     *,
     width: Count = 256,
     depth: Count = 3,
@@ -41,34 +42,34 @@ def mlp_variant(
 
 
 def resnet8_variant(
-    problem: Problem, *, width: Count = 16, norm: Norm = "batch", init: Init = "kaiming", normalize: bool = True
+    problem: ImageProblem, *, width: Count = 16, norm: Norm = "batch", init: Init = "kaiming", normalize: bool = True
 ) -> Classifier:
     """`resnet8` by another initialisation, or on pixels in [0, 1] as they are (`normalize = false`)."""
     return _varied(resnet.resnet8, problem, width, norm, init, normalize)
 
 
 def resnet14_variant(
-    problem: Problem, *, width: Count = 16, norm: Norm = "batch", init: Init = "kaiming", normalize: bool = True
+    problem: ImageProblem, *, width: Count = 16, norm: Norm = "batch", init: Init = "kaiming", normalize: bool = True
 ) -> Classifier:
     """`resnet14` by another initialisation, or on pixels in [0, 1] as they are (`normalize = false`)."""
     return _varied(resnet.resnet14, problem, width, norm, init, normalize)
 
 
 def resnet20_variant(
-    problem: Problem, *, width: Count = 16, norm: Norm = "batch", init: Init = "kaiming", normalize: bool = True
+    problem: ImageProblem, *, width: Count = 16, norm: Norm = "batch", init: Init = "kaiming", normalize: bool = True
 ) -> Classifier:
     """`resnet20` by another initialisation, or on pixels in [0, 1] as they are (`normalize = false`)."""
     return _varied(resnet.resnet20, problem, width, norm, init, normalize)
 
 
 def vgg_variant(
-    problem: Problem, *, width: Count = 32, norm: Norm = "batch", init: Init = "kaiming", normalize: bool = True
+    problem: ImageProblem, *, width: Count = 32, norm: Norm = "batch", init: Init = "kaiming", normalize: bool = True
 ) -> Classifier:
     """`vgg` by another initialisation, or on pixels in [0, 1] as they are (`normalize = false`)."""
     return _varied(vgg.vgg, problem, width, norm, init, normalize)
 
 
-def inputs(problem: Problem, normalize: bool) -> Problem:
+def inputs(problem: ImageProblem, normalize: bool) -> ImageProblem:
     """The problem as it is, or with a normaliser of mean 0 and deviation 1, which leaves pixels in [0, 1]."""
     if normalize:
         return problem
@@ -92,6 +93,6 @@ def initialised(model: Classifier, init: Init) -> Classifier:
 
 
 def _varied(
-    make: Callable[..., Classifier], problem: Problem, width: int, norm: Norm, init: Init, normalize: bool
+    make: Callable[..., Classifier], problem: ImageProblem, width: int, norm: Norm, init: Init, normalize: bool
 ) -> Classifier:
     return initialised(make(inputs(problem, normalize), width=width, norm=norm), init)

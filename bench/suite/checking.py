@@ -15,6 +15,7 @@ from bench.schema.recipe import Recipe
 from bench.suite import suite as suites
 from bench.suite.claims import Claim
 from bench.suite.faults import shown
+from bench.suite.kinds import refuse_kind, refuse_models
 from bench.suite.stand_ins import on_stand_in
 
 
@@ -75,7 +76,8 @@ def _named(suite: suites.Suite, scenario: suites.SuiteScenario, source: Source) 
     on = data.model_copy(update={"name": source.name, "offline": None})
     setup = Setup(on, "0" * 16, len(source.classes), suite.models, suite.recipe, suite.seeds[0])
     try:
-        scenario.settings.zoo(setup)
+        refuse_kind(scenario, source)
+        refuse_models(scenario.settings.zoo(setup).values(), source)
     except SuiteError as error:
         told = f" (where {source.name} stands in for {data.name})" if source.name != data.name else ""
         where = f"{suite.path} (profile {suite.profile}): [scenarios.{scenario.name}]"

@@ -19,12 +19,14 @@ with their few array functions by NumPy. Repositories and commits:
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.data.images.kind import ImageProblem
 from bench.device import Device
 from bench.models import build
 from bench.scenarios.fuse.scenario import FuseTask
@@ -60,7 +62,7 @@ def fuse_task(parents: list[nn.Module], images: Tensor | None = None) -> FuseTas
 
 
 def mlp(width: int, depth: int, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    problem = SimpleNamespace(shape=shape, mean=(0.0,), std=(1.0,))
+    problem = SimpleNamespace(problem=partial(ImageProblem, shape=shape, mean=(0.0,), std=(1.0,)))
     model = build("mlp", {"width": width, "depth": depth}, classes, problem, seed=0)  # type: ignore[arg-type]
     return model.double().eval().requires_grad_(False)
 

@@ -63,6 +63,7 @@ class PoisonedTask(DataFreeTask):
     lower="kd-noise",
     upper="kd-real",
     references=("kd-proxy", "kd-clean"),
+    takes=("images",),
 )
 class Poisoned(DataFree):
     """A teacher with a backdoor and no data: train a student that classifies like it, and is not to be fooled."""
@@ -127,9 +128,9 @@ class Poisoned(DataFree):
         poisoned = lab.zoo.load(specs["teacher"], self.training_data(specs["teacher"], lab.dataset))
         situation = self.situation(lab, poisoned)
         stamped = self._stamped(lab.dataset.test)
-        monitor, attacks = self._watch_attacks(situation.judge["monitor"], stamped, lab)
+        monitor, attacks = self._watch_attacks(situation.judge["seen"], stamped, lab)
         classes, test = lab.setup.num_classes, lab.dataset.test
-        fooled = accuracy(logits(poisoned, stamped.images, classes), self.target)
+        fooled = accuracy(logits(poisoned, stamped.inputs, classes), self.target)
         if fooled < self.least_attack_success:
             raise BenchError(
                 f"teacher {self.teacher!r} takes {fooled:.0%} of the stamped images for class {self.target}, and "
@@ -138,11 +139,12 @@ class Poisoned(DataFree):
             )
         known = {
             "teacher_attack_success": fooled,
-            "clean_teacher_accuracy": accuracy(logits(clean, test.images, classes), test.labels),
+            "clean_teacher_accuracy": accuracy(logits(clean, test.inputs, classes), test.labels),
         }
-        return Situation(
-            {**situation.providers, "monitor": monitor, "clean_teacher": lambda: copy.deepcopy(clean)},
-            {**situation.judge, "stamped": stamped, "teachers": known, "attacks": attacks},
+        return replace(
+            situation,
+            providers={**situation.providers, "monitor": monitor, "clean_teacher": lambda: copy.deepcopy(clean)},
+            judge={**situation.judge, "stamped": stamped, "teachers": known, "attacks": attacks},
         )
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
@@ -154,7 +156,7 @@ class Poisoned(DataFree):
         """
         clean = super().score(situation, result, lab)
         stamped = situation.judge["stamped"]
-        z = logits(result, stamped.images, lab.setup.num_classes)  # type: ignore[arg-type]  # judged once already
+        z = logits(result, stamped.inputs, lab.setup.num_classes)  # type: ignore[arg-type]  # judged once already
         right = (z.argmax(1) == stamped.labels.cpu()).numpy()
         late = [*situation.judge["attacks"][-LOOKS:-1], accuracy(z, self.target)]
         metrics = {"stamped_accuracy": float(right.mean()), "attack_success": sum(late) / len(late)}
@@ -168,7 +170,7 @@ class Poisoned(DataFree):
         def look(student: nn.Module) -> float:
             twin = lab.device.place(lab.fresh(self.student, "student"))
             twin.load_state_dict(student.state_dict())
-            attacks.append(accuracy(logits(twin, stamped.images, lab.setup.num_classes), self.target))
+            attacks.append(accuracy(logits(twin, stamped.inputs, lab.setup.num_classes), self.target))
             return judge(student)
 
         def monitor() -> Monitor:
@@ -181,7 +183,7 @@ class Poisoned(DataFree):
     def _stamped(self, test: Split) -> Split:
         """The test images that are not of the target class, stamped, with their own labels."""
         others = test.labels != self.target
-        return Split(backdoor.stamp(test.images[others], self.trigger), test.labels[others])
+        return Split(backdoor.stamp(test.inputs[others], self.trigger), test.labels[others])
 
     def _fingerprint(self, seed: int, clean: str) -> str:
         """Of the poisoned data (16 hex digits), out of all that it is made from, without making it."""

@@ -103,7 +103,7 @@ class Pool:
             )
         gone = [torch.isin(everyone, select(left_out(pool, k, seed), labels)) for k in range(shadows)]
         return cls(
-            rows=Split(dataset.train.images[everyone], labels[everyone]),
+            rows=Split(dataset.train.inputs[everyone], labels[everyone]),
             population=population,
             member=member,
             seen=~torch.stack(gone).numpy(),
@@ -114,4 +114,4 @@ class Pool:
         """Of its rows, and of who saw which."""
         flags = (torch.from_numpy(flag) for flag in (self.member, self.seen))
         splits = (self.rows, self.population)
-        return digest((*(t for split in splits for t in (split.images, split.labels)), *flags))
+        return digest((*(t for split in splits for t in (split.inputs, split.labels)), *flags))

@@ -1,22 +1,21 @@
 """The command line: what each command prints, and how it exits."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 
 def test_help_answers_without_torch(command):
-    import subprocess
-    import sys
-
     heavy = "{'torch', 'numpy', 'pydantic', 'pandas'}"
     code = f"import sys, bench.cli.main; assert not {heavy} & set(sys.modules), sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert "run" in command("--help", plugin=False).stdout
 
 
-def test_run_leaves_records_a_leaderboard_and_verdicts(command, write_suite, tmp_path):
-    done = command("run", write_suite(), "--profile", "smoke")
+def test_run_leaves_records_a_leaderboard_and_verdicts(command, program, write_suite, tmp_path):
+    done = program("run", write_suite(), "--profile", "smoke", "--jobs", "1")
     assert done.returncode == 0, done.stderr
     assert "6 cells run, 0 on record, 0 failed" in done.stdout
     assert "holds" in done.stdout
