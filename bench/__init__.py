@@ -30,7 +30,7 @@ _PUBLIC = {
     "load_results": "bench.records.frame",
 }
 __all__ = ["Access", "AccessDenied", "BenchError", "Skip", "Task", "load_results", "method", "run", "scenario"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:
