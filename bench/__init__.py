@@ -12,24 +12,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.contracts import CONTRACT
     from bench.errors import AccessDenied, BenchError, Skip
+    from bench.metrics.metric import Cost, Metric
     from bench.records.frame import load_results
     from bench.registry import method, scenario
     from bench.running.runner import run
     from bench.task.task import Access, Task
 
 _PUBLIC = {
+    "CONTRACT": "bench.contracts",
     "method": "bench.registry",
     "scenario": "bench.registry",
     "Access": "bench.task.task",
     "AccessDenied": "bench.errors",
     "BenchError": "bench.errors",
+    "Cost": "bench.metrics.metric",
+    "Metric": "bench.metrics.metric",
     "Skip": "bench.errors",
     "Task": "bench.task.task",
     "run": "bench.running.runner",
     "load_results": "bench.records.frame",
 }
-__all__ = ["Access", "AccessDenied", "BenchError", "Skip", "Task", "load_results", "method", "run", "scenario"]
+__all__ = [
+    "CONTRACT",
+    "Access",
+    "AccessDenied",
+    "BenchError",
+    "Cost",
+    "Metric",
+    "Skip",
+    "Task",
+    "load_results",
+    "method",
+    "run",
+    "scenario",
+]
 __version__ = "0.2.0"
 
 

@@ -13,7 +13,7 @@ from bench import Access, Skip, Task, method, scenario
 from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import judge_classifier, logits
+from bench.scenarios.judging import CLASSIFIER, judge_classifier, logits
 from bench.schema.settings import Settings
 from bench.types import Count, Fraction
 
@@ -23,7 +23,7 @@ class ToyTask(Task):
     labels: Annotated[Tensor, Access("labels")]
 
 
-@scenario(kind="toy", task=ToyTask, lower="toy-constant", upper="toy-nearest-mean")
+@scenario(kind="toy", task=ToyTask, metrics=CLASSIFIER, lower="toy-constant", upper="toy-nearest-mean")
 class Toy(Settings):
     """Classify digits by hand."""
 
@@ -36,12 +36,12 @@ class Toy(Settings):
 
     def prepare(self, lab: Lab) -> Situation:
         train = lab.dataset.train
-        providers = {"images": lambda: train.images[: self.rows], "labels": lambda: train.labels[: self.rows]}
+        providers = {"images": lambda: train.inputs[: self.rows], "labels": lambda: train.labels[: self.rows]}
         return Situation(providers, {"test": lab.dataset.test})
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         test = situation.judge["test"]
-        metrics, correct = judge_classifier(logits(result, test.images, lab.setup.num_classes), test)
+        metrics, correct = judge_classifier(logits(result, test.inputs, lab.setup.num_classes), test)
         return Score(metrics, {"test": correct})
 
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 from torch import nn
 
-from bench import Access, Task, method, scenario
+from bench import Access, Metric, Task, method, scenario
 from bench.data.spec import Dataset, Split
 from bench.digests import walk
 from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import judge_classifier, logits
+from bench.scenarios.judging import CLASSIFIER, judge_classifier, logits
 from bench.schema.settings import Settings
 
 
@@ -22,10 +22,16 @@ class NegativeTask(Task):
 
 
 def negatives(split: Split) -> Split:
-    return Split(255 - split.images, split.labels)
+    return Split(255 - split.inputs, split.labels)
 
 
-@scenario(kind="toy-negative", task=NegativeTask, lower="toy-of-negatives", upper="toy-of-negatives-again")
+@scenario(
+    kind="toy-negative",
+    task=NegativeTask,
+    metrics=(*CLASSIFIER, Metric("positive_accuracy", "%", higher_is_better=True)),
+    lower="toy-of-negatives",
+    upper="toy-of-negatives-again",
+)
 class Negative(Settings):
     """A teacher that has seen negatives only, judged on positives and negatives."""
 
@@ -46,8 +52,8 @@ class Negative(Settings):
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         test = situation.judge["test"]
-        metrics, _ = judge_classifier(logits(result, test.images, lab.setup.num_classes), test)
-        negative = Split(255 - test.images, test.labels)
+        metrics, _ = judge_classifier(logits(result, test.inputs, lab.setup.num_classes), test)
+        negative = Split(255 - test.inputs, test.labels)
         seen, correct = judge_classifier(logits(result, negative.images, lab.setup.num_classes), negative)
         return Score(seen | {"positive_accuracy": metrics["accuracy"]}, {"test": correct})
 

@@ -30,6 +30,15 @@ def select(rows: Rows, labels: Tensor) -> Tensor:
     return torch.from_numpy(_select(rows, labels.cpu().numpy()))
 
 
+def spaced(rows: Tensor, count: int) -> Tensor:
+    """At most `count` of the rows, evenly spaced."""
+    import torch
+
+    if len(rows) <= count:
+        return rows
+    return rows[torch.linspace(0, len(rows) - 1, count).round().long()]
+
+
 def _select(rows: Rows, labels: np.ndarray) -> np.ndarray:
     inside = _select(rows.of, labels) if rows.of is not None else np.arange(len(labels))
     if rows.kind == "without":

@@ -8,8 +8,8 @@ stands, nor an unused neighbour. Files are read and never executed.
 
 What is found by its name at run time (`registry.get`) is not followed: whoever asks for a digest names it as a root of
 its own (`bench.running.cell_code`). A module that is handed around whole counts as a whole, a text that is the name of
-a module counts as that module, and an instance (`self`) that is handed around counts as its class. Statements at the top
-of a file that do more than to define (`table["x"] = 1`) count wherever something of the file does, or of one that
+a module counts as that module, and an instance (`self`) that is handed around counts as its class. Statements at the
+top of a file that do more than to define (`table["x"] = 1`) count wherever something of the file does, or of one that
 imports it; so they do for the packages that a file stands in, except `bench` itself.
 """
 

@@ -23,6 +23,9 @@ from bench.digests.names import (
     own_nodes,
 )
 
+SHOWN = {Thing("bench.registry", "scenario"): frozenset({"metrics", "costs"})}
+"""Decorator -> its keywords that say how numbers are shown, and not which they are: no digest reads them."""
+
 
 @dataclass
 class Scope:
@@ -67,8 +70,16 @@ class Writer:
 
     def shell(self, node: ast.ClassDef) -> str:
         """The decorators, bases and keywords of a class."""
-        parts = [*node.decorator_list, *node.bases, *node.keywords]
+        parts = [*map(self._without_shown, node.decorator_list), *node.bases, *node.keywords]
         return f"class({' '.join(map(self.write, parts))})"
+
+    def _without_shown(self, decorator: ast.expr) -> ast.expr:
+        """A decorator without the keywords of `SHOWN`."""
+        if not isinstance(decorator, ast.Call) or not isinstance(decorator.func, ast.Name | ast.Attribute):
+            return decorator
+        thing = find(self.module, ast.unparse(decorator.func))
+        shown = SHOWN.get(thing, frozenset()) if isinstance(thing, Thing) else frozenset()
+        return ast.Call(decorator.func, decorator.args, [k for k in decorator.keywords if k.arg not in shown])
 
     def statements(self, body: Sequence[ast.stmt], in_class: bool = False) -> Iterator[str]:
         """The statements of a body, without prose."""

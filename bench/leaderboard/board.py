@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bench.metrics.metric import Cost, Metric, find, measured, undeclared
+
 Role = Literal["lower", "upper", "reference"]
 Status = Literal["ok", "partial", "failed", "skipped", "missing"]
 Answer = Literal["holds", "fails", "undecided", "missing"]
@@ -50,18 +52,8 @@ class Costs:
     """Images through all given models together."""
     samples_of: dict[str, float]
     """The same, by model."""
-    synthesis_seconds: float | None = None
-    """Seconds of making images, where the scenario's monitor told it apart."""
-    distillation_seconds: float | None = None
-    """Seconds of the student's learning."""
-    images_kept: float | None = None
-    """Synthetic images held beyond the step that made them."""
-    tuning_seconds: float | None = None
-    """Seconds of the trials that chose the parameters, where the board is tuned; not among `seconds`."""
-    rte: float | None = None
-    """Seconds as a share of those of retraining, where a scenario tells how long that took."""
-    repeat_seconds: float | None = None
-    """Seconds of the method's runs on shadow models, which its score asks for; not among `seconds`."""
+    more: dict[str, float]
+    """Those that only some scenarios tell, by the names that they are declared by."""
 
 
 Curve = tuple[tuple[float, float], ...]
@@ -131,13 +123,28 @@ class Section:
     title: str
     summary: str
     headline: str
-    higher_is_better: bool
+    metrics: tuple[Metric, ...]
+    """All that its kind declares, in the order of the table."""
+    costs: tuple[Cost, ...]
     lower: str
     upper: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     trials: int
     """Validation trials of each row with a search; 0 where nothing is tuned."""
+
+    @property
+    def ranked_by(self) -> Metric:
+        """The headline."""
+        return self.metric(self.headline)
+
+    def metric(self, name: str) -> Metric:
+        """What is declared of a metric or cost; its name alone where nothing is."""
+        return find(name, self.metrics, self.costs) or undeclared(name)
+
+    def measured(self) -> list[Metric]:
+        """The declared metrics that any row has."""
+        return measured({name for row in self.rows for name in row.metrics}, self.metrics)
 
 
 @dataclass(frozen=True)
@@ -208,6 +215,10 @@ class Board:
     def data_of(self, section: Section) -> DataUse:
         """What a section stands on."""
         return next(use for use in self.data if section.name in use.scenarios)
+
+    def metric_of(self, verdict: Verdict) -> Metric:
+        """What a claim compares."""
+        return next(s for s in self.sections if s.name == verdict.scenario).metric(verdict.metric)
 
 
 def as_data(board: Board) -> dict[str, Any]:

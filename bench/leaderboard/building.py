@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bench import registry
 from bench.leaderboard.board import Board, DataUse, Provenance
 from bench.leaderboard.claims import verdicts
-from bench.leaderboard.floors import with_gaps
 from bench.leaderboard.selection import Selection, select
 from bench.leaderboard.tables import sections
 from bench.records.record import Record, conflicts
 from bench.running.plan import asked_of
-from bench.suite.suite import Suite, SuiteScenario
+from bench.suite.scenarios import SuiteScenario
+from bench.suite.suite import Suite
 
 
 def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = ()) -> Board:
@@ -22,7 +23,7 @@ def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = ()) -
         records: of this suite and profile, in file order; what does not count is set aside and told.
         faults: messages of damaged lines, to be told as well.
     """
-    read = list(map(with_gaps, records))
+    read = list(map(with_derived, records))
     selection = select(suite, read, asked_of(suite, read))
     return Board(
         suite=suite.name,
@@ -34,6 +35,21 @@ def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = ()) -
         provenance=_provenance(selection.records),
         claims=verdicts(suite, selection),
         sections=sections(suite, selection),
+    )
+
+
+def with_derived(record: Record) -> Record:
+    """A record with what its kind derives from its metrics and costs; unchanged where the kind is not installed."""
+    kind = registry.SCENARIOS.entries.get(record.kind)
+    if kind is None:
+        return record
+    metrics = {metric.name: metric.derived(record.metrics) for metric in kind.metrics if metric.derived}
+    costs = {cost.name: cost.derived(record.costs) for cost in kind.costs if cost.derived}
+    return record.model_copy(
+        update={
+            "metrics": record.metrics | {name: value for name, value in metrics.items() if value is not None},
+            "costs": record.costs | {name: value for name, value in costs.items() if value is not None},
+        }
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.leaderboard import curves, plot
+from bench.leaderboard import curves, measures, plot
 from bench.leaderboard.board import Row, Section
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 880.0, 40.0, 640.0, 10.0, 34.0
@@ -37,8 +37,8 @@ class Line:
 class Chart:
     """All lines of one curve, and the axes."""
 
-    metric: str
-    """Whose unit the values have."""
+    unit: str
+    """Of the values, as it stands behind the title."""
     title: str
     over: str
     """What the horizontal axis goes along."""
@@ -68,7 +68,7 @@ def shown_rows(section: Section) -> dict[str, Row]:
 
 
 def _chart(name: str, section: Section, rows: Mapping[str, Row]) -> Chart:
-    told = curves.axes(name, section.headline)
+    told = curves.axes(name, section)
     own = {label: row.curves[name] for label, row in rows.items() if name in row.curves}
     values = [y for curve in own.values() for _, y in curve]
     low, high = min(values), max(values)
@@ -90,13 +90,13 @@ def _chart(name: str, section: Section, rows: Mapping[str, Row]) -> Chart:
         for (label, points), name_y in zip(drawn.items(), name_ys, strict=True)
     )
     return Chart(
-        metric=told.metric,
+        unit=measures.unit(told.metric),
         title=told.title,
         over=told.over,
         share=told.share,
         height=height,
         x_ticks=tuple((x(percent / 100), str(percent)) for percent in (0, 25, 50, 75, 100)),
-        y_ticks=tuple((y(value), text) for value, text in plot.ticks(told.metric, low, high, parts=6)),
+        y_ticks=tuple((y(value), text) for value, text in plot.ticks(told.metric.unit, low, high, parts=6)),
         lines=tuple(lines),
     )
 

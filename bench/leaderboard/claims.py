@@ -5,9 +5,9 @@ from __future__ import annotations
 from bench import registry
 from bench.leaderboard import comparing, pairing
 from bench.leaderboard.board import Answer, Difference, Verdict
-from bench.leaderboard.measures import higher_is_better
 from bench.leaderboard.selection import Selection
-from bench.suite.suite import Claim, Suite
+from bench.suite.claims import Claim
+from bench.suite.suite import Suite
 
 
 def verdicts(suite: Suite, selection: Selection) -> tuple[Verdict, ...]:
@@ -22,16 +22,15 @@ def verdict(suite: Suite, claim: Claim, selection: Selection) -> Verdict:
     sides or there is one seed only, `missing` if a row has no result.
     """
     kind = registry.SCENARIOS.get(suite.scenarios[claim.scenario].kind)
-    metric = claim.metric or kind.headline
-    upwards = kind.higher_is_better if metric == kind.headline else higher_is_better(metric)
+    metric = kind.metric(claim.metric or kind.headline)
     rows = [
         {s: r for s, r in selection.cells.get((claim.scenario, label), {}).items() if r.status == "ok"}
         for label in (claim.better, claim.worse)
     ]
-    found = comparing.difference(rows[0], rows[1], metric, upwards, claim.times)
+    found = comparing.difference(rows[0], rows[1], metric, claim.times)
     answer: Answer = "missing"
     if found is None:
-        reason = _why_missing(claim, metric, selection)
+        reason = _why_missing(claim, metric.name, selection)
     else:
         answer, reason = _judge(found, claim.margin)
         reason = "; ".join(filter(None, (reason, found.unpaired)))
@@ -42,7 +41,7 @@ def verdict(suite: Suite, claim: Claim, selection: Selection) -> Verdict:
         scenario=claim.scenario,
         better=claim.better,
         worse=claim.worse,
-        metric=metric,
+        metric=metric.name,
         times=claim.times,
         margin=claim.margin,
         answer=answer,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from bench.draws import seed_of
 from bench.leaderboard.board import Curve, Difference, Estimate, Picture
-from bench.leaderboard.measures import example_set
 from bench.leaderboard.pairing import told, unpaired
+from bench.metrics.metric import Metric
 from bench.metrics.rank_resampling import RankShares, resampled_ranks
 from bench.metrics.resampling import bootstrap_difference, bootstrap_score, t_difference, t_score
 from bench.records.record import Record
@@ -30,15 +30,15 @@ def means(row: Seeds) -> dict[str, float]:
     return {m: float(_values(row, [s for s in row if m in row[s].metrics], m).mean()) for m in names}
 
 
-def estimate(row: Seeds, metric: str) -> Estimate | None:
+def estimate(row: Seeds, metric: Metric) -> Estimate | None:
     """Mean and interval of a metric over the seeds that have it; None if none has."""
-    seeds = [s for s in row if metric in row[s].metrics]
+    seeds = [s for s in row if metric.name in row[s].metrics]
     if not seeds:
         return None
-    values = _values(row, seeds, metric)
+    values = _values(row, seeds, metric.name)
     correct = _correct(row, seeds, metric)
     if correct is not None:
-        found = bootstrap_score(correct, seed=_draws(row, metric))
+        found = bootstrap_score(correct, seed=_draws(row, metric.name))
         return Estimate(found.mean, found.low, found.high)
     if len(seeds) > 1:
         found = t_score(values)
@@ -76,33 +76,31 @@ def pictures(row: Seeds) -> dict[str, Picture]:
 
 
 def value(record: Record, metric: str) -> float | None:
-    """A metric of a record, or one of its costs in seconds; None where it has neither."""
-    found = record.metrics.get(metric)
-    return record.costs.get(metric) if found is None and metric.endswith("seconds") else found
+    """A metric of a record, or one of its costs; None where it has neither."""
+    found = record.metrics.get(metric, record.costs.get(metric))
+    return found if isinstance(found, int | float) else None
 
 
-def difference(
-    better: Seeds, worse: Seeds, metric: str, higher_is_better: bool, times: float = 1.0
-) -> Difference | None:
+def difference(better: Seeds, worse: Seeds, metric: Metric, times: float = 1.0) -> Difference | None:
     """How much better one row is than `times` another on the seeds that both have; None where there are none.
 
     Seeds on which they were computed in two environments or on two sets of standard models are left out, and told.
     The paired bootstrap over seeds and examples where correctness was kept, else the paired t interval over seeds;
     of a single seed without examples there is no interval.
     """
-    both = [s for s in better if s in worse and all(value(r[s], metric) is not None for r in (better, worse))]
+    both = [s for s in better if s in worse and all(value(r[s], metric.name) is not None for r in (better, worse))]
     apart = unpaired(*({s: row[s] for s in both} for row in (better, worse)))
     seeds = [s for s in both if s not in apart]
     if not seeds:
         return None
     label, other = (next(iter(row.values())).label for row in (better, worse))
     left_out = told(label, other, apart) if apart else ""
-    sign = 1 if higher_is_better else -1
-    a, b = sign * _values(better, seeds, metric), sign * times * _values(worse, seeds, metric)
+    sign = 1 if metric.higher_is_better else -1
+    a, b = sign * _values(better, seeds, metric.name), sign * times * _values(worse, seeds, metric.name)
     x, y = _correct(better, seeds, metric), _correct(worse, seeds, metric)
     if times == 1.0 and x is not None and y is not None and x.shape == y.shape:
-        first, second = (x, y) if higher_is_better else (y, x)
-        found = bootstrap_difference(first, second, seed=_draws(better, metric, other))
+        first, second = (x, y) if metric.higher_is_better else (y, x)
+        found = bootstrap_difference(first, second, seed=_draws(better, metric.name, other))
         return Difference(other, found.mean, found.low, found.high, found.p, len(seeds), True, left_out)
     if len(seeds) > 1:
         found = t_difference(a, b)
@@ -110,48 +108,45 @@ def difference(
     return Difference(other, float((a - b).mean()), None, None, None, 1, False, left_out)
 
 
-def gap_closed(
-    row: Seeds, lower: Seeds, upper: Seeds, metric: str, higher_is_better: bool, least: float = 0.01
-) -> float | None:
+def gap_closed(row: Seeds, lower: Seeds, upper: Seeds, metric: Metric, least: float = 0.01) -> float | None:
     """(row - lower) / (upper - lower) of the means over the seeds that all three have.
 
     None where they have none in common, or where upper is not better than lower by at least `least`.
     """
     rows = (row, lower, upper)
     apart = {*unpaired(row, lower), *unpaired(row, upper)}
-    seeds = [s for s in row if s not in apart and all(s in r and metric in r[s].metrics for r in rows)]
+    seeds = [s for s in row if s not in apart and all(s in r and metric.name in r[s].metrics for r in rows)]
     if not seeds:
         return None
-    score, low, high = (float(_values(r, seeds, metric).mean()) for r in rows)
-    gap = high - low if higher_is_better else low - high
+    score, low, high = (float(_values(r, seeds, metric.name).mean()) for r in rows)
+    gap = high - low if metric.higher_is_better else low - high
     return (score - low) / (high - low) if gap >= least else None
 
 
-def rank_shares(rows: Sequence[Seeds], seeds: Sequence[int], metric: str, higher_is_better: bool) -> RankShares | None:
+def rank_shares(rows: Sequence[Seeds], seeds: Sequence[int], metric: Metric) -> RankShares | None:
     """How sure the ranks of rows are that have a metric at all of `seeds`; None where nothing can be resampled."""
-    draws = seed_of("ranks", metric, *sorted(f"{r[seeds[0]].scenario}/{r[seeds[0]].label}" for r in rows))
+    draws = seed_of("ranks", metric.name, *sorted(f"{r[seeds[0]].scenario}/{r[seeds[0]].label}" for r in rows))
     correct = [c for c in (_correct(row, seeds, metric) for row in rows) if c is not None]
-    if higher_is_better and len(correct) == len(rows) and len({c.shape for c in correct}) == 1:
+    if metric.higher_is_better and len(correct) == len(rows) and len({c.shape for c in correct}) == 1:
         return resampled_ranks(np.stack(correct), seed=draws)
     if len(seeds) < 2:
         return None
-    values = np.stack([_values(row, seeds, metric) for row in rows])
-    return resampled_ranks(values if higher_is_better else -values, seed=draws)
+    values = np.stack([_values(row, seeds, metric.name) for row in rows])
+    return resampled_ranks(values if metric.higher_is_better else -values, seed=draws)
 
 
 def _values(row: Seeds, seeds: Sequence[int], metric: str) -> NDArray[np.float64]:
     return np.array([value(row[s], metric) for s in seeds], dtype=np.float64)
 
 
-def _correct(row: Seeds, seeds: Sequence[int], metric: str) -> NDArray[np.bool_] | None:
+def _correct(row: Seeds, seeds: Sequence[int], metric: Metric) -> NDArray[np.bool_] | None:
     """bool [S, N], if the metric is the mean of an example set that all seeds kept at one length."""
-    name = example_set(metric)
-    if name is None or not all(name in row[s].examples for s in seeds):
+    if not all(metric.examples in row[s].examples for s in seeds):
         return None
-    parts = [row[s].correct(name) for s in seeds]
+    parts = [row[s].correct(metric.examples) for s in seeds]
     if len({part.size for part in parts}) != 1 or not parts[0].size:
         return None
-    stated = _values(row, seeds, metric)
+    stated = _values(row, seeds, metric.name)
     if any(abs(part.mean() - value) > ROUNDING for part, value in zip(parts, stated, strict=True)):
         return None
     return np.stack(parts)

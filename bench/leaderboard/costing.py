@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bench.leaderboard.board import Costs
+from bench.metrics.metric import Cost
 from bench.records.record import Record
 
 LEAST_MB = 1.0
@@ -15,8 +16,8 @@ LEAST_MB = 1.0
 again what it holds. (Until November 2026 cells started in processes that held what earlier cells had freed.)"""
 
 
-def costs_of(records: Sequence[Record]) -> Costs | None:
-    """Means over records of what each has told."""
+def costs_of(records: Sequence[Record], more: Iterable[Cost]) -> Costs | None:
+    """Means over records of what each has told; `more` declares those that only some scenarios tell."""
     tables: list[Mapping[str, Any]] = [r.costs for r in records if r.costs]
     if not tables:
         return None
@@ -29,12 +30,7 @@ def costs_of(records: Sequence[Record]) -> Costs | None:
         gflops=None if flops is None else flops / 1e9,
         samples=float(sum(samples.values())) if any("samples" in t for t in tables) else None,
         samples_of=samples,
-        synthesis_seconds=_mean_of(tables, "synthesis_seconds"),
-        distillation_seconds=_mean_of(tables, "distillation_seconds"),
-        images_kept=_mean_of(tables, "images_kept"),
-        tuning_seconds=_mean_of(tables, "tuning_seconds"),
-        rte=_rte(tables),
-        repeat_seconds=_mean_of(tables, "repeat_seconds"),
+        more={cost.name: mean for cost in more if (mean := _mean_of(tables, cost.name)) is not None},
     )
 
 
@@ -42,11 +38,6 @@ def _memory(tables: Sequence[Mapping[str, Any]]) -> float | None:
     """Mean growth in MB; None where that of any record was not seen, since the process had the memory already."""
     grown = [float(t["peak_memory_mb"]) for t in tables if t.get("peak_memory_mb") is not None]
     return float(np.mean(grown)) if grown and min(grown) >= LEAST_MB else None
-
-
-def _rte(tables: Sequence[Mapping[str, Any]]) -> float | None:
-    shares = [t["seconds"] / t["retraining_seconds"] for t in tables if t.get("retraining_seconds") and "seconds" in t]
-    return float(np.mean(shares)) if shares else None
 
 
 def _mean_of(tables: Sequence[Mapping[str, Any]], name: str) -> float | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bench.leaderboard import measures
+from bench.leaderboard.board import Section
+from bench.metrics.metric import Metric
 
 VALIDATION = "validation"
 """The best score on validation examples so far, over the share of a row's trials."""
@@ -19,7 +21,7 @@ ON_THE_WAY = frozenset(f"{what}_{split}" for what in ("loss", "error") for split
 class Axes(NamedTuple):
     """A chart's words."""
 
-    metric: str
+    metric: Metric
     """Whose unit the values have."""
     title: str
     over: str
@@ -31,9 +33,10 @@ def is_known(name: str) -> bool:
     return name == VALIDATION or name in ON_THE_WAY
 
 
-def axes(name: str, headline: str) -> Axes:
+def axes(name: str, section: Section) -> Axes:
     """The words for a curve that is not one `ON_THE_WAY`; validation scores are of the headline."""
     if name == VALIDATION:
-        title = f"best {measures.title(headline)} so far on validation examples"
-        return Axes(headline, title, "the trials", "share of the trials")
-    return Axes(name, measures.title(name), "the budget", "share of the budget spent")
+        title = f"best {measures.title(section.ranked_by)} so far on validation examples"
+        return Axes(section.ranked_by, title, "the trials", "share of the trials")
+    metric = section.metric(name)
+    return Axes(metric, measures.title(metric), "the budget", "share of the budget spent")

@@ -1,70 +1,46 @@
-"""What lies within the floor, the noise of the upper reference itself, how far from it attacks see, and which do."""
+"""What lies within the floor, the noise of the upper reference itself, and what is marked as worse than its floor."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bench.leaderboard import comparing
 from bench.leaderboard.board import Row
 from bench.leaderboard.comparing import Seeds
-from bench.leaderboard.measures import FLOORS
+from bench.metrics.metric import Metric
 from bench.metrics.resampling import t_difference
-from bench.records.record import Record
 
 WITHIN = "within the floor"
-STRONG_ONLY = "the strong attack sees more"
-STRONG = ("lira", "rmia", "ulira")
 
 
-def with_gaps(record: Record) -> Record:
-    """A record of unlearning with how far strong attacks' AUCs lie from what retrained models show, to either side.
-
-    `ulira_gap` is that of U-LiRA, `strong_gap` the largest of all. Who looks *less* seen than a row that was never seen
-    gives the request away as well, so that an AUC below its floor is no merit.
-    """
-    gaps = _gaps(record.metrics)
-    if not gaps:
-        return record
-    told = {name: gaps[name] for name in ("ulira_gap",) if name in gaps} | {"strong_gap": max(gaps.values())}
-    return record.model_copy(update={"metrics": record.metrics | told})
+def marks(row: Seeds, headline: Metric, metrics: Iterable[Metric]) -> tuple[str, ...]:
+    """What has to be known of a row: that its headline is noise, and which of the scenario's metrics give it away."""
+    worse = [m.worse_than_floor for m in metrics if m.worse_than_floor and worse_than_floor(row, m)]
+    return (*([WITHIN] * within(row, headline)), *worse)
 
 
-def _gaps(metrics: Mapping[str, float]) -> dict[str, float]:
-    names = [f"{attack}_auc" for attack in STRONG]
-    return {
-        name.replace("auc", "gap"): abs(metrics[name] - metrics[f"floor_{name}"])
-        for name in names
-        if name in metrics and f"floor_{name}" in metrics
-    }
-
-
-def marks(row: Seeds, headline: str, higher_is_better: bool) -> tuple[str, ...]:
-    """What has to be known of a row: that its headline is noise, or that the weak attack is blind to it."""
-    return (WITHIN,) * within(row, headline, higher_is_better) + (STRONG_ONLY,) * strong_only(row)
-
-
-def within(row: Seeds, headline: str, higher_is_better: bool) -> bool:
+def within(row: Seeds, headline: Metric) -> bool:
     """Whether the mean headline is not worse than the mean of its floor, over the seeds that have both."""
-    floor = FLOORS.get(headline)
-    seeds = {s: r for s, r in row.items() if floor in r.metrics and headline in r.metrics}
-    if floor is None or not seeds:
+    seeds = {s: row[s] for s in _with_floor(row, headline)}
+    if not seeds:
         return False
     means = comparing.means(seeds)
-    return means[headline] >= means[floor] if higher_is_better else means[headline] <= means[floor]
+    own, floor = means[headline.name], means[headline.floor]
+    return own >= floor if headline.higher_is_better else own <= floor
 
 
-def strong_only(row: Seeds, metric: str = "strong_minus_weak") -> bool:
-    """Whether strong attacks depart farther from their floor than the weak one, by more than retrained models show.
-
-    By the 95 % interval over seeds, so never of a single seed.
-    """
-    names = (metric, f"floor_{metric}")
-    seeds = [s for s, r in row.items() if all(name in r.metrics for name in names)]
+def worse_than_floor(row: Seeds, metric: Metric) -> bool:
+    """Whether a metric is worse than its floor by the 95 % interval over seeds, so never of a single seed."""
+    seeds = _with_floor(row, metric)
     if len(seeds) < 2:
         return False
-    found = t_difference(*([row[s].metrics[name] for s in seeds] for name in names))
-    return found.low > 0
+    found = t_difference(*([row[s].metrics[name] for s in seeds] for name in (metric.name, metric.floor)))
+    return found.high < 0 if metric.higher_is_better else found.low > 0
+
+
+def _with_floor(row: Seeds, metric: Metric) -> list[int]:
+    return [s for s, r in row.items() if metric.name in r.metrics and metric.floor in r.metrics]
 
 
 def with_ties(rows: Sequence[Row]) -> list[Row]:

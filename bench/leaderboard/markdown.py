@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from bench.console import plain
 from bench.leaderboard import measures, reading, tuned, wording
 from bench.leaderboard.board import Board, Row, Section, Verdict
+from bench.metrics.metric import Metric
 
 
 def render(board: Board) -> str:
     """The whole document."""
     parts = [f"# {_plain(board.title)}", _head(board)]
     parts += [f"> **{_plain(warning)}**" for warning in wording.stand_ins(board)]
-    parts.append(_claims(board.claims))
+    parts.append(_claims(board))
     parts += [_section(section, wording.section_data(board, section)) for section in board.sections]
     parts.append(
         "## How to read this\n\n" + "\n".join(f"- **{term}** {text}" for term, text in reading.how_to_read(board))
@@ -29,15 +30,15 @@ def _head(board: Board) -> str:
     return "\n".join(lines)
 
 
-def _claims(claims: Sequence[Verdict]) -> str:
-    if not claims:
+def _claims(board: Board) -> str:
+    if not board.claims:
         return ""
     head = ["verdict", "claim", "scenario", "difference", "95 % interval", "needed", "seeds", "paper"]
-    return "## Claims\n\n" + table(head, [_claim(v) for v in claims], "lllrrrrl")
+    return "## Claims\n\n" + table(head, [_claim(v, board.metric_of(v)) for v in board.claims], "lllrrrrl")
 
 
-def _claim(v: Verdict) -> list[str]:
-    says = f"{_plain(v.says)}: `{v.better}` over `{v.worse}`, {_metric(v.metric)}"
+def _claim(v: Verdict, metric: Metric) -> list[str]:
+    says = f"{_plain(v.says)}: `{v.better}` over `{v.worse}`, {_metric(metric)}"
     if v.answer == "missing" or (v.difference and v.difference.low is None):
         says += f" ({_plain(v.reason)})"
     found = v.difference
@@ -45,9 +46,9 @@ def _claim(v: Verdict) -> list[str]:
         f"**{v.answer}**",
         says,
         f"[{v.scenario}](#{_anchor(v.scenario)})",
-        measures.number(v.metric, found.mean, sign=True) if found else "–",
-        measures.interval(v.metric, found.low, found.high, sign=True) if found else "–",
-        wording.needed(v),
+        measures.number(metric, found.mean, sign=True) if found else "–",
+        measures.interval(metric, found.low, found.high, sign=True) if found else "–",
+        wording.needed(v, metric),
         str(found.seeds) if found else "0",
         _paper(v.paper, _plain(v.paper)),
     ]
@@ -62,10 +63,10 @@ def _section(section: Section, data: str | None) -> str:
     head = [
         "rank",
         "method",
-        f"{_metric(section.headline)} (95 %)",
+        f"{_metric(section.ranked_by)} (95 %)",
         *(tuned.HEADINGS if tuned.beside_default(section) else ()),
         "gap closed",
-        *(wording.more_heading(section, name) for name in wording.more_metrics(section)),
+        *(wording.more_heading(section, metric) for metric in wording.more_metrics(section)),
         "vs the row above (95 %)",
         "p",
         "first",
@@ -74,7 +75,7 @@ def _section(section: Section, data: str | None) -> str:
         "MB",
         "GFLOPs",
         "samples",
-        *(heading for _, heading, _ in wording.more_costs(section)),
+        *(cost.heading for cost in wording.more_costs(section)),
     ]
     align = "rl" + "r" * (len(head) - 2)
     parts = [title, intro, table(head, [_row(section, row) for row in section.rows], align)]
@@ -103,13 +104,13 @@ def _row(section: Section, row: Row) -> list[str]:
         _name(row),
         wording.score(section, row),
         *(
-            (tuned.default(section, row), wording.against(section.headline, row.gained))
+            (tuned.default(section, row), wording.against(section.ranked_by, row.gained))
             if tuned.beside_default(section)
             else ()
         ),
         measures.percent(row.gap_closed),
-        *(wording.more_value(row, name) for name in wording.more_metrics(section)),
-        wording.against(section.headline, row.above),
+        *(wording.more_value(row, metric) for metric in wording.more_metrics(section)),
+        wording.against(section.ranked_by, row.above),
         measures.p_value(row.above.p if row.above else None),
         measures.percent(row.first) if row.rank else "",
         str(len(row.seeds)),
@@ -117,7 +118,7 @@ def _row(section: Section, row: Row) -> list[str]:
         measures.quantity(costs.peak_memory_mb if costs else None),
         measures.quantity(costs.gflops if costs else None),
         measures.quantity(costs.samples if costs else None),
-        *(measures.quantity(getattr(costs, name) if costs else None) for name, _, _ in wording.more_costs(section)),
+        *(measures.quantity(costs.more.get(cost.name) if costs else None) for cost in wording.more_costs(section)),
     ]
 
 
@@ -127,8 +128,9 @@ def _further(section: Section) -> str:
     names = sorted({name for row in rows for name in row.metrics} - {section.headline})
     if not names:
         return ""
-    head = ["method", *map(_metric, names)]
-    body = [[_name(row), *(measures.number(n, row.metrics.get(n)) for n in names)] for row in rows]
+    metrics = [section.metric(name) for name in names]
+    head = ["method", *map(_metric, metrics)]
+    body = [[_name(row), *(measures.number(m, row.metrics.get(m.name)) for m in metrics)] for row in rows]
     inner = table(head, body, "l" + "r" * len(names))
     return f"<details><summary>Further metrics (means over seeds)</summary>\n\n{inner}\n\n</details>"
 
@@ -157,9 +159,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str
     return "\n".join("| " + " | ".join(row) + " |" for row in (lined[0], rule, *lined[1:]))
 
 
-def _metric(name: str) -> str:
+def _metric(metric: Metric) -> str:
     """A metric for readers, with its unit."""
-    return _plain(measures.title(name)) + measures.unit(name)
+    return _plain(measures.heading(metric))
 
 
 def _plain(text: str) -> str:

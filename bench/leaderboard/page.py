@@ -87,7 +87,7 @@ def render(board: Board) -> str:
     return template.render(
         board=board,
         counts=_counts(board.claims),
-        claims=_plot_claims(board.claims),
+        claims=_plot_claims(board),
         sections=[(s, _plot_section(s), _further(s), _seen(s)) for s in board.sections],
         colours=chart.COLOURS if any(map(_has_more, board.sections)) else 0,
     )
@@ -104,12 +104,13 @@ def _counts(claims: Sequence[Verdict]) -> list[tuple[str, int]]:
     return [(answer, count[answer]) for answer in SIGNS if count[answer]]  # type: ignore[index]
 
 
-def _plot_claims(claims: Sequence[Verdict]) -> Plotted:
+def _plot_claims(board: Board) -> Plotted:
     """Differences less what is needed, on one axis; of shares only, which have one unit."""
-    bars = {v.id: _less_margin(v) for v in claims if v.difference and measures.is_share(v.metric)}
+    shares = [v for v in board.claims if measures.is_share(board.metric_of(v).unit)]
+    bars = {v.id: _less_margin(v) for v in shares if v.difference}
     if not bars:
         return Plotted(None, {})
-    axis = plot.axis("accuracy", bars.values(), also=(0.0,))
+    axis = plot.axis("points", bars.values(), also=(0.0,))
     marks = {name: axis.mark(*bar) for name, bar in bars.items()}
     return Plotted(axis, marks, (("zero", axis.x(0.0)),))
 
@@ -126,7 +127,7 @@ def _plot_section(section: Section) -> Plotted:
     if not scored:
         return Plotted(None, {})
     bars = {label: _bar(row) for label, row in scored.items()}
-    axis = plot.axis(section.headline, bars.values())
+    axis = plot.axis(section.ranked_by.unit, bars.values())
     lines = tuple((row.role, axis.x(bars[label][0])) for label, row in scored.items() if row.role in ("lower", "upper"))
     return Plotted(axis, {label: axis.mark(*bar) for label, bar in bars.items()}, lines)
 
@@ -137,16 +138,16 @@ def _bar(row: Row) -> tuple[float, float | None, float | None]:
 
 
 def _further(section: Section) -> dict[str, Any]:
-    """Names of all other metrics, and the rows that have any."""
+    """All other metrics, and the rows that have any."""
     rows = [row for row in section.rows if row.metrics]
     names = sorted({name for row in rows for name in row.metrics} - {section.headline})
-    return {"names": names, "rows": rows if names else []}
+    return {"metrics": [section.metric(name) for name in names], "rows": rows if names else []}
 
 
 def _seen(section: Section) -> Seen:
     names = sorted({name for row in section.rows for name in row.pictures})
     galleries = (
-        Gallery(measures.title(name).capitalize(), tuple(_shown(r, name) for r in section.rows if name in r.pictures))
+        Gallery(name.replace("_", " ").capitalize(), tuple(_shown(r, name) for r in section.rows if name in r.pictures))
         for name in names
     )
     return Seen(tuple(chart.charts(section)), tuple(path_chart.figures(section)), tuple(galleries))

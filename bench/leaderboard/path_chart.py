@@ -99,13 +99,16 @@ def figures(section: Section) -> list[Figure]:
     """A figure for loss and for error, where any row has told such a way."""
     rows = chart.shown_rows(section)
     found = [
-        _figure(what, rows) for what in SHOWN if any(f"{what}_{s}" in r.curves for s in SPLITS for r in rows.values())
+        _figure(what, section, rows)
+        for what in SHOWN
+        if any(f"{what}_{s}" in r.curves for s in SPLITS for r in rows.values())
     ]
     return found
 
 
-def _figure(what: str, rows: Mapping[str, Row]) -> Figure:
-    metric, title, rises = SHOWN[what]
+def _figure(what: str, section: Section, rows: Mapping[str, Row]) -> Figure:
+    name, title, rises = SHOWN[what]
+    metric = section.metric(name)
     splits = [split for split in SPLITS if any(f"{what}_{split}" in row.curves for row in rows.values())]
     own = {
         s: {label: row.curves[n] for label, row in rows.items() if (n := f"{what}_{s}") in row.curves} for s in splits
@@ -136,7 +139,7 @@ def _figure(what: str, rows: Mapping[str, Row]) -> Figure:
 
     key_x = LEFT + len(splits) * (PANEL + GAP) - GAP + KEY_GAP
     edges = {split: key_x + KEY_NAMES + KEY_NUMBERS * (i + 1) for i, split in enumerate(splits)}
-    names = {split: metric if split == "test" else f"{metric}_{split}" for split in splits}
+    names = {split: name if split == "test" else f"{name}_{split}" for split in splits}
 
     def middle(label: str) -> float:
         curve = next(own[split][label] for split in splits if label in own[split])
@@ -147,19 +150,17 @@ def _figure(what: str, rows: Mapping[str, Row]) -> Figure:
             label,
             *looks[label],
             TOP + KEY_ROW * (i + 0.5),
-            tuple((edges[s], measures.number(names[s], rows[label].metrics.get(names[s]))) for s in splits),
+            tuple((edges[s], measures.number(metric, rows[label].metrics.get(names[s]))) for s in splits),
         )
         for i, label in enumerate(sorted(labels, key=middle, reverse=True))
     )
     return Figure(
         title=title,
         caption=CAPTION.format(barrier=measures.title(metric), rises=rises),
-        barrier=measures.title(metric) + measures.unit(metric),
+        barrier=measures.heading(metric),
         width=max(edges.values()) + 10,
         height=height,
-        y_ticks=tuple(
-            (y(v), text) for v, text in plot.ticks("accuracy" if what == "error" else "nll", low, high, parts=6)
-        ),
+        y_ticks=tuple((y(v), text) for v, text in plot.ticks("%" if what == "error" else "nats", low, high, parts=6)),
         panels=tuple(panel(i, split) for i, split in enumerate(splits)),
         columns=tuple((edge, split) for split, edge in edges.items()),
         key_x=key_x,

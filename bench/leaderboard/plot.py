@@ -25,9 +25,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class Axis:
-    """A linear axis of a metric over `WIDTH` pixels."""
+    """A linear axis of numbers of a unit over `WIDTH` pixels."""
 
-    metric: str
+    unit: str
     low: float
     high: float
 
@@ -44,21 +44,21 @@ class Axis:
 
     def ticks(self) -> list[tuple[float, str]]:
         """(pixels, text) at three to five round numbers."""
-        return [(self.x(value), text) for value, text in ticks(self.metric, self.low, self.high)]
+        return [(self.x(value), text) for value, text in ticks(self.unit, self.low, self.high)]
 
 
-def ticks(metric: str, low: float, high: float, parts: int = 4) -> list[tuple[float, str]]:
+def ticks(unit: str, low: float, high: float, parts: int = 4) -> list[tuple[float, str]]:
     """(value, text) at round numbers from `low` to `high`, which they divide into at most `parts` and two ends."""
     step = _round_step((high - low) / parts)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    shown = 100 if measures.is_share(metric) else 1
+    shown = 100 if measures.is_share(unit) else 1
     decimals = max(0, -math.floor(math.log10(step * shown) + 1e-9))
     marked = ((k * step, f"{k * step * shown + 0.0:.{decimals}f}") for k in range(first, last + 1))
     return [(value, text.replace("-", measures.MINUS)) for value, text in marked]
 
 
-def axis(metric: str, bars: Iterable[tuple[float, float | None, float | None]], also: Sequence[float] = ()) -> Axis:
+def axis(unit: str, bars: Iterable[tuple[float, float | None, float | None]], also: Sequence[float] = ()) -> Axis:
     """An axis on which all means (and `also`) stand, and intervals as far as they do not dwarf the means."""
     bars = list(bars)
     means = [*(b[0] for b in bars), *also]
@@ -69,7 +69,7 @@ def axis(metric: str, bars: Iterable[tuple[float, float | None, float | None]], 
     high = min(max([*means, *ends]), max(means) + 0.6 * span)
     if low == high:
         low, high = low - span / 2, high + span / 2
-    return Axis(metric, low, high)
+    return Axis(unit, low, high)
 
 
 def _round_step(step: float) -> float:

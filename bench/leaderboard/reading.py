@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bench.leaderboard import curves, pairing
-from bench.leaderboard.board import Board
-from bench.leaderboard.wording import more_costs, more_metrics
+from bench.leaderboard.board import Board, Section
+from bench.leaderboard.wording import more_costs
+from bench.metrics.metric import Explanation
 
 HOW_TO_READ = (
     (
@@ -54,15 +55,6 @@ HOW_TO_READ = (
         ),
     ),
 )
-READ_MORE_COSTS = (
-    "Synth. and distill.",
-    (
-        "are the seconds of making images and of the student's learning; together they are the method's seconds. "
-        "Kept are the images held beyond the step that made them, at the most."
-    ),
-)
-MADE_IMAGES = ("synthesis_seconds", "distillation_seconds", "images_kept")
-"""Those that READ_MORE_COSTS explains."""
 READ_TUNED = (
     "Tuned boards",
     (
@@ -72,52 +64,6 @@ READ_TUNED = (
         "seeds. Untuned is the same row on the board of defaults that this one extends, where it stands there with the "
         "same other parameters; what tuning gains is the difference. Seconds do not contain those of tuning, which "
         "stand beside them."
-    ),
-)
-READ_BARRIER = (
-    "Loss barrier",
-    (
-        "is how far the loss on the straight line between two aligned networks rises, at most, above the line between "
-        "its values at the two ends: max over λ of L(λ) - ((1 - λ) L(0) + λ L(1)), L(λ) being the loss of "
-        "(1 - λ) first + λ second, on 25 points; 0 if it rises nowhere. The error barrier is the same of the share of "
-        "wrong answers. Lower is better; only methods that average two aligned networks have one."
-    ),
-)
-READ_FLOOR = (
-    "The floor",
-    (
-        "of the gap is that of a model retrained with another seed from the other retrained ones: a row whose gap is "
-        "not above it is as good as retrained as far as can be told. Such rows are ties for the first rank. Behind a "
-        "stroke stands the floor of the number before it: what retrained models show, or of piggyback learning those "
-        "that never saw the source. What counts is the difference; of an attack it is a merit in neither direction."
-    ),
-)
-READ_ATTACKS = (
-    "Weak and strong attacks",
-    (
-        "tell rows that were to be forgotten from rows of the same classes that were never trained on: AUC 0.5 is "
-        "guessing. The weak one looks at the loss alone. Strong is that of LiRA, RMIA and U-LiRA, which have shadow "
-        "models, whose AUC departs most from its floor. Strong minus weak is how much farther it departs than the "
-        "loss on the same rows does. Where that lies above its floor with 95 % over seeds, the row is marked: it looks "
-        "forgotten to the weak attack and not to the strong one. U-LiRA's mean over models is that of the method's "
-        "runs on all shadows, each in turn attacked with the others as shadows; over-forgetting lifts it above 0.5 too."
-    ),
-)
-READ_RELEARN = (
-    "Relearn steps",
-    (
-        "are the updates after which a copy of the model is as sure of the forgotten rows as the original, less 5 %; "
-        "where class means of its features know more than its head, they are its new head. Far fewer than a retrained "
-        "model needs: what was forgotten is still inside. The count ends at 100."
-    ),
-)
-OF_UNLEARNING = ("rte", "repeat_seconds")
-"""Costs that READ_REPEATS explains."""
-READ_REPEATS = (
-    "× retraining",
-    (
-        "is the method's seconds as a share of those that training a standard model on the retained rows took. Seconds "
-        "of repeats are those of its runs on the shadow models, which U-LiRA needs; they are not among its seconds."
     ),
 )
 READ_CURVES = (
@@ -149,19 +95,20 @@ READ_ENVIRONMENT = (
 )
 
 
-def how_to_read(board: Board) -> list[tuple[str, str]]:
-    """(term, explanation) of what stands on a board."""
+def how_to_read(board: Board) -> list[Explanation]:
+    """(term, explanation) of what stands on a board: of all boards, then what its scenarios declare, then the rest."""
+    tuned = [READ_TUNED] * any(section.trials for section in board.sections)
+    declared = dict.fromkeys(told for section in board.sections for told in _declared(section))
     more = [
-        (READ_MORE_COSTS, any(n in MADE_IMAGES for s in board.sections for n, _, _ in more_costs(s))),
-        (READ_TUNED, any(section.trials for section in board.sections)),
-        (READ_BARRIER, any("barrier" in more_metrics(section) for section in board.sections)),
-        (READ_FLOOR, any("floor_gap" in more_metrics(section) for section in board.sections)),
-        (READ_ATTACKS, any("strong_auc" in more_metrics(section) for section in board.sections)),
-        (READ_RELEARN, any("relearn_steps" in more_metrics(section) for section in board.sections)),
-        (READ_REPEATS, any(n in OF_UNLEARNING for s in board.sections for n, _, _ in more_costs(s))),
         (READ_CURVES, any(not curves.is_known(n) for s in board.sections for row in s.rows for n in row.curves)),
         (READ_UNVOUCHED, any(pairing.UNVOUCHED in row.marks for s in board.sections for row in s.rows)),
         (READ_ENVIRONMENT, any(pairing.OTHER_ENVIRONMENT in row.marks for s in board.sections for row in s.rows)),
         (READ_PICTURES, any(row.pictures for section in board.sections for row in section.rows)),
     ]
-    return [*HOW_TO_READ, *(entry for entry, there in more if there)]
+    return [*HOW_TO_READ, *tuned, *declared, *(entry for entry, there in more if there)]
+
+
+def _declared(section: Section) -> list[Explanation]:
+    """What a scenario explains of the metrics and costs that any of its rows has."""
+    told = [*(metric.explain for metric in section.measured()), *(cost.explain for cost in more_costs(section))]
+    return [explained for explained in told if explained]

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.console import plain
 from bench.leaderboard.board import Board, Row, Section
-from bench.leaderboard.wording import MORE_COSTS, more_costs
+from bench.leaderboard.wording import more_costs
 
 COLUMNS = (
     *("suite", "profile", "data", "fingerprint", "scenario", "kind", "label", "method", "role", "status"),
@@ -41,9 +41,9 @@ def render(board: Board) -> str:
 
 
 def _more_costs(sections: Sequence[Section]) -> list[str]:
-    """Those of MORE_COSTS that any scenario has."""
-    told = {name for section in sections for name, _, _ in more_costs(section)}
-    return [name for name in MORE_COSTS if name in told]
+    """Those that only some scenarios tell, in the order of declaration."""
+    told = {cost.name for section in sections for cost in more_costs(section)}
+    return [name for name in dict.fromkeys(c.name for section in sections for c in section.costs) if name in told]
 
 
 def _line(board: Board, section: Section, row: Row) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _line(board: Board, section: Section, row: Row) -> dict[str, Any]:
         line |= {"gained_low": row.gained.low, "gained_high": row.gained.high}
     if row.costs:
         line |= {key: getattr(row.costs, key) for key in ("seconds", "peak_memory_mb", "gflops", "samples")}
-        line |= {key: getattr(row.costs, key) for key, _, _ in more_costs(section)}
+        line |= {cost.name: row.costs.more.get(cost.name) for cost in more_costs(section)}
     return line | {f"metric.{name}": value for name, value in row.metrics.items()}
 
 

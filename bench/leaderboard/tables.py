@@ -14,9 +14,12 @@ from bench.leaderboard.board import Role, Row, Section, Status
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.costing import costs_of
 from bench.leaderboard.selection import Selection
+from bench.metrics.metric import Metric
 from bench.records.record import Record
-from bench.suite.rows import Row as SuiteRow
-from bench.suite.suite import Suite, SuiteScenario
+from bench.registry import Scenario
+from bench.suite.rows import SuiteRow
+from bench.suite.scenarios import SuiteScenario, given_board
+from bench.suite.suite import Suite
 
 EARLIER = "its records are of other settings or standard models than the suite asks for now: run the suite again"
 NOT_RUN = "not run"
@@ -25,8 +28,7 @@ NOT_RUN = "not run"
 def sections(suite: Suite, selection: Selection) -> tuple[Section, ...]:
     """One table a scenario, in the suite's order."""
     return tuple(
-        section(scenario, selection, tuned.given_board(scenario, suite.scenarios))
-        for scenario in suite.scenarios.values()
+        section(scenario, selection, given_board(scenario, suite.scenarios)) for scenario in suite.scenarios.values()
     )
 
 
@@ -36,7 +38,7 @@ def section(scenario: SuiteScenario, selection: Selection, given: SuiteScenario 
     Rows of a tuned board are held against those of the board `given`, where they stand without a search.
     """
     kind = registry.SCENARIOS.get(scenario.kind)
-    source = _Source(scenario, selection, kind.headline, kind.higher_is_better, _references(kind.references))
+    source = _Source(scenario, selection, kind)
     rows = [source.row(row) for row in scenario.rows]
     apart: list[str] = []
     if given is not None:
@@ -56,7 +58,8 @@ def section(scenario: SuiteScenario, selection: Selection, given: SuiteScenario 
         title=scenario.title,
         summary=kind.summary,
         headline=kind.headline,
-        higher_is_better=kind.higher_is_better,
+        metrics=tuple(replace(metric, derived=None) for metric in kind.metrics),  # boards are plain data
+        costs=tuple(replace(cost, derived=None) for cost in kind.costs),
         lower=scenario.lower,
         upper=scenario.upper,
         rows=(*compared, *(row for row in rows if row.headline is None)),
@@ -65,29 +68,32 @@ def section(scenario: SuiteScenario, selection: Selection, given: SuiteScenario 
     )
 
 
-def _references(entries: Sequence[Any]) -> frozenset[str]:
-    return frozenset(entry if isinstance(entry, str) else entry[0] for entry in entries)
-
-
 @dataclass(frozen=True)
 class _Source:
     """One scenario and its records."""
 
     scenario: SuiteScenario
     selection: Selection
-    headline: str
-    higher_is_better: bool
-    references: frozenset[str]
+    kind: Scenario
+
+    @cached_property
+    def headline(self) -> Metric:
+        return self.kind.metric(self.kind.headline)
+
+    @cached_property
+    def references(self) -> frozenset[str]:
+        return frozenset(entry if isinstance(entry, str) else entry[0] for entry in self.kind.references)
 
     @property
     def sign(self) -> int:
-        return 1 if self.higher_is_better else -1
+        return 1 if self.headline.higher_is_better else -1
 
     def records(self, label: str) -> dict[int, Record]:
         return self.selection.cells.get((self.scenario.name, label), {})
 
     def ok(self, label: str) -> dict[int, Record]:
-        return {seed: r for seed, r in self.records(label).items() if r.status == "ok" and self.headline in r.metrics}
+        name = self.kind.headline
+        return {seed: r for seed, r in self.records(label).items() if r.status == "ok" and name in r.metrics}
 
     def row(self, row: SuiteRow) -> Row:
         """Everything of a row that does not depend on the other rows."""
@@ -113,12 +119,12 @@ class _Source:
             rank_high=None,
             first=None,
             above=None,
-            costs=costs_of(list(ok.values())),
+            costs=costs_of(list(ok.values()), self.kind.costs),
             curves=comparing.mean_curves(ok),
             pictures=comparing.pictures(ok),
             search={name: tuned.place(place) for name, place in row.search.items()},
             chosen={seed: {name: r.params[name] for name in row.search} for seed, r in ok.items() if row.search},
-            marks=(*floors.marks(ok, self.headline, self.higher_is_better), *self.marks(row.label)),
+            marks=(*floors.marks(ok, self.headline, self.kind.metrics), *self.marks(row.label)),
         )
 
     def marks(self, label: str) -> tuple[str, ...]:
@@ -137,7 +143,7 @@ class _Source:
     def beside_default(self, row: Row, own: SuiteRow, before: _Source) -> Row:
         """A row with what it shows without its search in the scenario `before`, if it stands there."""
         found = before.ok(row.label) if tuned.same_but_for_search(own, before.scenario.rows) else {}
-        gained = comparing.difference(self.ok(row.label), found, self.headline, self.higher_is_better)
+        gained = comparing.difference(self.ok(row.label), found, self.headline)
         if gained is None:
             return row
         return replace(row, default=comparing.estimate(found, self.headline), gained=gained)
@@ -170,7 +176,7 @@ class _Source:
         reasons: dict[str, list[int]] = {}
         for seed, r in records.items():
             if seed not in ok:
-                what = f"{r.status}: {r.reason}" if r.status != "ok" else f"failed: it has no {self.headline}"
+                what = f"{r.status}: {r.reason}" if r.status != "ok" else f"failed: it has no {self.kind.headline}"
                 reasons.setdefault(what, []).append(seed)
         told = tuple(f"{what} (seed{'s' * (len(s) > 1)} {', '.join(map(str, s))})" for what, s in reasons.items())
         if ok:
@@ -179,10 +185,10 @@ class _Source:
 
     def gap_closed(self, label: str) -> float | None:
         lower, upper = self.ok(self.scenario.lower), self.ok(self.scenario.upper)
-        return comparing.gap_closed(self.ok(label), lower, upper, self.headline, self.higher_is_better)
+        return comparing.gap_closed(self.ok(label), lower, upper, self.headline)
 
     def against(self, row: Row, above: Row) -> Any:
-        return comparing.difference(self.ok(row.label), self.ok(above.label), self.headline, self.higher_is_better)
+        return comparing.difference(self.ok(row.label), self.ok(above.label), self.headline)
 
     def with_ranks(self, scored: Sequence[Row]) -> tuple[list[Row], list[str]]:
         """Ranks by the mean for all but references; how sure they are, for rows that have the usual seeds."""
@@ -191,9 +197,7 @@ class _Source:
         complete = [label for label in places if all(s in self.ok(label) for s in usual) and self.pairs(label, usual)]
         shares = None
         if len(complete) > 1 and usual:
-            shares = comparing.rank_shares(
-                [self.ok(label) for label in complete], usual, self.headline, self.higher_is_better
-            )
+            shares = comparing.rank_shares([self.ok(label) for label in complete], usual, self.headline)
         out = []
         for row in scored:
             if row.label in places:

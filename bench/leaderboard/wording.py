@@ -6,51 +6,31 @@ import re
 
 from bench.leaderboard import measures
 from bench.leaderboard.board import Board, DataUse, Difference, Row, Section, Verdict
+from bench.metrics.metric import Cost, Metric
 
 ROLES = {"lower": "lower reference", "upper": "upper reference", "reference": "reference"}
 
-MORE_COSTS = {
-    "synthesis_seconds": ("synth. s", "seconds of making images"),
-    "distillation_seconds": ("distill. s", "seconds of the student's learning"),
-    "images_kept": ("kept", "images held beyond the step that made them"),
-    "tuning_seconds": ("tuning s", "seconds of the trials that chose the parameters"),
-    "rte": ("× retraining", "seconds as a share of those of retraining"),
-    "repeat_seconds": ("repeats s", "seconds of the runs on shadow models, which are not among its seconds"),
-}
-"""Costs that only some scenarios tell -> their heading, and what it means."""
-MORE_METRICS = (
-    "barrier",
-    "floor_gap",
-    "mia_auc",
-    "strong_auc",
-    "strong_minus_weak",
-    "relearn_steps",
-    "accuracy_change",
-    "pl_linear",
-)
-"""Metrics that stand in the table itself, where any row has them."""
 
-
-def more_costs(section: Section) -> list[tuple[str, str, str]]:
-    """(attribute of costs, heading, meaning) of those of MORE_COSTS that any row of the scenario has."""
+def more_costs(section: Section) -> list[Cost]:
+    """The scenario's costs that have a column of their own and that any row has."""
     costs = [row.costs for row in section.rows if row.costs]
-    return [(name, *told) for name, told in MORE_COSTS.items() if any(getattr(c, name) is not None for c in costs)]
+    return [cost for cost in section.costs if cost.heading and any(cost.name in c.more for c in costs)]
 
 
-def more_metrics(section: Section) -> list[str]:
-    """Those of MORE_METRICS that any row of the scenario has."""
-    return [name for name in MORE_METRICS if any(name in row.metrics for row in section.rows)]
+def more_metrics(section: Section) -> list[Metric]:
+    """The scenario's metrics that stand in the table itself and that any row has; the headline has its own column."""
+    return [metric for metric in section.measured() if metric.in_table and metric.name != section.headline]
 
 
-def more_heading(section: Section, metric: str) -> str:
+def more_heading(section: Section, metric: Metric) -> str:
     """The heading of such a metric; of one that has a floor it says so."""
-    floor = " / floor" if any(f"floor_{metric}" in row.metrics for row in section.rows) else ""
-    return measures.title(metric) + measures.unit(metric) + floor
+    floor = " / floor" if any(metric.floor in row.metrics for row in section.rows) else ""
+    return measures.heading(metric) + floor
 
 
-def more_value(row: Row, metric: str) -> str:
+def more_value(row: Row, metric: Metric) -> str:
     """Its value, and behind a stroke its floor, where it has one."""
-    value, floor = row.metrics.get(metric), row.metrics.get(f"floor_{metric}")
+    value, floor = row.metrics.get(metric.name), row.metrics.get(metric.floor)
     shown = measures.number(metric, value)
     return shown if value is None or floor is None else f"{shown} / {measures.number(metric, floor)}"
 
@@ -102,18 +82,19 @@ def stand_ins(board: Board) -> list[str]:
 
 def direction(section: Section) -> str:
     """The headline and its good direction."""
-    return f"{measures.title(section.headline)}, {'higher' if section.higher_is_better else 'lower'} is better"
+    headline = section.ranked_by
+    return f"{measures.title(headline)}, {'higher' if headline.higher_is_better else 'lower'} is better"
 
 
 def score(section: Section, row: Row) -> str:
     """The headline with its interval."""
     if row.headline is None:
         return row.status
-    low_high = measures.interval(section.headline, row.headline.low, row.headline.high)
-    return f"{measures.number(section.headline, row.headline.mean)} {low_high}".strip()
+    low_high = measures.interval(section.ranked_by, row.headline.low, row.headline.high)
+    return f"{measures.number(section.ranked_by, row.headline.mean)} {low_high}".strip()
 
 
-def against(metric: str, found: Difference | None) -> str:
+def against(metric: Metric, found: Difference | None) -> str:
     """A difference with its interval."""
     if found is None:
         return "–"
@@ -130,9 +111,9 @@ def rank(row: Row) -> str:
     return f"{row.rank} ({row.rank_low}–{row.rank_high})"
 
 
-def needed(verdict: Verdict) -> str:
-    """What a claim asks of the difference."""
-    least = "0" if verdict.margin == 0 else measures.number(verdict.metric, verdict.margin, sign=True)
+def needed(verdict: Verdict, metric: Metric) -> str:
+    """What a claim asks of the difference in its metric."""
+    least = "0" if verdict.margin == 0 else measures.number(metric, verdict.margin, sign=True)
     return f"> {least}" if verdict.times == 1 else f"> {least} against {verdict.times:g} times"
 
 

@@ -48,10 +48,11 @@ def claim_lines(board: Board) -> Iterator[str]:
     """One line a claim for the terminal, after the warnings where stand-ins were used."""
     yield from wording.stand_ins(board)
     for v in board.claims:
-        said = f"{v.answer:<9} {v.id}: {v.better} over {v.worse} in {v.scenario}, {v.metric}{measures.unit(v.metric)}"
+        metric = board.metric_of(v)
+        said = f"{v.answer:<9} {v.id}: {v.better} over {v.worse} in {v.scenario}, {v.metric}{measures.unit(metric)}"
         if v.difference is None:
             yield f"{said}: {v.reason}"
             continue
-        told = wording.against(v.metric, v.difference).replace(measures.MINUS, "-")
-        need = wording.needed(v).replace(measures.MINUS, "-")
+        told = wording.against(metric, v.difference).replace(measures.MINUS, "-")
+        need = wording.needed(v, metric).replace(measures.MINUS, "-")
         yield f"{said}: {told}, needed {need}, seeds {v.difference.seeds}"

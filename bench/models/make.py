@@ -15,7 +15,7 @@ from bench.data.spec import Dataset, Split
 from bench.device import Device, as_input
 from bench.errors import ZooError
 from bench.models import build
-from bench.models.layers import Classifier
+from bench.models.layers import HEAD, Classifier
 from bench.models.spec import ModelSpec
 from bench.models.train import fit
 
@@ -35,7 +35,7 @@ def initialise(spec: ModelSpec, dataset: Dataset, *, seed: int, start: Mapping[s
     if start is None:
         return model
     own = model.state_dict()
-    kept = {name for name in own if name.startswith("head.") and name in start and own[name].shape != start[name].shape}
+    kept = {name for name in own if name.startswith(HEAD) and name in start and own[name].shape != start[name].shape}
     state = {name: own[name] if name in kept else tensor for name, tensor in start.items()}
     load_state(model, state, f"{spec.describe()} starts from {spec.init.describe() if spec.init else 'given weights'}")
     return model
@@ -61,7 +61,7 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], what: str) -> None
 
 
 def training_rows(spec: ModelSpec, dataset: Dataset) -> Split:
-    """The images and (relabelled) labels that a model is trained on.
+    """The inputs and (relabelled) labels that a model is trained on.
 
     Raises:
         ZooError: a label lies outside of the model's classes.
@@ -70,7 +70,7 @@ def training_rows(spec: ModelSpec, dataset: Dataset) -> Split:
     from bench.data.rows import select
 
     rows = select(spec.rows, dataset.train.labels)
-    split = Split(dataset.train.images[rows], relabel(spec, dataset.train.labels[rows]))
+    split = Split(dataset.train.inputs[rows], relabel(spec, dataset.train.labels[rows]))
     low, high = int(split.labels.min()), int(split.labels.max())
     if low < 0 or high >= spec.num_classes:
         raise ZooError(f"{spec.describe()}: labels from {low} to {high} do not fit {spec.num_classes} classes")
@@ -115,7 +115,7 @@ def train(
         for parameter in frozen:
             parameter.requires_grad_(False)
         generator = torch.Generator().manual_seed(seed)
-        fit(model, split.images, split.labels, spec.recipe, generator=generator, device=device, progress=progress)
+        fit(model, split.inputs, split.labels, spec.recipe, generator=generator, device=device, progress=progress)
         for parameter in frozen:
             parameter.requires_grad_(True)
 
@@ -133,7 +133,7 @@ def set_class_means_head(model: Classifier, split: Split) -> None:
     """
     model.eval()
     head = model.head
-    z = torch.cat([model.features(as_input(images.to(head.weight.device))) for images in split.images.split(500)])
+    z = torch.cat([model.features(as_input(inputs.to(head.weight.device))) for inputs in split.inputs.split(500)])
     labels = split.labels.to(z.device)
     counts = torch.bincount(labels, minlength=head.out_features)[:, None].to(z)
     seen = counts > 0

@@ -22,9 +22,11 @@ from bench.models.spec import ModelSpec, as_data
 from bench.records.record import Record, key_of
 from bench.running.cell_code import digests
 from bench.schema.search import Choices, Range
-from bench.suite.rows import Row
+from bench.suite.kinds import refuse_kind, refuse_models
+from bench.suite.rows import SuiteRow
+from bench.suite.scenarios import SuiteScenario
 from bench.suite.stand_ins import on_stand_in
-from bench.suite.suite import Suite, SuiteScenario
+from bench.suite.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Cell:
     """The unit of work, of caching and of failure."""
 
     scenario: SuiteScenario
-    row: Row
+    row: SuiteRow
     seed: int
     setup: Setup
     data: Identity
@@ -171,7 +173,7 @@ def plan(suite: Suite, seeds: tuple[int, ...] | None = None, only: str | None = 
     return Plan(suite, tuple(cells), faults)
 
 
-def _name(scenario: SuiteScenario, row: Row, seed: int) -> str:
+def _name(scenario: SuiteScenario, row: SuiteRow, seed: int) -> str:
     return f"{scenario.name}/{row.label}/{seed}"
 
 
@@ -190,13 +192,15 @@ def _had(found: Identity | DataError) -> Identity:
 
 
 def _cells(
-    suite: Suite, scenario: SuiteScenario, rows: Sequence[Row], data: Identity, seed: int, numeric: str
+    suite: Suite, scenario: SuiteScenario, rows: Sequence[SuiteRow], data: Identity, seed: int, numeric: str
 ) -> Iterator[Cell]:
     setup = Setup(data.spec, data.fingerprint, len(data.classes), suite.models, suite.recipe, seed)
     if data.stand_in_for is not None:
         scenario = on_stand_in(scenario, data.spec.name, suite.models)
     try:
+        refuse_kind(scenario, SOURCES[data.spec.name])
         specs = scenario.settings.zoo(setup)
+        refuse_models(specs.values(), SOURCES[data.spec.name])
     except SuiteError as error:
         message = f"{suite.path} (profile {suite.profile}): [scenarios.{scenario.name}] {error}"
         if data.stand_in_for is None:

@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from torch import Tensor, nn
 
 from bench.lab import Lab, Setup
+from bench.metrics.metric import Metric
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import agreement, judge_classifier, logits
+from bench.scenarios.judging import (
+    AGREEMENT,
+    CLASSIFIER,
+    PARAMETERS,
+    TEACHER_ACCURACY,
+    accuracy,
+    agreement,
+    judge_classifier,
+    logits,
+)
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.black_box import BlackBox
@@ -21,6 +31,10 @@ from bench.types import Share
 if TYPE_CHECKING:
     from bench.data.spec import Split
 
+TEACHER_KL = Metric("teacher_kl", "", higher_is_better=False)
+STUDENT = (*CLASSIFIER, AGREEMENT, TEACHER_KL, TEACHER_ACCURACY, PARAMETERS)
+"""What `judge_student` gives."""
+
 
 class DistillTask(Task):
     """What is given: an untrained student and its recipe; what may be asked for: the teacher, images, labels."""
@@ -28,18 +42,25 @@ class DistillTask(Task):
     teacher: Annotated[nn.Module, Access("weights")]
     """In eval mode, its parameters not requiring gradients."""
     teacher_outputs: Annotated[BlackBox, Access("outputs")]
-    """The same teacher, closed: logits [B, C] of images [B, channels, H, W] in [0, 1], without gradient."""
+    """The same teacher, closed: logits [B, C] of what `as_input` gives, without gradient."""
     student: nn.Module
     """Untrained, and the same for every method of a seed."""
-    images: Annotated[Tensor, Access("unlabeled", "labels")]
-    """The student's share of the training images, uint8 [N, channels, H, W]."""
+    inputs: Annotated[Tensor, Access("unlabeled", "labels")]
+    """The student's share of the training inputs, as stored [N, ...]."""
     labels: Annotated[Tensor, Access("labels")]
     """Their labels, int64 [N]."""
     recipe: Recipe
     """How long and how the student is trained: the same for every row of a board."""
 
 
-@scenario(kind="distill", task=DistillTask, lower="scratch", upper="teacher")
+@scenario(
+    kind="distill",
+    task=DistillTask,
+    metrics=STUDENT,
+    lower="scratch",
+    upper="teacher",
+    takes=("images", "texts", "tables"),
+)
 class Distill(Settings):
     """A trained teacher and some of its data: train a smaller student that does better than on the labels alone."""
 
@@ -72,7 +93,7 @@ class Distill(Settings):
             "teacher": lambda: copy.deepcopy(teacher),
             "teacher_outputs": lambda: BlackBox(copy.deepcopy(teacher)),
             "student": lambda: lab.fresh(self.student, "student"),
-            "images": lambda: train.images[rows],
+            "inputs": lambda: train.inputs[rows],
             "labels": lambda: train.labels[rows],
             "recipe": lambda: self.recipe or student_recipe(lab.setup, self.student),
         }
@@ -97,8 +118,8 @@ def judge_student(result: object, teacher: nn.Module, test: Split, num_classes: 
     Raises:
         BadResult: it cannot be judged.
     """
-    z = logits(result, test.images, num_classes)  # type: ignore[arg-type]  # it checks for itself what it was given
-    z_teacher = logits(teacher, test.images, num_classes)
+    z = logits(result, test.inputs, num_classes)  # type: ignore[arg-type]  # it checks for itself what it was given
+    z_teacher = logits(teacher, test.inputs, num_classes)
     metrics, correct = judge_classifier(z, test)
     metrics["agreement"] = agreement(z, z_teacher)
     metrics["teacher_kl"] = float(
@@ -106,7 +127,7 @@ def judge_student(result: object, teacher: nn.Module, test: Split, num_classes: 
             z.double().log_softmax(1), z_teacher.double().log_softmax(1), reduction="batchmean", log_target=True
         )
     )
-    metrics["teacher_accuracy"] = float((z_teacher.argmax(1) == test.labels.cpu()).double().mean())
+    metrics["teacher_accuracy"] = accuracy(z_teacher, test.labels)
     if isinstance(result, nn.Module):
         metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
     return Score(metrics, {"test": correct})

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import Skip
-from methods.datafree.hooks import Inputs
+from methods.watching import Latest
 
 
 class BatchNormStatistics:
@@ -29,7 +29,7 @@ class BatchNormStatistics:
         self.layers = [m for m in teacher.modules() if isinstance(m, kind) and m.running_mean is not None]
         if not self.layers:
             raise Skip(f"needs BatchNorm statistics, and the teacher ({type(teacher).__name__}) keeps none")
-        self.inputs = Inputs(self.layers)
+        self.inputs = Latest(self.layers, inputs=True)
         self.momentum = momentum
         self._average: list[tuple[Tensor, Tensor]] = []
 

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from bench import method
 from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate, Weight
-from methods.datafree.hooks import Inputs, penultimate
 from methods.datafree.losses import activation, class_balance, one_hot
 from methods.datafree.online import Online, SynthesisLoss, Term
 from methods.datafree.student import StudentTraining
+from methods.watching import Latest, penultimate
 
 BETAS = (0.5, 0.999)
 """Of the generator's Adam."""
@@ -61,7 +61,7 @@ def dafl(
 
 
 def synthesis_loss(
-    features: Inputs, oh: float = 1.0, ie: float = 20.0, a: float = 0.01, extra: Term | None = None
+    features: Latest, oh: float = 1.0, ie: float = 20.0, a: float = 0.01, extra: Term | None = None
 ) -> SynthesisLoss:
     """oh * L_oh + ie * L_bal + a * L_act, and a further term: what this host's generator descends.
 

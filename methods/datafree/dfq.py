@@ -2,14 +2,16 @@
 
 Choi, Choi, El-Khamy and Lee, CVPR Workshops 2020, arXiv:2005.04136. A generator shows where student and teacher
 differ, while its images keep the teacher's BatchNorm statistics, are each classified with confidence, and spread
-over the classes. In the form of the later harness of zju-vipa/CMI (`generative.py`, `scripts/dfq_cifar10.sh`), with
-which other papers compare.
+over the classes. In the form of the later harness of zju-vipa/CMI (`generative.py`, `scripts/dfq/`), with which other
+papers compare: a round begins with the generator's step, in which the generator normalises by its batch and the student
+is in eval mode; the student is shown what the generator makes in eval mode, by its running statistics.
 
 Differs from the paper: nothing is quantised, the student is a smaller network; one generator and one student, where
 the paper has several of each; as in CMI's harness, BatchNorm statistics are compared by norms of differences (the
 paper: a divergence of Gaussians) and confidence is the cross-entropy with the teacher's own decision (the paper: an
-entropy). Differs from CMI's harness: the generator sees the student (there a teacher stands in its place, so that the
-adversarial term is zero); the student's optimiser, schedule and temperature are the board's.
+entropy). Differs from CMI's harness: the student's optimiser, schedule, temperature and steps a round are the board's,
+the generator is smaller. (The copy of that harness in Fast-Datafree puts the teacher in the student's place, so that
+the adversarial term is zero, and leaves the generator in train mode throughout.)
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate, Weight
 from methods.datafree.bn_statistics import BatchNormStatistics
 from methods.datafree.losses import class_balance, one_hot
-from methods.datafree.online import Online, Term, play
+from methods.datafree.online import Online, Term
 from methods.datafree.student import StudentTraining
 from methods.distillation.losses import distillation_kl
 
@@ -46,12 +48,12 @@ def dfq(
     Args:
         by: a training of the student that another method brings along.
         extra: a further term of the generator's loss.
-        adv: weight of the divergence of student and teacher, which the generator seeks (CMI's harness: 0.5).
+        adv: weight of the divergence of student and teacher, which the generator seeks.
         bn: weight of the distance of BatchNorm statistics.
-        oh: weight of the cross-entropy with the teacher's own decision (CMI's harness: 0.5).
+        oh: weight of the cross-entropy with the teacher's own decision.
         balance: weight of the balance of classes.
-        student_steps: updates of the student, each on new images, for one of the generator.
-        lr_g: learning rate of the generator's Adam (CMI's harness: 1e-4).
+        student_steps: updates of the student, each on new images, for one of the generator (CMI's harness: 10).
+        lr_g: learning rate of the generator's Adam.
         nz: length of the noise vector (CMI's harness: 256).
         ngf: width of the generator (CMI's harness: 64).
     """
@@ -64,4 +66,12 @@ def dfq(
             return value if extra is None else value + extra(x, t)
 
         online = Online(task, loss, lr_g=lr_g, nz=nz, ngf=ngf, betas=(0.5, 0.999))
-        return play(training, online, task, student_steps, training.imitate)
+        while training.running:
+            training.model.eval()
+            online.generator.train()
+            online.learn(training.model)
+            training.model.train()
+            online.generator.eval()
+            for _ in training.up_to(student_steps):
+                training.imitate(online.images(task.batch_size))
+    return training.model

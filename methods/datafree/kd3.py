@@ -28,9 +28,9 @@ from bench.device import as_input
 from bench.models.augment import augment
 from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate, Share, Weight
-from methods.datafree.hooks import penultimate
 from methods.datafree.student import StudentTraining, targets
 from methods.distillation.losses import distillation_kl
+from methods.watching import penultimate
 
 SCORED_AT_ONCE = 512
 """Images in one forward pass while the pool is scored."""

@@ -35,11 +35,11 @@ from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Fraction, Weight
 from methods.datafree import adv_bn, dafl
 from methods.datafree.bn_statistics import BatchNormStatistics
-from methods.datafree.hooks import penultimate
 from methods.datafree.online import Online, play
 from methods.datafree.pool import ReplayMemory
 from methods.datafree.student import StudentTraining, targets
 from methods.distillation.losses import distillation_kl
+from methods.watching import penultimate
 
 STUDENT_STEPS = 5
 """Updates for one step of the generator, with `adv-bn` and `dfad`; `dafl` alternates."""

@@ -24,11 +24,11 @@ from bench import Skip, method
 from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Fraction, Rate, Steps, Weight
 from methods.datafree.bn_statistics import BatchNormStatistics
-from methods.datafree.hooks import Inputs, penultimate
 from methods.datafree.losses import activation, class_balance, jensen_shannon, one_hot
 from methods.datafree.online import Online, SynthesisLoss, Term
 from methods.datafree.student import StudentTraining, targets
 from methods.datafree.vae_memory import VAEMemory
+from methods.watching import Latest, penultimate
 
 TEMPERATURE = 3.0
 """Of the divergence between student and teacher (authors' code)."""
@@ -110,7 +110,7 @@ def pre_dfkd(
 
 def synthesis_loss(
     statistics: BatchNormStatistics,
-    features: Inputs,
+    features: Latest,
     *,
     oh: float,
     ie: float,

@@ -5,8 +5,12 @@ Micaelli and Storkey, NeurIPS 2019, arXiv:1905.09768; facts checked against the 
 of student and teacher, then several updates of the student on what the generator now makes of the same noise,
 towards the teacher's outputs and, where both have stages, towards where in the picture these are active.
 
-Differs from the paper: the student is trained by the board's SGD at the board's temperature, with the divergence
-averaged over images only (paper: Adam at 2e-3, temperature 1, averaged over classes too); the generator's convolutions
+Attention weighs against the divergence what it weighs in the code. There the divergence is averaged over classes too
+(PyTorch's default reduction), with beta = 250 times the gap of attention beside it; here it is averaged over images
+only, like all of this project's, and the gap has beta times the number of classes.
+
+Differs from the paper: the student is trained by the board's SGD at the board's temperature (paper: Adam at 2e-3,
+which minds no common factor of both terms, and temperature 1); the generator's convolutions
 have no biases, which the BatchNorm behind them would cancel. As the generator stands still while the student learns,
 its images and the teacher's answers are made once for these updates, which changes no number of theirs.
 """
@@ -23,10 +27,10 @@ from bench import method
 from bench.scenarios.datafree.scenario import DataFreeTask
 from bench.types import Count, Rate, Weight
 from methods.datafree.generator import AffinePixels, Generator, normalizer
-from methods.datafree.hooks import Outputs
 from methods.datafree.online import Term
 from methods.datafree.student import LARGEST_GRADIENT, StudentTraining, still, targets
 from methods.distillation.losses import distillation_kl
+from methods.watching import Latest
 
 
 @method(family="datafree", scenario=("datafree", "poisoned"), access={"weights"}, paper="arXiv:1905.09768", year=2019)
@@ -46,7 +50,8 @@ def zskt(
     Args:
         by: a training of the student that another method brings along.
         extra: a further term of the generator's loss.
-        beta: weight of the difference of attention maps; without effect where the networks have no stages to compare.
+        beta: weight of the difference of attention maps against the divergence's mean over images and classes; without
+            effect where the networks have no stages to compare.
         student_steps: updates of the student on one batch of noise (paper: 10).
         lr_g: first learning rate of the generator's Adam; it falls to zero along a cosine.
         nz: length of the noise vector.
@@ -59,12 +64,12 @@ def zskt(
     optimizer = torch.optim.Adam(generator.parameters(), lr=lr_g)
     compared = compared_stages(student, teacher) if beta else ([], [])
 
-    with Outputs(compared[0]) as mine, Outputs(compared[1]) as its:
+    with Latest(compared[0]) as mine, Latest(compared[1]) as its:
 
         def learn(x: Tensor, t: Tensor, maps: list[Tensor]) -> None:
             def loss() -> Tensor:
                 value = distillation_kl(student(x), t, task.temperature)
-                return value + beta * attention_gap(attention_maps(mine), maps)
+                return value + beta * task.num_classes * attention_gap(attention_maps(mine), maps)
 
             training.update(loss, x)
 
@@ -112,7 +117,7 @@ def compared_stages(student: nn.Module, teacher: nn.Module) -> tuple[list[nn.Mod
     return (ours, theirs) if len(ours) == len(theirs) else ([], [])
 
 
-def attention_maps(stages: Outputs) -> list[Tensor]:
+def attention_maps(stages: Latest) -> list[Tensor]:
     """Of each stage's latest output [B, C, H, W]: mean square over channels, [B, H * W], scaled to length 1."""
     return [normalize(a.float().square().mean(1).flatten(1)) for _, a in sorted(stages.latest.items())]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench import Skip
 from methods.fusion.features import CONSTANT
-from methods.fusion.watching import by_channel, show, watching
+from methods.watching import by_channel, named, show, watching
 
 BATCH = 500
 
@@ -55,7 +55,7 @@ def last_affine(model: nn.Module, layers: Collection[str], example: Tensor) -> t
             order[order.index(layer)] = name
 
     norms = [name for name, module in model.named_modules() if isinstance(module, nn.LayerNorm)]
-    with watching(model, layers, wrote), watching(model, norms, normed, inputs=True):
+    with watching(named(model, layers), wrote), watching(named(model, norms), normed, inputs=True):
         model(example)
     for name in order:
         module = model.get_submodule(name)
@@ -92,7 +92,7 @@ def channel_statistics(
         shape = (-1, 1, 1) if y.ndim == 4 else (-1,)
         return (y * scale.view(shape) + shift.view(shape)).to(y.dtype)
 
-    with watching(model, modules, observe):
+    with watching(named(model, modules), observe):
         for batch in images.tensor_split(-(-len(images) // BATCH)):
             show(model, batch, device)
     return {name: _statistics(torch.stack(batches).sum(0)) for name, batches in sums.items()}

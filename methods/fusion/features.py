@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from bench.models.permutation import PermutationSpec
 from methods.fusion.alignment import read_by
-from methods.fusion.watching import by_channel, show, watching
+from methods.watching import by_channel, named, show, watching
 
 Features = Literal["post-activation", "pre-activation"]
 
@@ -116,6 +116,6 @@ def _observe(
     def keep(name: str, y: Tensor) -> None:
         found[name] = by_channel(y).T
 
-    with watching(model, sorted(layers), keep, inputs=features == "post-activation"):
+    with watching(named(model, sorted(layers)), keep, inputs=features == "post-activation"):
         show(model, batch, device)
     return found

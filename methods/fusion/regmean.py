@@ -29,10 +29,11 @@ import torch
 from torch import Tensor, nn
 
 from bench import Skip, method
+from bench.models.layers import HEAD
 from bench.scenarios.fuse.scenario import FuseTask
 from bench.scenarios.merge.scenario import MergeTask
 from bench.types import Fraction, Rate
-from methods.fusion.state import HEAD, State, mean, parent_entries, result
+from methods.fusion.state import State, mean, parent_entries, result
 
 
 @method(family="merging", scenario=("fuse", "merge"), access={"weights", "grams"}, paper="arXiv:2212.09849", year=2023)

@@ -9,14 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from bench import Skip
+from bench.models.layers import HEAD
 from bench.models.permutation import PermutationSpec
 from bench.scenarios.fuse.scenario import FuseTask
 from bench.scenarios.merge.scenario import MergeTask
 
 State = dict[str, Tensor]
 """Name in `state_dict()` -> tensor. Only what is averaged: parameters and float buffers."""
-
-HEAD = "head."
 
 
 def parent_states(task: FuseTask | MergeTask) -> list[State]:

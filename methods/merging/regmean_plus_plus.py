@@ -23,12 +23,12 @@ from typing import cast
 from torch import Tensor, nn
 
 from bench import Skip, method
-from bench.models.layers import Classifier
+from bench.models.layers import HEAD, Classifier
 from bench.scenarios.merge.scenario import MergeTask
 from bench.task.statistics import gram_matrices
 from bench.types import Fraction, Rate
 from methods.fusion.regmean import solve_layer
-from methods.fusion.state import HEAD, mean, parent_entries, result
+from methods.fusion.state import mean, parent_entries, result
 
 
 @method(family="merging", scenario="merge", access={"weights", "unlabeled"}, paper="arXiv:2508.03121", year=2025)

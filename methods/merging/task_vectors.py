@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from bench.models.layers import HEAD
+
 TaskVector = dict[str, Tensor]
 """Parameter name -> theta_t - theta_0 (or any other change of that parameter), of the parameter's shape."""
 
-HEAD = "head."
 NORMALIZER = "normalize."
-
 BLOCK = 2**16
 """Entries that are worked on at once, so that intermediate results stay in the processor's cache."""
 

@@ -49,7 +49,7 @@ def test_regmean(zoo, agree, off_diagonal):
 
 @pytest.mark.parametrize("normalize", [True, False])
 def test_fisher_merge(zoo, agree, normalize):
-    """With next to no floor on either side: ours is relative to the typical information, theirs 1e-6 as it is."""
+    """With next to no floor on either side, which they add to every model's information."""
     from fusion_bench.method.fisher_merging.fisher_merging import merging_with_fisher_weights
 
     generator = torch.Generator().manual_seed(1)
@@ -66,7 +66,7 @@ def test_fisher_merge(zoo, agree, normalize):
         minimal_fisher_weight=1e-12,
     )
     bodies = [{name: f for name, f in fisher.items() if name.startswith("body.")} for fisher in fishers]
-    agree(fisher_merge(zoo.task(fishers=bodies), normalize=normalize, floor=1e-12), theirs)
+    agree(fisher_merge(zoo.task(fishers=bodies), normalize=normalize, floor=1e-12, floor_of="added"), theirs)
 
 
 def test_their_fisher_information_adds_the_products_between_examples_and_classes(monkeypatch):

@@ -332,7 +332,7 @@ def test_breadcrumbs(beside, zoo):
 
 
 def test_fisher_merge(beside, zoo):
-    """Fisher information of ordinary size, beside which the floors (ours is relative, theirs 1e-6) are nothing."""
+    """Fisher information of ordinary size, beside which the floors (1e-6) are nothing."""
     generator = torch.Generator().manual_seed(1)
     fishers = [
         {name: 1 + torch.rand(p.shape, generator=generator) for name, p in zoo.init.named_parameters()}

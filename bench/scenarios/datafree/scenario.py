@@ -10,21 +10,31 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from bench.data.rows import spaced
 from bench.data.spec import Split
 from bench.errors import SuiteError, near_miss
 from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import agreement, judge_classifier, logits
+from bench.scenarios.judging import (
+    AGREEMENT,
+    CLASSIFIER,
+    TEACHER_ACCURACY,
+    accuracy,
+    agreement,
+    judge_classifier,
+    logits,
+)
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.budget import Budget
 from bench.task.meter import paused
-from bench.task.monitor import Monitor, Observations
+from bench.task.monitor import SYNTHESIS, TRACE, Monitor, Observations
 from bench.task.task import Access, Task
 from bench.types import Count, Fraction, Rate, Weight
 
+METRICS = (*CLASSIFIER, AGREEMENT, TEACHER_ACCURACY, *TRACE)
 TRACED_ON = 1000
 """The trace of accuracy over the budget is of at most so many test images, evenly spaced."""
 
@@ -32,6 +42,8 @@ TRACED_ON = 1000
 class DataFreeTask(Task):
     """What is given: the teacher with its BatchNorm statistics and its normaliser, the student, the budget."""
 
+    input_shape: tuple[int, int, int]
+    """(channels, height, width) of an image."""
     teacher: Annotated[nn.Module, Access("weights")]
     """In eval mode, its parameters not requiring gradients; gradients do flow through it to its input.
     Like every standard model it takes pixels in [0, 1] and normalises inside (`teacher.normalize`)."""
@@ -62,9 +74,12 @@ class DataFreeTask(Task):
 @scenario(
     kind="datafree",
     task=DataFreeTask,
+    metrics=METRICS,
+    costs=SYNTHESIS,
     lower="kd-noise",
     upper="kd-real",
     references=("teacher", "scratch", "kd-proxy"),
+    takes=("images",),
 )
 class DataFree(Settings):
     """A trained teacher and no data: train a student that classifies like it."""
@@ -120,7 +135,7 @@ class DataFree(Settings):
             "teacher": lambda: copy.deepcopy(teacher),
             "student": lambda: lab.fresh(self.student, "student"),
             "proxy": lambda: self._proxy(lab),
-            "images": train.images.clone,
+            "images": train.inputs.clone,
             "labels": train.labels.clone,
             "budget": lambda: Budget(self.steps, self.seconds, cuda=cuda),
             "monitor": seen.monitor,
@@ -130,28 +145,29 @@ class DataFree(Settings):
             "temperature": lambda: self.temperature,
             "recipe": lambda: self._recipe(lab.setup, len(train)),
         }
-        return Situation(providers, {"teacher": teacher, "test": test, "monitor": seen})
+        return Situation(providers, {"teacher": teacher, "test": test, "seen": seen}, observers=(seen,))
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """Accuracy, nll and ece on the test images, agreement with the teacher, the teacher's accuracy, the trace."""
         test = situation.judge["test"]
         classes = lab.setup.num_classes
-        z = logits(result, test.images, classes)  # type: ignore[arg-type]  # it checks for itself what it was given
-        z_teacher = logits(situation.judge["teacher"], test.images, classes)
+        z = logits(result, test.inputs, classes)  # type: ignore[arg-type]  # it checks for itself what it was given
+        z_teacher = logits(situation.judge["teacher"], test.inputs, classes)
         metrics, correct = judge_classifier(z, test)
         metrics["agreement"] = agreement(z, z_teacher)
-        metrics["teacher_accuracy"] = float((z_teacher.argmax(1) == test.labels.cpu()).double().mean())
-        return Score(metrics | situation.judge["monitor"].metrics(), {"test": correct})
+        metrics["teacher_accuracy"] = accuracy(z_teacher, test.labels)
+        return Score(metrics | situation.judge["seen"].metrics(), {"test": correct})
 
     def _proxy(self, lab: Lab) -> Tensor:
         """Images from elsewhere, uint8 [N, C, H, W], some of them noise; the same for every method of a seed."""
         from bench.data import noise_images
 
         with paused():  # reading or drawing a data set is nobody's cost
-            images = _spaced(lab.data(self.proxy).train, self.proxy_images).images.clone()
+            proxy = lab.data(self.proxy)
+            images = _spaced(proxy.train, self.proxy_images).inputs
             rng = lab.generator("proxy", self.proxy)
             noise = torch.randperm(len(images), generator=rng)[: round(self.proxy_noise * len(images))]
-            images[noise] = noise_images(len(noise), lab.dataset.shape, rng)
+            images[noise] = noise_images(len(noise), proxy.shape, rng)
             return images
 
     def _recipe(self, setup: Setup, images: int) -> Recipe:
@@ -166,13 +182,11 @@ def _accuracy(lab: Lab, student: str, test: Split, model: nn.Module) -> float:
     """Of a student as it is now, on a copy: neither its mode nor its hooks see the test images."""
     twin = lab.device.place(lab.fresh(student, "student"))
     twin.load_state_dict(model.state_dict())
-    z = logits(twin, test.images, lab.setup.num_classes)
-    return float((z.argmax(1) == test.labels.cpu()).double().mean())
+    z = logits(twin, test.inputs, lab.setup.num_classes)
+    return accuracy(z, test.labels)
 
 
 def _spaced(split: Split, count: int) -> Split:
-    """At most `count` rows, evenly spaced."""
-    if len(split) <= count:
-        return split
-    rows = torch.linspace(0, len(split) - 1, count).round().long()
-    return Split(split.images[rows], split.labels[rows])
+    """At most `count` examples, evenly spaced."""
+    rows = spaced(torch.arange(len(split)), count)
+    return Split(split.inputs[rows], split.labels[rows])

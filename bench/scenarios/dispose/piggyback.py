@@ -20,10 +20,24 @@ from bench.data.spec import Split
 from bench.device import Device, as_input
 from bench.errors import BadResult
 from bench.metrics.linear_probe import ridge_probe
-from bench.models.layers import Classifier
+from bench.metrics.metric import Metric
+from bench.models.layers import HEAD, Classifier
 from bench.models.train import fit
-from bench.scenarios.judging import logits
+from bench.scenarios.judging import FLOOR, accuracy, logits, misfit
 from bench.schema.recipe import Recipe
+
+PIGGYBACK = (
+    Metric("pl_full", "%", higher_is_better=False, title="piggyback accuracy", floor="floor_pl_full", explain=FLOOR),
+    Metric(
+        "pl_linear",
+        "%",
+        higher_is_better=False,
+        title="piggyback accuracy of a linear head",
+        floor="floor_pl_linear",
+        in_table=True,
+    ),
+)
+"""What `piggyback_accuracy` gives, beside the same of networks that never saw the source."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +63,14 @@ class Piggyback:
         model = self.on(backbone)
         fit(
             model,
-            self.shots.images,
+            self.shots.inputs,
             self.shots.labels,
             self.recipe,
             generator=self.generator(),
             device=self.device,
         )
-        z = logits(model, test.images, model.head.out_features)
-        return float((z.argmax(1) == test.labels.cpu()).double().mean())
+        z = logits(model, test.inputs, model.head.out_features)
+        return accuracy(z, test.labels)
 
     def linear(self, backbone: Classifier, test: Split) -> float:
         """Accuracy on `test` of a ridge classifier of the frozen backbone's features, fitted to the shots.
@@ -65,7 +79,7 @@ class Piggyback:
             BadResult: features are NaN or infinite.
         """
         model = self.on(backbone)
-        train, other = (_features(model, split.images) for split in (self.shots, test))
+        train, other = (_features(model, split.inputs) for split in (self.shots, test))
         if not (np.isfinite(train).all() and np.isfinite(other).all()):
             raise BadResult("features of the returned backbone are NaN or infinite")
         predicted = ridge_probe(train, self.shots.labels.cpu().numpy(), other)
@@ -74,7 +88,7 @@ class Piggyback:
     def on(self, backbone: Classifier) -> Classifier:
         """The backbone's weights and statistics under the fresh head, in eval mode."""
         model = copy.deepcopy(self.fresh)
-        heads = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("head.")}
+        heads = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(HEAD)}
         model.load_state_dict(backbone.state_dict() | heads)
         return model.eval()
 
@@ -98,13 +112,8 @@ def rebuilt(result: object, given: Classifier) -> Classifier:
     if not isinstance(result, nn.Module):
         raise BadResult(f"a model of the given one's architecture was expected, got {type(result).__name__}")
     model, state = copy.deepcopy(given), result.state_dict()
-    expected, got = ({name: tuple(t.shape) for name, t in s.items()} for s in (model.state_dict(), state))
-    for name in [*expected, *got]:
-        if expected.get(name) != got.get(name):
-            raise BadResult(
-                f"the result is not of the given model's architecture: {name!r} has shape {got.get(name, 'none')}, "
-                f"expected {expected.get(name, 'no such entry')}"
-            )
+    if fault := misfit(state, model.state_dict()):
+        raise BadResult(f"the result is not of the given model's architecture: {fault}")
     model.load_state_dict(state)
     return model.eval()
 

@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from bench.models.layers import HEAD
+
 Damage = Literal["none", "pruned", "noisy"]
 
 PRUNED = 0.9
@@ -37,7 +39,7 @@ def damaged(kind: Damage, init: nn.Module, experts: Sequence[nn.Module], generat
     out = copy.deepcopy(list(experts))
     for expert in out if kind == "pruned" else out[:1]:
         for name, weight in expert.named_parameters():
-            if not name.startswith("head."):
+            if not name.startswith(HEAD):
                 delta = weight - start[name]
                 changed = pruned(delta) if kind == "pruned" else noisy(delta, generator)
                 weight.copy_(start[name] + changed)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from bench.data.spec import Split
 from bench.errors import BadResult
-from bench.scenarios.judging import logits
+from bench.models.layers import HEAD
+from bench.scenarios.judging import accuracy, logits, misfit
 
 Predictor = Callable[[Tensor], Tensor]
 """Pixels [B, C, H, W] in [0, 1] -> logits [B, m] of one task."""
@@ -43,15 +44,15 @@ def all_logits(predictors: Sequence[Predictor], tests: Sequence[Split], heads: S
     widest = max(head.out_features for head in heads)
     parts = []
     for predictor, test, head in zip(predictors, tests, heads, strict=True):
-        z = logits(predictor, test.images, head.out_features)
+        z = logits(predictor, test.inputs, head.out_features)
         parts.append(nn.functional.pad(z, (0, widest - head.out_features), value=-torch.inf))
     return torch.cat(parts)
 
 
 def accuracies(z: Tensor, labels: Tensor, sizes: Sequence[int]) -> list[float]:
     """Accuracy of each task; `sizes` counts its examples."""
-    right = (z.argmax(1) == labels.cpu()).double()
-    return [float(part.mean()) for part in right.split(list(sizes))]
+    parts = zip(z.split(list(sizes)), labels.split(list(sizes)), strict=True)
+    return [accuracy(own, its_labels) for own, its_labels in parts]
 
 
 class _UnderHead(nn.Module):
@@ -74,12 +75,9 @@ class _UnderHead(nn.Module):
 def _check_backbone(result: nn.Module, init: nn.Module) -> None:
     if not callable(getattr(result, "features", None)):
         raise BadResult(f"a backbone with `features(x)` was expected; {type(result).__name__} has none")
-    expected, got = _shapes(init), _shapes(result)
-    for name in [*expected, *got]:
-        if expected.get(name) != got.get(name):
-            fault = f"{name!r} has shape {got.get(name, 'none')}, expected {expected.get(name, 'no such entry')}"
-            raise BadResult(f"the backbone is not of the initialisation's architecture: {fault}")
+    if fault := misfit(_backbone(result), _backbone(init)):
+        raise BadResult(f"the backbone is not of the initialisation's architecture: {fault}")
 
 
-def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(w.shape) for name, w in model.state_dict().items() if not name.startswith("head.")}
+def _backbone(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(HEAD)}

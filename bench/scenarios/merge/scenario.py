@@ -20,13 +20,15 @@ from bench.data import select
 from bench.data.spec import Rows, Split
 from bench.errors import SuiteError
 from bench.lab import Lab, Setup
+from bench.metrics.metric import Metric
 from bench.models.layers import Classifier
 from bench.models.make import set_class_means_head
 from bench.models.spec import ModelSpec
 from bench.models.train import recalibrate
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
-from bench.scenarios.judging import agreement, judge_classifier
+from bench.scenarios.class_tasks import of_classes, places
+from bench.scenarios.judging import AGREEMENT, CLASSIFIER, agreement, judge_classifier
 from bench.scenarios.merge.damage import Damage, damaged
 from bench.scenarios.merge.judging import Predictor, accuracies, all_logits, predictors
 from bench.schema.recipe import Recipe
@@ -34,6 +36,14 @@ from bench.schema.settings import Settings
 from bench.task.statistics import diagonal_fisher, gram_matrices
 from bench.task.task import Access, Task
 from bench.types import Count
+
+METRICS = (
+    *CLASSIFIER,
+    AGREEMENT,
+    Metric("task_mean", "%", higher_is_better=True),
+    Metric("normalised_accuracy", "%", higher_is_better=True),
+    Metric("accuracy_task_#", "%", higher_is_better=True),
+)
 
 
 class MergeTask(Task):
@@ -56,24 +66,31 @@ class MergeTask(Task):
     fishers: Annotated[list[dict[str, Tensor]], Access("fisher")]
     """Per parent, the diagonal Fisher information of its parameters on its own training images."""
     unlabeled: Annotated[list[Tensor], Access("unlabeled")]
-    """Training images of each task that counts, uint8 [N, C, H, W]."""
+    """Training inputs of each task that counts, as stored [N, ...]."""
     unlabeled_test: Annotated[list[Tensor], Access("unlabeled-test")]
-    """The test images of each task that counts, without their labels, uint8 [N, C, H, W]: for transductive methods."""
-    images: Annotated[list[Tensor], Access("labels")]
-    """The few labelled training images of each task that counts, uint8 [N, C, H, W]: `shots` a class."""
+    """The test inputs of each task that counts, without their labels, as stored [N, ...]: for transductive methods."""
+    inputs: Annotated[list[Tensor], Access("labels")]
+    """The few labelled training inputs of each task that counts, as stored [N, ...]: `shots` a class."""
     labels: Annotated[list[Tensor], Access("labels")]
     """Their labels as the task's head counts them, int64 [N]."""
     recipe: Recipe
     """The budget of whatever is trained on the few labelled images."""
-    all_images: Annotated[list[Tensor], Access("joint")]
-    """All training images of each task that counts, uint8 [N, C, H, W]: for joint training, an upper reference."""
+    all_inputs: Annotated[list[Tensor], Access("joint")]
+    """All training inputs of each task that counts, as stored [N, ...]: for joint training, an upper reference."""
     all_labels: Annotated[list[Tensor], Access("joint")]
     """Their labels as the task's head counts them, int64 [N]."""
     fine_tune: Recipe
     """How each expert was tuned from the initialisation, on its own task's images."""
 
 
-@scenario(kind="merge", task=MergeTask, lower="initialisation", upper="experts", references=("average",))
+@scenario(
+    kind="merge",
+    task=MergeTask,
+    metrics=METRICS,
+    lower="initialisation",
+    upper="experts",
+    references=("average",),
+)
 class Merge(Settings):
     """Experts tuned from one initialisation on different tasks: merge them into one backbone.
 
@@ -167,7 +184,7 @@ class Merge(Settings):
                 recipe=self.fine_tune,
                 init=init,
                 num_classes=len(group),
-                relabel=tuple(group.index(c) if c in group else -1 for c in range(setup.num_classes)),
+                relabel=places(group, setup.num_classes),
                 head="class-means",
             )
         return specs
@@ -191,7 +208,7 @@ class Merge(Settings):
             heads = [_few_shot_head(init, shots[0], len(groups[self.target]))]
         for head in heads:
             head.requires_grad_(False)
-        tests = [_of_classes(lab.dataset.test, groups[t]) for t in counting]
+        tests = [of_classes(lab.dataset.test, groups[t]) for t in counting]
         providers: dict[str, Callable[[], Any]] = {
             "init": lambda: copy.deepcopy(init),
             "parents": lambda: copy.deepcopy(parents),
@@ -200,11 +217,11 @@ class Merge(Settings):
             "grams": lambda: [gram_matrices(parent, own, lab.device) for parent, own in owners],
             "fishers": lambda: [diagonal_fisher(parent, own, lab.device) for parent, own in owners],
             "unlabeled": lambda: [samples[t].clone() for t in counting],
-            "unlabeled_test": lambda: [test.images.clone() for test in tests],
-            "images": lambda: [shot.images.clone() for shot in shots],
+            "unlabeled_test": lambda: [test.inputs.clone() for test in tests],
+            "inputs": lambda: [shot.inputs.clone() for shot in shots],
             "labels": lambda: [shot.labels.clone() for shot in shots],
             "recipe": lambda: self.tune,
-            "all_images": lambda: [train[t].images.clone() for t in counting],
+            "all_inputs": lambda: [train[t].inputs.clone() for t in counting],
             "all_labels": lambda: [train[t].labels.clone() for t in counting],
             "fine_tune": lambda: self.fine_tune,
         }
@@ -229,7 +246,7 @@ class Merge(Settings):
         z = all_logits(self._ready(predictors(result, judge["init"], heads), situation, lab), tests, heads)
         z_experts = all_logits(self._ready(judge["experts"], situation, lab), tests, heads)
         labels = torch.cat([test.labels for test in tests])
-        metrics, correct = judge_classifier(z, Split(torch.cat([test.images for test in tests]), labels))
+        metrics, correct = judge_classifier(z, Split(torch.cat([test.inputs for test in tests]), labels))
         metrics["agreement"] = agreement(z, z_experts)
         sizes = [len(test) for test in tests]
         own, best = accuracies(z, labels, sizes), accuracies(z_experts, labels, sizes)
@@ -258,16 +275,7 @@ class Merge(Settings):
     def _task_train(self, lab: Lab, group: tuple[int, ...]) -> Split:
         train = lab.dataset.train
         rows = select(self._task_rows(lab.setup, group), train.labels)
-        return _of_classes(Split(train.images[rows], train.labels[rows]), group)
-
-
-def _of_classes(split: Split, group: Sequence[int]) -> Split:
-    """The examples of these classes, labelled by their place in the group."""
-    place = torch.full((max(*group, int(split.labels.max())) + 1,), -1)
-    place[list(group)] = torch.arange(len(group))
-    labels = place.to(split.labels.device)[split.labels]
-    rows = labels >= 0
-    return Split(split.images[rows.to(split.images.device)], labels[rows])
+        return of_classes(Split(train.inputs[rows], train.labels[rows]), group)
 
 
 def _shots(split: Split, count: int, generator: torch.Generator) -> Split:
@@ -275,12 +283,12 @@ def _shots(split: Split, count: int, generator: torch.Generator) -> Split:
     order = torch.randperm(len(split), generator=generator).to(split.labels.device)
     labels = split.labels[order]
     rows = torch.cat([order[labels == c][:count] for c in labels.unique()])
-    return Split(split.images[rows], split.labels[rows])
+    return Split(split.inputs[rows], split.labels[rows])
 
 
 def _sample(split: Split, count: int, generator: torch.Generator) -> Tensor:
-    order = torch.randperm(len(split), generator=generator).to(split.images.device)
-    return split.images[order[:count]]
+    order = torch.randperm(len(split), generator=generator).to(split.inputs.device)
+    return split.inputs[order[:count]]
 
 
 def _few_shot_head(init: nn.Module, shots: Split, num_classes: int) -> nn.Linear:

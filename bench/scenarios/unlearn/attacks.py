@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from bench.lab import Lab
 from bench.metrics import lira, rmia
 from bench.metrics.classwise_attacks import classwise_threshold_accuracy, features
 from bench.metrics.membership import ENOUGH_AT_1_PERCENT
+from bench.metrics.metric import Metric
 from bench.metrics.ranks import auc, tpr_at_fpr
 from bench.models.spec import ModelSpec
 from bench.scenarios.judging import logits
@@ -21,6 +23,77 @@ from bench.scenarios.remembering import remembered
 from bench.scenarios.unlearn.shadows import Pool
 
 STRONG = ("lira", "rmia", "ulira")
+
+
+def departure(metrics: Mapping[str, float], attacks: Sequence[str]) -> float | None:
+    """How far the AUC of an attack lies from what retrained models show, to either side: the farthest of these attacks.
+
+    Who looks *less* seen than a row that was never seen gives the request away as well, so that an AUC below its floor
+    is no merit. None where no attack has a floor.
+    """
+    names = [f"{attack}_auc" for attack in attacks]
+    told = [name for name in names if name in metrics and f"floor_{name}" in metrics]
+    return max((abs(metrics[name] - metrics[f"floor_{name}"]) for name in told), default=None)
+
+
+def _attacked(name: str) -> tuple[Metric, Metric]:
+    tpr = f"{name}_tpr_at_1pct_fpr"
+    return (
+        Metric(f"{name}_auc", "", higher_is_better=False, floor=f"floor_{name}_auc"),
+        Metric(tpr, "%", higher_is_better=False, floor=f"floor_{tpr}"),
+    )
+
+
+WITH_SHADOWS = (
+    Metric(
+        "strong_auc",
+        "",
+        higher_is_better=False,
+        title="strong attack AUC",
+        floor="floor_strong_auc",
+        in_table=True,
+        explain=(
+            "Weak and strong attacks",
+            (
+                "tell rows that were to be forgotten from rows of the same classes that were never trained on: AUC "
+                "0.5 is guessing. The weak one looks at the loss alone. Strong is that of LiRA, RMIA and U-LiRA, "
+                "which have shadow models, whose AUC departs most from its floor. Strong minus weak is how much "
+                "farther it departs than the loss on the same rows does. Where that lies above its floor with 95 % "
+                "over seeds, the row is marked: it looks forgotten to the weak attack and not to the strong one. "
+                "U-LiRA's mean over models is that of the method's runs on all shadows, each in turn attacked with "
+                "the others as shadows; over-forgetting lifts it above 0.5 too."
+            ),
+        ),
+    ),
+    Metric(
+        "strong_minus_weak",
+        "",
+        higher_is_better=False,
+        floor="floor_strong_minus_weak",
+        in_table=True,
+        worse_than_floor="the strong attack sees more",
+    ),
+    Metric(
+        "strong_gap",
+        "",
+        higher_is_better=False,
+        title="strong attack AUC, distance from retraining",
+        derived=partial(departure, attacks=STRONG),
+    ),
+    Metric(
+        "ulira_gap",
+        "",
+        higher_is_better=False,
+        title="U-LiRA AUC, distance from retraining",
+        derived=partial(departure, attacks=("ulira",)),
+    ),
+    *(metric for name in ("loss", *STRONG) for metric in _attacked(name)),
+    *(
+        Metric(f"mia_classwise_{name}", "", higher_is_better=False, floor=f"floor_mia_classwise_{name}")
+        for name in ("confidence", "correctness", "entropy", "modified_entropy")
+    ),
+)
+"""What `Attacker.attack` and `strongest` give, and what follows from that; what an attacker finds is a fault."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +109,7 @@ class Signals:
     def of(cls, model: object, pool: Pool, num_classes: int) -> Signals:
         """Ask a model or predictor. Raises BadResult where it gives no logits."""
         parts = (pool.rows, pool.population)
-        z = [logits(model, part.images, num_classes).double().numpy() for part in parts]  # type: ignore[arg-type]
+        z = [logits(model, part.inputs, num_classes).double().numpy() for part in parts]  # type: ignore[arg-type]
         phi = [lira.log_odds(found, part.labels.cpu().numpy()) for found, part in zip(z, parts, strict=True)]
         p = torch.from_numpy(z[0]).softmax(1).numpy()
         return cls(phi[0], phi[1], features(p, pool.rows.labels.cpu().numpy()))
@@ -60,7 +133,7 @@ def of_repeats(repeated: Sequence[object], pool: Pool, num_classes: int) -> Sign
     def results() -> Iterator[object]:
         for number, result in enumerate(repeated):
             try:
-                logits(result, pool.rows.images[:1], num_classes)  # type: ignore[arg-type]
+                logits(result, pool.rows.inputs[:1], num_classes)  # type: ignore[arg-type]
             except BadResult as error:
                 raise BadResult(f"the method's result on shadow-{number}: {error}") from error
             yield result

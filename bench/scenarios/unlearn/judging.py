@@ -14,8 +14,20 @@ from bench.draws import seed_of
 from bench.errors import BenchError
 from bench.metrics.classwise_attacks import entropy, entropy_attack
 from bench.metrics.membership import efficacy, population_loss_attack
+from bench.metrics.metric import Metric
 from bench.scenarios.judging import logits
 from bench.scenarios.remembering import digest
+
+WEAK = (
+    Metric("mia_auc", "", higher_is_better=False, title="weak attack AUC", floor="floor_mia_auc", in_table=True),
+    Metric("mia_accuracy", "%", higher_is_better=False, floor="floor_mia_accuracy"),
+    Metric("mia_tpr_at_1pct_fpr", "%", higher_is_better=False, floor="floor_mia_tpr_at_1pct_fpr"),
+    Metric("mia_efficacy", "%", higher_is_better=True, floor="floor_mia_efficacy"),
+    Metric("mia_entropy", "", higher_is_better=False, floor="floor_mia_entropy"),
+    Metric("attack_success", "%", higher_is_better=False, floor="floor_attack_success"),
+    Metric("stamped_accuracy", "%", higher_is_better=True, floor="floor_stamped_accuracy", examples="stamped"),
+)
+"""What `Shown.attacks` gives; what an attacker finds is a fault."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class JudgedRows:
 
     def digest(self) -> str:
         """Of all of it."""
-        told = digest(t for split in self.parts.values() for t in (split.images, split.labels))
+        told = digest(t for split in self.parts.values() for t in (split.inputs, split.labels))
         return f"{told} {digest([torch.from_numpy(self.comparable)])} {self.held_class} {self.target}"
 
 
@@ -101,7 +113,7 @@ class Shown:
     @classmethod
     def of(cls, model: object, rows: JudgedRows, num_classes: int) -> Shown:
         """Ask a model or predictor. Raises BadResult where it gives no logits."""
-        return cls(rows, {part: logits(model, split.images, num_classes) for part, split in rows.parts.items()})  # type: ignore[arg-type]
+        return cls(rows, {part: logits(model, split.inputs, num_classes) for part, split in rows.parts.items()})  # type: ignore[arg-type]
 
     def correct(self, part: str) -> np.ndarray:
         """bool [N]: which rows of a part the model gets right."""
@@ -165,4 +177,4 @@ def mean_over(pairs: Iterable[tuple[Shown, Shown]], distance: Callable[[np.ndarr
 
 
 def _take(split: Split, rows: Tensor) -> Split:
-    return Split(split.images[rows], split.labels[rows])
+    return Split(split.inputs[rows], split.labels[rows])

@@ -36,26 +36,74 @@ from bench.metrics.forgetting import (
     zero_retrain_forgetting,
 )
 from bench.metrics.forgetting_quality import challenge, log10_ks_p
-from bench.scenarios import Score
-from bench.scenarios.judging import judge_classifier, logits
+from bench.metrics.metric import Cost, Metric
+from bench.scenarios import Score, Situation
+from bench.scenarios.judging import CLASSIFIER, FLOOR, judge_classifier, logits
 from bench.scenarios.remembering import remembered
-from bench.scenarios.unlearn.attacks import Attacker, Signals, of_repeats, of_shadows, strongest
-from bench.scenarios.unlearn.judging import JudgedRows, Shown, mean_over
-from bench.scenarios.unlearn.relearning import Lesson, anamnesis, relearn_steps, trainable
+from bench.scenarios.unlearn.attacks import WITH_SHADOWS, Attacker, Signals, of_repeats, of_shadows, strongest
+from bench.scenarios.unlearn.judging import WEAK, JudgedRows, Shown, mean_over
+from bench.scenarios.unlearn.relearning import RELEARNING, Lesson, anamnesis, relearn_steps, trainable
 from bench.scenarios.unlearn.shadows import Pool
 
+METRICS = (
+    *CLASSIFIER,
+    Metric("average_gap", "%", higher_is_better=False, floor="floor_gap"),
+    Metric("floor_gap", "%", higher_is_better=False, title="floor of the gap", in_table=True, explain=FLOOR),
+    *(Metric(f"{part}_accuracy", "%", higher_is_better=True, examples=part) for part in ("retain", "forget", "test")),
+    Metric("tug_of_war", "", higher_is_better=True, floor="floor_tug_of_war"),
+    Metric("tow_mia", "", higher_is_better=True, floor="floor_tow_mia"),
+    Metric("js_to_retrain", "", higher_is_better=False, floor="floor_js"),
+    Metric("activation_distance", "", higher_is_better=False, floor="floor_activation_distance"),
+    Metric("ks_log10_p", "", higher_is_better=True, floor="floor_ks_log10_p"),
+    Metric("zrf", "", higher_is_better=True, floor="floor_zrf"),
+    Metric("test_forget_accuracy", "%", higher_is_better=True, floor="floor_test_forget_accuracy"),
+    Metric("attack_rows", "count", higher_is_better=True),
+    *WEAK,
+    *WITH_SHADOWS,
+    Metric("forgetting_quality", "", higher_is_better=True),
+    *RELEARNING,
+)
+"""What `measured` gives."""
+_OF_TRAINING = (
+    "× retraining",
+    (
+        "is the method's seconds as a share of those that training a standard model on the retained rows took. Seconds "
+        "of repeats are those of its runs on the shadow models, which U-LiRA needs; they are not among its seconds."
+    ),
+)
 
-def measured(judge: Mapping[str, Any], result: object, lab: Lab) -> Score:
+
+def _share_of_retraining(costs: Mapping[str, Any]) -> float | None:
+    retraining = costs.get("retraining_seconds")
+    return costs["seconds"] / retraining if retraining and "seconds" in costs else None
+
+
+COSTS = (
+    Cost(
+        "rte", "× retraining", "seconds as a share of those of retraining", _OF_TRAINING, derived=_share_of_retraining
+    ),
+    Cost(
+        "repeat_seconds",
+        "repeats s",
+        "seconds of the runs on shadow models, which are not among its seconds",
+        _OF_TRAINING,
+    ),
+    Cost("retraining_seconds"),
+)
+
+
+def measured(situation: Situation, result: object, lab: Lab) -> Score:
     """The score of a result.
 
     Args:
-        judge: what `Unlearn.prepare` keeps for scoring, and the `repeated` results where the method was run on shadows.
+        situation: what `Unlearn.prepare` keeps for scoring, and what the method returned on the shadows (`repeated`).
         result: the unlearned model.
         lab: for the shadows' models and for draws by name.
 
     Raises:
         BadResult: the result, or that of a run on a shadow, cannot be judged.
     """
+    judge = situation.judge
     rows: JudgedRows = judge["rows"]
     shown = Shown.of(result, rows, lab.setup.num_classes)
     judges = _shown_by_judges(judge, lab)
@@ -70,7 +118,7 @@ def measured(judge: Mapping[str, Any], result: object, lab: Lab) -> Score:
         ]
         metrics |= with_floors(unseen[0], unseen[1:])
     if "pool" in judge:
-        attacker = _attacker(judge, lab)
+        attacker = _attacker(judge, situation.repeated, lab)
         metrics |= _strong(judge, attacker, result, lab)
         if attacker.repeated is not None:
             metrics["forgetting_quality"] = _quality(attacker.pool, attacker.repeated, shown, judges)
@@ -118,7 +166,7 @@ def _gaps(reading: Mapping[str, float], readings: Sequence[Mapping[str, float]])
 
 def _distances(shown: Shown, judges: Sequence[Shown], judge: Mapping[str, Any], lab: Lab) -> dict[str, float]:
     forget = judge["rows"].parts["forget"]
-    untrained = logits(judge["untrained"], forget.images, lab.setup.num_classes).double().softmax(1).numpy()
+    untrained = logits(judge["untrained"], forget.inputs, lab.setup.num_classes).double().softmax(1).numpy()
     own, among = [(shown, j) for j in judges], list(itertools.combinations(judges, 2))
     zrf = [zero_retrain_forgetting(s.softmax("forget"), untrained) for s in (shown, *judges)]
     return {
@@ -133,9 +181,9 @@ def _distances(shown: Shown, judges: Sequence[Shown], judge: Mapping[str, Any], 
     }
 
 
-def _attacker(judge: Mapping[str, Any], lab: Lab) -> Attacker:
+def _attacker(judge: Mapping[str, Any], results: Sequence[object], lab: Lab) -> Attacker:
     pool: Pool = judge["pool"]
-    repeated = of_repeats(judge["repeated"], pool, lab.setup.num_classes) if "repeated" in judge else None
+    repeated = of_repeats(results, pool, lab.setup.num_classes) if results else None
     shadows = [spec for role, spec in judge["specs"].items() if role.startswith("shadow-")]
     return Attacker.with_shadows(pool, of_shadows(lab, shadows, pool), repeated)
 

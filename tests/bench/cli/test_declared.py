@@ -31,9 +31,8 @@ def test_what_the_files_declare_is_what_is_registered(monkeypatch):
 
 
 def test_listing_imports_no_torch(tmp_path):
-    script = (
-        "import sys; from bench import describe; print(len(describe.catalogue()['methods']), 'torch' in sys.modules)"
-    )
+    asked = "len(describe.catalogue()['methods']), 'torch' in sys.modules"
+    script = f"import sys; from bench.cli import describe; print({asked})"
     told = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert told.split() == [str(sum(kind == "method" for kind, _, _ in declared())), "False"]
 
@@ -72,4 +71,10 @@ class K(Settings):
     assert (one, other, kind) == ("one-two", "other", "k")
     assert first == {"family": "x", "scenarios": ["a", "b"], "access": ["y", "z"], "paper": None, "summary": "Does."}
     assert (second["summary"], second["access"], second["scenarios"]) == ("About the file.", [], ["a"])
-    assert third == {"headline": "accuracy", "lower": "l", "upper": "u", "summary": "A kind."}
+    assert third == {
+        "headline": "accuracy",
+        "lower": "l",
+        "upper": "u",
+        "takes": ["images", "texts"],
+        "summary": "A kind.",
+    }

@@ -14,11 +14,17 @@ from bench import registry
 from bench.data.spec import DataSpec
 from bench.environment import PINNED
 from bench.leaderboard import building
+from bench.metrics.metric import Metric
 from bench.records.record import Record, key_of, pack
 from bench.registry import Method, Scenario
+from bench.scenarios.fuse import scenario as fuse
+from bench.scenarios.unlearn import measures
 from bench.schema.recipe import Recipe
-from bench.suite.rows import Row
-from bench.suite.suite import Claim, Suite, SuiteScenario
+from bench.suite.claims import Claim
+from bench.suite.rows import SuiteRow
+from bench.suite.scenarios import SuiteScenario
+from bench.suite.suite import Suite
+from bench.task import monitor
 
 
 class Join:
@@ -34,8 +40,28 @@ def gram(task: object) -> object:
     return task
 
 
-JOIN = Scenario("join", Join, object, "accuracy", True, "average", "ensemble", (("parent-0", "parent", {"index": 0}),))
-FORGET = Scenario("forget", Forget, object, "average_gap", False, "original", "retrain", ("mask",))
+JOIN = Scenario(
+    kind="join",
+    settings=Join,
+    task=object,
+    headline="accuracy",
+    lower="average",
+    upper="ensemble",
+    references=(("parent-0", "parent", {"index": 0}),),
+    metrics=(*fuse.METRICS, *monitor.TRACE, Metric("attack_success", "%", higher_is_better=False)),
+    own_costs=monitor.SYNTHESIS,
+)
+FORGET = Scenario(
+    kind="forget",
+    settings=Forget,
+    task=object,
+    headline="average_gap",
+    lower="original",
+    upper="retrain",
+    references=("mask",),
+    metrics=measures.METRICS,
+    own_costs=measures.COSTS,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -63,10 +89,10 @@ def make_suite(claims: tuple[Claim, ...] = (), data: str = "digits") -> Suite:
     forget = [(name, name, {}) for name in ("original", "mask", "scrub", "laf", "retrain")]
     scenarios = {
         "skewed": SuiteScenario(
-            "skewed", "join", "Label skew", None, tuple(Row(*r) for r in join), "average", "ensemble", 60.0
+            "skewed", "join", "Label skew", None, tuple(SuiteRow(*r) for r in join), "average", "ensemble", 60.0
         ),
         "class": SuiteScenario(
-            "class", "forget", "", None, tuple(Row(*r) for r in forget), "original", "retrain", 60.0
+            "class", "forget", "", None, tuple(SuiteRow(*r) for r in forget), "original", "retrain", 60.0
         ),
     }
     return Suite(
@@ -102,7 +128,7 @@ def make_claim() -> Callable[..., Claim]:
     return claim
 
 
-def asked(row: Row, scenario: SuiteScenario, seed: int, data: dict[str, Any], environment: str) -> dict[str, Any]:
+def asked(row: SuiteRow, scenario: SuiteScenario, seed: int, data: dict[str, Any], environment: str) -> dict[str, Any]:
     """What is asked of a cell, as far as boards look at it."""
     told = {"scenario": scenario.name, "kind": scenario.kind, "method": row.method, "params": row.params, "seed": seed}
     told |= {"settings": {}, "data": {"name": data["name"]}, "fingerprint": data["fingerprint"]}
@@ -188,7 +214,7 @@ def make_record(label: str, seed: int, right: Any = None, *, scenario: str = "sk
     given = changes.pop("given", None)
     fields |= changes
     kind = SuiteScenario(scenario, fields["kind"], "", None, (), "", "", 60.0)
-    row = Row(label, fields["method"], fields["params"] if given is None else given)
+    row = SuiteRow(label, fields["method"], fields["params"] if given is None else given)
     told = asked(row, kind, seed, fields["data"], environment) | more
     return Record(**fields, asked=told, key=key_of(told))
 

@@ -24,7 +24,7 @@ def section(suite, record):
 
 def test_ranked_rows_and_the_two_ends_of_the_scale_have_lines(section):
     (drawn,) = chart.charts(section)
-    assert drawn.metric == "accuracy"
+    assert drawn.unit == ", %"
     assert [(line.label, line.colour) for line in drawn.lines] == [
         ("ensemble", "upper"),
         ("gram", "c0"),

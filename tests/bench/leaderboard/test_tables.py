@@ -6,6 +6,7 @@ import pytest
 
 from bench import registry
 from bench.leaderboard.building import build
+from bench.metrics.metric import Metric
 from bench.metrics.resampling import t_difference, t_score
 
 
@@ -74,7 +75,8 @@ def test_lower_is_better_turns_order_and_signs(suite, record):
 
 
 def test_gap_closed_goes_by_the_kinds_direction_whatever_its_headline_is_called(suite, record, monkeypatch):
-    costly = replace(registry.SCENARIOS.get("forget"), headline="regret", higher_is_better=False)
+    regret = Metric("regret", "", higher_is_better=False)
+    costly = replace(registry.SCENARIOS.get("forget"), headline="regret", metrics=(regret,))
     monkeypatch.setitem(registry.SCENARIOS.entries, "forget", costly)
     regrets = {"original": 0.5, "laf": 0.2, "retrain": 0.1}
     records = [record(label, 0, scenario="class", metrics={"regret": regret}) for label, regret in regrets.items()]

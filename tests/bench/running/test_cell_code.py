@@ -65,8 +65,8 @@ EDITS = {
     ),
     "a constant of a family": (
         "methods/merging/task_vectors.py",
-        'HEAD = "head."',
-        'HEAD = "top."',
+        'NORMALIZER = "normalize."',
+        'NORMALIZER = "norm."',
         {"merge/ties: method", "merge/ties tuned: method"},
     ),
     "a method's default": (
@@ -74,6 +74,24 @@ EDITS = {
         "off_diagonal: Fraction = 0.9",
         "off_diagonal: Fraction = 0.8",
         {"fuse/regmean: method"},
+    ),
+    "a title of a metric": (
+        "bench/scenarios/unlearn/attacks.py",
+        'title="strong attack AUC"',
+        'title="AUC of the strong attack"',
+        set(),
+    ),
+    "a metric more": (
+        "bench/scenarios/fuse/scenario.py",
+        "    PARAMETERS,\n    *BARRIERS",
+        '    PARAMETERS,\n    Metric("more", "", higher_is_better=True),\n    *BARRIERS',
+        set(),
+    ),
+    "the headline": (
+        "bench/scenarios/unlearn/scenario.py",
+        'headline="average_gap"',
+        'headline="tug_of_war"',
+        {"unlearn/scrub: prepare"},
     ),
     "how digests are taken": ("bench/digests/walk.py", "PLAIN = (", 'PLAIN = ("more", ', set()),
     "a registry": ("bench/registry.py", "class Registry:", "class Registry:\n    more = 1\n", set()),
@@ -166,7 +184,7 @@ method(family="toy", scenario="fuse", access=set(), name="digests-half")(half)
 @pytest.mark.parametrize(("old", "new"), [("return 1", "return 2"), ("make(0.5)", "make(0.6)"), ("* share", "+ share")])
 def test_a_method_stands_on_what_pydantic_makes_for_it_and_on_what_it_was_made_with(tmp_path, monkeypatch, old, new):
     monkeypatch.setattr(registry.METHODS, "entries", dict(registry.METHODS.entries))
-    kind = registry.Scenario("toy", Toy, Task, "accuracy", True, "lower", "upper")
+    kind = registry.Scenario("toy", Toy, Task, "accuracy", "lower", "upper")
     found = []
     for text in (NESTED, NESTED.replace(old, new)):
         path = tmp_path / "digests_nested.py"

@@ -139,7 +139,7 @@ def test_data_written_to_are_seen():
     data = load(DataSpec(name="digits", train=20, validation=5, test=5))
     before = leftovers.state_of(data)
     assert leftovers.changed(before, leftovers.state_of(data)) == []
-    data.train.images[:3].zero_()
+    data.train.inputs[:3].zero_()
     data.test.labels.numpy()[0] += 1  # behind torch's back
     assert leftovers.changed(before, leftovers.state_of(data)) == ["training data", "test data"]
     assert leftovers.state_of(None) == {}
@@ -171,9 +171,9 @@ def test_a_worker_that_cannot_come_up_ends_the_run_with_a_message(monkeypatch, t
             return False
 
     monkeypatch.setattr(workers, "_Worker", Dead)
-    workers = workers.Workers(1, 1, (), tmp_path)
-    error = workers.submit(None, 1.0).exception()
+    pool = workers.Workers(1, 1, (), tmp_path)
+    error = pool.submit(None, 1.0).exception()
     assert isinstance(error, workers.CannotStartError)
     assert "(exit code 1) before they take a job" in str(error)
     assert '__name__ == "__main__"' in str(error)
-    workers.close()
+    pool.close()

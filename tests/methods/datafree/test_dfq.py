@@ -14,6 +14,34 @@ from methods.datafree.dfq import dfq
 SMALL = {"nz": 8, "ngf": 4}
 
 
+def test_modes_are_those_of_the_reference(trained, make_task, monkeypatch):
+    """A round: one step of the generator by its batch, then the student on what it makes by running statistics."""
+    seen = []
+
+    class Noted(module.Online):
+        def images(self, count):
+            x = super().images(count)
+            seen.append(("images", self.generator.training, False))
+            return x
+
+        def learn(self, student):
+            seen.append(("learn", self.generator.training, student.training))
+            return super().learn(student)
+
+    class Watched(module.StudentTraining):
+        def imitate(self, x, t=None):
+            seen.append(("imitate", False, self.model.training))
+            super().imitate(x, t)
+
+    monkeypatch.setattr(module, "Online", Noted)
+    task = make_task(trained, steps=3)
+    student = module.dfq(task, Watched(task), student_steps=2, **SMALL)
+    update = [("images", False, False), ("imitate", False, True)]
+    learn = [("learn", True, False)]
+    assert seen == [*learn, *update, *update, *learn, *update]
+    assert student.training
+
+
 def generators_loss(trained, make_task, monkeypatch, **weights: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The loss of the first step of the generator, and its terms by their formulas on the same images."""
     task = make_task(trained, steps=2)

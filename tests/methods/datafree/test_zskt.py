@@ -11,9 +11,9 @@ from torch.nn.functional import kl_div
 
 import methods.datafree.zskt as module
 from methods.datafree.generator import AffinePixels, Generator, normalizer
-from methods.datafree.hooks import Outputs
 from methods.datafree.student import LARGEST_GRADIENT
 from methods.datafree.zskt import attention_gap, attention_maps, climb, compared_stages, zskt
+from methods.watching import Latest
 
 SMALL = {"nz": 8, "ngf": 4}
 
@@ -96,7 +96,7 @@ def test_the_generators_rate_falls_with_the_budget(trained, make_task, monkeypat
 
 def test_attention_maps_are_of_length_one_and_free_of_channels_and_scale():
     stage = nn.Identity()
-    with Outputs([stage]) as seen:
+    with Latest([stage]) as seen:
         x = torch.randn(3, 5, 4, 4, generator=draws())
         stage(x)
         [maps] = attention_maps(seen)
@@ -125,17 +125,38 @@ def test_networks_are_compared_where_both_have_as_many_stages(trained, untrained
 
 
 def test_attention_transfer_brings_the_maps_together(trained, make_task, digits):
-    x = digits.validation.images[:64].float() / 255
+    x = digits.validation.inputs[:64].float() / 255
 
     def gap(beta: float) -> float:
         student = zskt(make_task(trained, steps=40, batch_size=32), beta=beta, **SMALL).eval()
         mine, its = compared_stages(student, trained)
-        with Outputs(mine) as ours, Outputs(its) as theirs, torch.no_grad():
+        with Latest(mine) as ours, Latest(its) as theirs, torch.no_grad():
             student(x)
             trained(x)
             return float(attention_gap(attention_maps(ours), attention_maps(theirs)))
 
     assert gap(2500.0) < gap(0.0)
+
+
+def test_attention_weighs_against_the_divergence_as_in_the_authors_code(trained, make_task, monkeypatch):
+    """There: PyTorch's mean over images and classes of the divergence, and 250 times the gap of attention."""
+    task = make_task(trained, steps=1)
+    task.__dict__["temperature"] = 1.0
+    caught = []
+
+    class Noted(module.StudentTraining):
+        def update(self, loss, x):
+            twin = copy.deepcopy(self.model)
+            mine, its = compared_stages(twin, trained)
+            with Latest(mine) as ours, Latest(its) as theirs, torch.no_grad():
+                divergence = kl_div(twin(x).log_softmax(1), trained(x).softmax(1), reduction="none").mean()
+                gap = attention_gap(attention_maps(ours), attention_maps(theirs))
+            caught.append((float(loss().detach()), float(10 * (divergence + 250 * gap))))
+            super().update(loss, x)
+
+    module.zskt(task, Noted(task), student_steps=1, **SMALL)
+    [(got, expected)] = caught
+    assert got == pytest.approx(expected, rel=1e-4)
 
 
 def test_hooks_are_gone_afterwards(trained, make_task):

@@ -47,7 +47,7 @@ def outputs(model: nn.Module, images: torch.Tensor, modules: list[str]) -> dict[
 def affine_modules(model: nn.Module, images: torch.Tensor) -> list[str]:
     spec = model.permutation_spec()
     layers = [layer for group in spec.order for layer in spec.writers[group]]
-    return list(last_affine(model, layers, as_input(images[:1]).double()))
+    return list(last_affine(model, [*layers, "head"], as_input(images[:1]).double()))
 
 
 @pytest.mark.parametrize("align", ALIGNED_BY)
@@ -58,7 +58,7 @@ def test_every_channel_has_the_parents_mean_mean_and_mean_deviation(network, fus
     repaired = repair(task, align=align)
     endpoints = [result(task, s) for s in aligned(fuse_task(parents), align)]
     modules = affine_modules(repaired, images)
-    assert len(modules) == sum(len(w) for w in parents[0].permutation_spec().writers.values())
+    assert len(modules) == sum(len(w) for w in parents[0].permutation_spec().writers.values()) + 1
     goal_a, goal_b = (outputs(endpoint, images, modules) for endpoint in endpoints)
     plain, got = outputs(average(task), images, modules), outputs(repaired, images, modules)
     for module, y in got.items():
@@ -69,9 +69,12 @@ def test_every_channel_has_the_parents_mean_mean_and_mean_deviation(network, fus
         assert (plain[module].std(1, correction=0) - deviation).abs().max() > 1e-2
 
 
-def test_logits_are_not_corrected(network, fuse_task):
+def test_logits_may_stay_as_they_are_and_the_rest_is_the_same(network, fuse_task):
     parents = [network("mlp"), network("mlp", 1)]
-    head = repair(fuse_task(parents), align="none").head
+    left, corrected = (repair(fuse_task(parents), align="none", head=head) for head in (False, True))
+    for entry, tensor in corrected.state_dict().items():
+        assert torch.equal(tensor, left.state_dict()[entry]) is not entry.startswith("head."), entry
+    head = left.head
     torch.testing.assert_close(head.weight, (parents[0].head.weight + parents[1].head.weight) / 2)
     torch.testing.assert_close(head.bias, (parents[0].head.bias + parents[1].head.bias) / 2)
 
@@ -164,7 +167,7 @@ def test_a_channel_that_does_not_vary_is_shifted_only(network, fuse_task, images
 
 
 def test_norms_take_the_correction_of_the_layers_before_them(network, images):
-    assert affine_modules(network("mlp"), images) == ["hidden.0", "hidden.1", "hidden.2"]
+    assert affine_modules(network("mlp"), images) == ["hidden.0", "hidden.1", "hidden.2", "head"]
     assert affine_modules(network("resnet-layer"), images)[:3] == ["norm", "stages.0.0.norm1", "stages.0.0.norm2"]
     vit = affine_modules(network("vit"), images)
     assert not any("norm" in module for module in vit)  # its norms take sums, not what one layer puts out

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from methods.merging import ties
 from methods.merging.dare import drop_and_rescale
-from methods.merging.knots import align, joint_basis, knots
+from methods.merging.knots import align, joint_basis, knots, layer_matrix, restore
 from methods.merging.task_arithmetic import task_arithmetic
 from methods.merging.task_vectors import add, task_vectors
 
@@ -19,12 +19,16 @@ class Net(nn.Module):
         self.conv = nn.Conv2d(2, 6, 3)
         self.linear = nn.Linear(6, 5)
         self.norm = nn.BatchNorm1d(5)
+        self.position = nn.Parameter(torch.randn(1, 40))
         self.head = nn.Linear(5, 3)
 
 
 def a_task(parents: int = 3) -> SimpleNamespace:
     torch.manual_seed(0)
     nets = [Net().double() for _ in range(parents + 1)]
+    for net in nets:
+        nn.init.normal_(net.norm.weight)
+        nn.init.normal_(net.norm.bias)
     return SimpleNamespace(init=nets[0], parents=nets[1:], generator=torch.Generator().manual_seed(5))
 
 
@@ -66,15 +70,39 @@ def test_no_change_at_all_has_an_empty_basis():
     assert torch.equal(basis @ parts[0], torch.zeros(4, 3, dtype=torch.float64))
 
 
-def test_what_is_no_matrix_stands_for_itself():
+def test_a_bias_is_a_column_a_norm_a_diagonal_and_the_rest_stands_for_itself():
     task = a_task()
     vectors = task_vectors(task.init, task.parents)
-    bases, coordinates = align(vectors)
-    assert sorted(bases) == ["conv.weight", "linear.weight"]
-    for vector, coordinate in zip(vectors, coordinates, strict=True):
-        assert coordinate.keys() == vector.keys()
-        assert torch.equal(coordinate["norm.weight"], vector["norm.weight"])
-        close(bases["conv.weight"] @ coordinate["conv.weight"], vector["conv.weight"].flatten(1))
+    bases, coordinates, others = align(vectors)
+    assert sorted(bases) == ["conv.weight", "linear.weight", "norm.weight"]
+    for vector, coordinate, other in zip(vectors, coordinates, others, strict=True):
+        assert coordinate.keys() == bases.keys()
+        assert other.keys() == {"position"}
+        assert torch.equal(other["position"], vector["position"])
+        expected = torch.cat([vector["conv.weight"].flatten(1), vector["conv.bias"][:, None]], dim=1)
+        close(bases["conv.weight"] @ coordinate["conv.weight"], expected)
+        expected = torch.cat([torch.diag(vector["norm.weight"]), vector["norm.bias"][:, None]], dim=1)
+        close(bases["norm.weight"] @ coordinate["norm.weight"], expected)
+        for name, delta in restore(bases, coordinate | other, vector).items():
+            close(delta, vector[name])
+
+
+def test_what_stands_apart_is_trimmed_by_a_ranking_of_its_own():
+    task = a_task()
+    with torch.no_grad():
+        for net in task.parents:
+            net.position.mul_(1000)  # in one ranking with the rest, all of it would stay and little else
+    vectors = task_vectors(task.init, task.parents)
+    got = task_vectors(task.init, [knots(task, keep=0.25)])[0]
+    close(got["position"], ties.merge([{"p": v["position"]} for v in vectors], 0.25)["p"])
+    assert (got["position"] == 0).any()
+    assert got["conv.weight"].abs().max() > 0
+
+
+def test_a_layer_without_a_bias_and_a_bias_of_another_length():
+    vector = {"a.weight": torch.ones(3, 2), "b.weight": torch.ones(3, 2), "b.bias": torch.ones(2)}
+    assert layer_matrix(vector, "a.weight").shape == layer_matrix(vector, "b.weight").shape == (3, 2)
+    assert align([vector])[2][0].keys() == {"b.bias"}
 
 
 @pytest.mark.parametrize("scaling", [1.0, 0.6])
@@ -91,22 +119,21 @@ def test_one_task_with_nothing_left_out_is_that_task(merge: str):
 
 def test_ties_in_the_basis_is_another_merge_than_ties():
     task = a_task()
-    bases, coordinates = align(task_vectors(task.init, task.parents))
-    merged = ties.merge(coordinates, 0.4)
-    got = task_vectors(task.init, [knots(task, keep=0.4)])[0]
-    for name, basis in bases.items():
-        close(got[name].flatten(1), basis @ merged[name])
-    close(got["conv.bias"], merged["conv.bias"])
+    vectors = task_vectors(task.init, task.parents)
+    bases, coordinates, others = align(vectors)
+    merged = restore(bases, ties.merge(coordinates, 0.4) | ties.merge(others, 0.4), vectors[0])
+    for name, delta in task_vectors(task.init, [knots(task, keep=0.4)])[0].items():
+        close(delta, merged[name])
     assert (weights(knots(task, keep=0.4)) - weights(ties.ties(task, keep=0.4))).abs().max() > 0.01
 
 
 def test_dare_drops_coordinates_and_ties_then_trims_none():
     task = a_task()
-    bases, coordinates = align(task_vectors(task.init, task.parents))
+    vectors = task_vectors(task.init, task.parents)
+    bases, coordinates, others = align(vectors)
     generator = torch.Generator().manual_seed(5)
     merged = ties.merge([drop_and_rescale(c, 0.4, generator) for c in coordinates], keep=1.0)
-    change = {name: (bases[name] @ c).view_as(dict(task.init.named_parameters())[name]) if name in bases else c
-              for name, c in merged.items()}  # fmt: skip
+    change = restore(bases, merged | ties.merge(others, keep=1.0), vectors[0])
     expected = weights(add(task.init, change, task.parents))
     close(weights(knots(task, merge="dare-ties", drop=0.4)), expected)
 

@@ -110,7 +110,7 @@ def test_decay_on_products_is_weight_decay_where_nothing_is_factored(make_networ
         model = make_network("mlp-batch", 8)
         own = recipe.model_copy(update={"weight_decay": decay})
         generator = torch.Generator().manual_seed(0)
-        fit(model, task.images, task.labels, own, generator=generator, device=Device(), loss=loss)
+        fit(model, task.inputs, task.labels, own, generator=generator, device=Device(), loss=loss)
         ends.append(torch.cat([p.flatten() for p in model.parameters()]))
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-6)
 
@@ -147,6 +147,6 @@ def test_the_teacher_is_asked_only_where_it_weighs(make_network, make_task):
 
 
 def test_a_factored_projection_of_a_resnet_is_computed_as_the_projection_is(make_network):
-    found = layers(make_network("resnet8"))
+    found = layers(make_network("resnet8", 16))
     name = next(name for name, layer in found.items() if isinstance(layer, Projection))
     assert isinstance(factorise(found[name], 2)[0], Projection)

@@ -17,7 +17,8 @@ FEW = {
 @pytest.mark.parametrize("name", METHODS)
 def test_three_forgotten_rows_cost_no_accuracy(name, make_task, original, accuracy):
     method = registry.METHODS.get(name)
-    model = method.function(make_task(name, rows=torch.tensor([5, 50, 400])))
+    few = {"vae_steps": 200} if name == "laf-r" else {}  # `laf` runs as it is
+    model = method.function(make_task(name, rows=torch.tensor([5, 50, 400])), **few)
     assert accuracy(model) > accuracy(original) - 0.06  # two standard errors of 135 rows at 0.9
 
 
