@@ -5,21 +5,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-import pytest
-
-import bench
-from bench import conformance, registry
 from bench.data import catalogue, verify
+from bench.records.store import Store
 
 PAGE = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
-
-
-@pytest.fixture(autouse=True)
-def _forgotten(monkeypatch):
-    """What a test registers is gone after it."""
-    registry.discover()
-    for known in (registry.METHODS, registry.SCENARIOS):
-        monkeypatch.setattr(known, "entries", dict(known.entries))
 
 
 def example(begins: str) -> str:
@@ -34,22 +23,21 @@ def written(folder: Path, name: str) -> Path:
     return path
 
 
-def faults(method: str) -> list[str]:
-    return [f"{result.check}: {result.detail}" for result in conformance.check_method(method) if not result.ok]
-
-
-def test_the_method_has_ten_lines_and_conforms(tmp_path):
+def test_the_method_has_ten_lines_and_conforms(command, tmp_path):
     path = written(tmp_path, "methods/fusion/larger.py")
     assert len([line for line in path.read_text().splitlines()[1:] if line]) <= 10
-    registry.load_plugin(path)
-    assert faults("larger") == []
+    done = command("test", "larger", "--plugin", path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_scenario_conforms_and_its_suite_gives_a_board(tmp_path):
+def test_the_scenario_conforms_and_its_suite_gives_a_board(command, tmp_path):
     plugin, suite = written(tmp_path, "restore.py"), written(tmp_path, "restore.toml")
-    frame = bench.run(suite, "smoke", jobs=1, results=tmp_path / "results", plugins=[plugin])
-    assert faults("as-it-is") == []
-    accuracy = frame.set_index("label")["accuracy"]
+    done = command("test", "as-it-is", "--plugin", plugin)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = command("run", suite, "--profile", "smoke", "--plugin", plugin)
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = Store(tmp_path / "results" / "restore" / "smoke.jsonl").read()
+    accuracy = {record.label: record.metrics["accuracy"] for record in records}
     assert accuracy["as-it-is"] < accuracy["undisturbed"]
 
 
