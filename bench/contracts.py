@@ -60,8 +60,9 @@ MOVED = {
     'judge["repeated"]': "situation.repeated",
     'judge["repeats"]': "Situation(repeats=...)",
 }
-"""What plug-ins of contract 1 could name -> what it is called now: modules, names in them, attributes of a `lab`, keys of
-what a situation keeps for its judge. Such keys are a scenario's own now, so a plug-in that says its contract may have them."""
+"""What plug-ins of contract 1 could name -> what it is called now: modules, names in them, attributes of a `lab`, keys
+of what a situation keeps for its judge. Such keys are a scenario's own now: a plug-in that says its contract may have
+them."""
 
 
 def page() -> Path:
@@ -133,8 +134,8 @@ def _judged(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
             given = [*node.args[1:2], *(word.value for word in node.keywords if word.arg == "judge")]
             keys = [key for value in given if isinstance(value, ast.Dict) for key in value.keys]
         for key in keys:
-            if isinstance(key, ast.Constant) and f'judge["{key.value}"]' in MOVED:
-                yield key.lineno, f'judge["{key.value}"]', ""
+            if isinstance(key, ast.Constant) and (name := f'judge["{key.value!s}"]') in MOVED:
+                yield key.lineno, name, ""
 
 
 def _old_module(name: str) -> tuple[str, str] | None:

@@ -21,7 +21,7 @@ OLD = {
     "from bench.scenarios.fuse import FuseTask": "bench.scenarios.fuse is bench.scenarios.fuse.scenario.FuseTask now",
     "def f(task):\n    from bench.statistics import gram_matrices": "line 2: bench.statistics is bench.task.statis",
     "def prepare(self, lab):\n    return lab.bench.seed": "line 2: lab.bench is lab.setup now",
-    "def score(self, situation):\n    return situation.judge['repeated']": 'judge["repeated"] is situation.repeated now',
+    "def f(self, situation):\n    return situation.judge['repeated']": 'judge["repeated"] is situation.repeated now',
     "x = Situation(providers, {'test': 1, 'repeats': []})": 'judge["repeats"] is Situation(repeats=...) now',
     "judge = {'monitor': 1}": 'line 1: judge["monitor"] is Situation(observers=...) now',
     "BENCH_CONTRACT = 1": "is written for contract 1 of bench, and this is contract 2",
