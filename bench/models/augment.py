@@ -7,7 +7,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from bench.device import kind_of
 from bench.errors import BenchError
 
 Augmentation = Literal["none", "shift", "crop-flip"]
@@ -20,7 +19,7 @@ def augment(inputs: Tensor, kind: Augmentation, generator: torch.Generator) -> T
     image left to right on average.
 
     Args:
-        inputs: uint8 [N, C, H, W] on any device; with `none` of any kind.
+        inputs: uint8 or float [N, C, H, W] on any device; with `none` of any kind.
         kind: `none` gives the inputs themselves.
         generator: on the CPU, so that all devices see the same draws.
 
@@ -32,8 +31,9 @@ def augment(inputs: Tensor, kind: Augmentation, generator: torch.Generator) -> T
     """
     if kind == "none":
         return inputs
-    if (held := kind_of(inputs)) != "images":
-        raise BenchError(f"augment = {kind!r} moves pixels, and these inputs are {held}: set augment = 'none'")
+    if inputs.dim() != 4:
+        shape = list(inputs.shape)
+        raise BenchError(f"augment = {kind!r} moves pixels of images, and these inputs are {shape}: set augment = 'none'")
     images = inputs
     n, _, height, width = images.shape
     rows = _positions(n, height, generator)
