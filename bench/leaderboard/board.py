@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.metrics.metric import Cost, Metric, find, measured, undeclared
+from bench.verdicts.looks import Schedule
+from bench.verdicts.verdict import Answer
 
 Role = Literal["lower", "upper", "reference"]
 Status = Literal["ok", "partial", "failed", "skipped", "missing"]
-Answer = Literal["holds", "fails", "undecided", "missing"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Row:
     first: float | None
     """Share of the resamples in which the row is the best of the ranked ones."""
     above: Difference | None
-    """Against the row above; negative, but for ties of rounding."""
+    """Against the row above, on the seeds that rows are ranked on; negative, but for ties of rounding."""
     costs: Costs | None
     curves: dict[str, Curve]
     """What it shows (see `curves`) -> its mean over seeds."""
@@ -130,6 +131,8 @@ class Section:
     upper: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    ranked_on: tuple[int, ...]
+    """The seeds of the last look that the ranked rows have in common; before the first, those that most rows have."""
     trials: int
     """Validation trials of each row with a search; 0 where nothing is tuned."""
 
@@ -163,9 +166,20 @@ class Verdict:
     margin: float
     answer: Answer
     reason: str
-    """Why it is undecided or missing; "" otherwise."""
-    difference: Difference | None
-    """`better` against `worse` in the metric's good direction, before the margin is taken off."""
+    """Why nothing else was answered; "" where the interval says it."""
+    notes: tuple[str, ...]
+    """What else has to be known: seeds that failed, that count for nothing, that are no pair."""
+    seeds: int
+    """Of the look: distinct standard models; 0 before the first."""
+    level: float | None
+    """Of the look's interval."""
+    difference: Estimate | None
+    """`better` against `worse` at the look, in the metric's good direction, before the margin is taken off; without
+    an interval where it settles nothing."""
+    p: float | None
+    """Of the margin, two-sided, at this look."""
+    q: float | None
+    """The q-value among the suite's claims that were judged."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +223,8 @@ class Board:
     set_aside: tuple[str, ...]
     """Records that do not count: how many, and why."""
     provenance: Provenance
+    schedule: Schedule
+    """The looks at which its claims are judged."""
     claims: tuple[Verdict, ...]
     sections: tuple[Section, ...]
 

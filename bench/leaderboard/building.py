@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from bench import registry
 from bench.leaderboard.board import Board, DataUse, Provenance
-from bench.leaderboard.claims import verdicts
+from bench.leaderboard.claims import cases, verdicts
 from bench.leaderboard.selection import Selection, select
 from bench.leaderboard.tables import sections
 from bench.records.record import Record, conflicts
 from bench.running.plan import asked_of
 from bench.suite.suite import Suite, SuiteScenario
+from bench.verdicts.looks import schedule
 
 
 def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = ()) -> Board:
@@ -24,6 +25,7 @@ def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = ()) -
     """
     read = list(map(with_derived, records))
     selection = select(suite, read, asked_of(suite, read))
+    looks = schedule(suite.looks)
     return Board(
         suite=suite.name,
         title=suite.title,
@@ -32,8 +34,9 @@ def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = ()) -
         records=len(selection.records),
         set_aside=(*selection.set_aside, *conflicts(read), *faults),
         provenance=_provenance(selection.records),
-        claims=verdicts(suite, selection),
-        sections=sections(suite, selection),
+        schedule=looks,
+        claims=verdicts(cases(suite, selection, looks)),
+        sections=sections(suite, selection, looks),
     )
 
 

@@ -33,14 +33,15 @@ def _head(board: Board) -> str:
 def _claims(board: Board) -> str:
     if not board.claims:
         return ""
-    head = ["verdict", "claim", "scenario", "difference", "95 % interval", "needed", "seeds", "paper"]
-    return "## Claims\n\n" + table(head, [_claim(v, board.metric_of(v)) for v in board.claims], "lllrrrrl")
+    head = ["verdict", "claim", "scenario", "difference", "interval", "needed", "seeds", "p", "q", "paper"]
+    body = table(head, [_claim(v, board.metric_of(v)) for v in board.claims], "lllrrrrrrl")
+    return f"## Claims\n\n{_plain(wording.looks(board))} {_plain(wording.counts(board))}\n\n{body}"
 
 
 def _claim(v: Verdict, metric: Metric) -> list[str]:
     says = f"{_plain(v.says)}: `{v.better}` over `{v.worse}`, {_metric(metric)}"
-    if v.answer == "missing" or (v.difference and v.difference.low is None):
-        says += f" ({_plain(v.reason)})"
+    if remark := wording.remark(v):
+        says += f" ({_plain(remark)})"
     found = v.difference
     return [
         f"**{v.answer}**",
@@ -49,7 +50,9 @@ def _claim(v: Verdict, metric: Metric) -> list[str]:
         measures.number(metric, found.mean, sign=True) if found else "–",
         measures.interval(metric, found.low, found.high, sign=True) if found else "–",
         wording.needed(v, metric),
-        str(found.seeds) if found else "0",
+        str(v.seeds),
+        measures.p_value(v.p),
+        measures.p_value(v.q),
         _paper(v.paper, _plain(v.paper)),
     ]
 

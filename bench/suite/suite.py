@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.suite.faults import checked, named, shown
 from bench.suite.rows import SuiteRow, rows_of
-from bench.types import Label, Parallel, Rate, Seconds, Seed, Trials
+from bench.types import Count, Label, Parallel, Rate, Seconds, Seed, Trials
+from bench.verdicts.looks import STANDARD, schedule
 
 
 def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -62,6 +64,8 @@ class Header(Settings):
     """Threads of one cell; the same for every `--jobs`, since it can change the last digit of a sum."""
     max_seconds: Seconds = 3600.0
     """A cell that takes longer is stopped and filed as failed."""
+    looks: tuple[Count, ...] = STANDARD
+    """After how many seeds claims are judged (docs/statistics.md); say it before the first look."""
 
 
 class ScenarioHead(Settings):
@@ -131,6 +135,13 @@ class Suite:
     claims: tuple[Claim, ...]
     datasets: dict[str, DataSpec] = field(default_factory=dict)
     """`[datasets.NAME]`: further data sets, which scenarios choose with `data = "NAME"`."""
+    looks: tuple[int, ...] = STANDARD
+    """After how many seeds claims are judged."""
+
+    def seeds_in_order(self, count: int) -> tuple[int, ...]:
+        """The first `count` seeds in the order in which looks take them: those of the suite, then 0, 1, 2 and so on."""
+        more = (seed for seed in itertools.count() if seed not in self.seeds)
+        return tuple(itertools.islice(itertools.chain(self.seeds, more), count))
 
     def data_of(self, scenario: SuiteScenario) -> DataSpec:
         """The data set that a scenario of this suite asks for."""
@@ -218,6 +229,7 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
     merged = with_profile(dict(content), path, profile)
     where = f"{path} (profile {profile})"
     header = checked(Header, {k: v for k, v in merged.items() if k not in TABLES}, where, "", extra=TABLES)
+    _refuse_unpublished(header.looks, where)
     if "data" not in merged:
         raise SuiteError(f"{where}: table [data] is missing; it names the data set, e.g. name = 'digits'")
     models = {
@@ -245,7 +257,15 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
         models={name: _weights_beside(model, path, f"{where}: [models.{name}]") for name, model in models.items()},
         scenarios=scenarios,
         claims=_claims(merged.get("claims", []), scenarios, where),
+        looks=header.looks,
     )
+
+
+def _refuse_unpublished(looks: tuple[int, ...], where: str) -> None:
+    try:
+        schedule(looks)
+    except BenchError as error:
+        raise SuiteError(f"{where}: {error}") from None
 
 
 def with_profile(content: dict[str, Any], path: Path, profile: str) -> dict[str, Any]:

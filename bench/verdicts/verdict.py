@@ -17,6 +17,8 @@ from typing import Literal
 from bench.verdicts.interval import Interval, Sample, interval, margin_p, unsettled
 from bench.verdicts.looks import Look, Schedule
 
+BOTH_SIDES = "the interval reaches to both sides"
+
 Answer = Literal["holds", "fails", "equal", "undecided", "not testable here", "under-run"]
 
 
@@ -98,7 +100,7 @@ def judge(question: Question, schedule: Schedule, look: Look | None, found: Samp
     within = question.equal_within
     if within is not None and -within < ends.low and ends.high < within:
         return _with(judged, "equal")
-    return _with(judged, "undecided", "the interval reaches to both sides")
+    return _with(judged, "undecided", BOTH_SIDES)
 
 
 def _with(judged: Judged, answer: Answer, reason: str = "") -> Judged:
