@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.contracts import CONTRACT
     from bench.errors import AccessDenied, BenchError, Skip
     from bench.metrics.metric import Cost, Metric
     from bench.records.frame import load_results
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bench.task.task import Access, Task
 
 _PUBLIC = {
+    "CONTRACT": "bench.contracts",
     "method": "bench.registry",
     "scenario": "bench.registry",
     "Access": "bench.task.task",
@@ -33,6 +35,7 @@ _PUBLIC = {
     "load_results": "bench.records.frame",
 }
 __all__ = [
+    "CONTRACT",
     "Access",
     "AccessDenied",
     "BenchError",

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import tempfile
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import registry
-from bench.data.spec import Dataset, DataSpec, Split
+from bench.data.spec import DataSpec, Images, Split
 from bench.device import Device
 from bench.errors import AccessDenied, BenchError, Skip
 from bench.lab import Lab, Setup
@@ -66,7 +66,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class _World:
+class World:
     """A prepared scenario of the kit."""
 
     kind: Scenario
@@ -75,39 +75,74 @@ class _World:
     situation: Situation
 
 
-def check_method(name: str, only: str | None = None) -> Iterator[Result]:
+def check_method(name: str, only: str | None = None, zoo: Path | None = None) -> Iterator[Result]:
     """Every check of a method, in each kind of scenario that it solves (or in `only`).
+
+    Args:
+        name: the method's.
+        only: one of its kinds of scenario.
+        zoo: folder that keeps the kit's standard models from one method to the next; by default they go at the end.
 
     Raises:
         BenchError: no method is named so, or a kind has no `tiny` settings.
     """
     registry.discover()
     method = METHODS.get(name)
-    for kind_name in method.scenarios:
-        if only in (None, kind_name):
-            yield from _check(method, SCENARIOS.get(kind_name))
-
-
-def _check(method: Method, kind: Scenario) -> Iterator[Result]:
-    ran = []
     with tempfile.TemporaryDirectory(prefix="ktbench-kit-") as folder:
-        for variant in VARIANTS:
-            world = _world(kind, variant, Path(folder))
+        for kind_name in method.scenarios:
+            if only in (None, kind_name):
+                yield from _check(method, SCENARIOS.get(kind_name), zoo or Path(folder))
+
+
+def run_inline(name: str) -> Iterator[tuple[str, str]]:
+    """Run a method once in the first world of each kind that it solves, in this process and for a debugger.
+
+    Nothing is filed, no process is started, and what the method raises goes through to whoever calls.
+
+    Yields:
+        The kind, and the headline or why the method does not apply.
+
+    Raises:
+        BenchError: no method is named so, or a kind has no `tiny` settings.
+        RuntimeError: from a BenchError of the method (AccessDenied), of which the command line shows no traceback.
+    """
+    registry.discover()
+    method = METHODS.get(name)
+    for kind in map(SCENARIOS.get, method.scenarios):
+        with tempfile.TemporaryDirectory(prefix="ktbench-kit-") as folder:
+            world = prepare(kind, VARIANTS[0], Path(folder))
+            task = task_for(method, world)
+            seed_everything(SEED)
             try:
-                first = _run(method, world)
+                result = method.function(task, **capped(method))
+                score = world.settings.score(world.situation, result, world.lab)
             except Skip as skip:
-                yield Result(kind.kind, f"runs: {variant.name}", True, f"does not apply: {skip}")
-                continue
-            except Exception as error:
-                yield Result(kind.kind, f"runs: {variant.name}", False, f"{type(error).__name__}: {error}")
-                continue
-            ran.append(variant)
-            yield Result(kind.kind, f"runs: {variant.name}", True, _headline(kind, first.score))
-            if variant is VARIANTS[0]:
-                yield from _same_again(method, world, first)
-                yield _inputs_untouched(method, kind, first)
-                yield _access_used(method, kind, first)
-                yield from _access_kept(method, world)
+                yield kind.kind, f"does not apply: {skip}"
+            except BenchError as error:
+                raise RuntimeError(f"{kind.kind}: {type(error).__name__}: {error}") from error
+            else:
+                yield kind.kind, _headline(kind, score)
+
+
+def _check(method: Method, kind: Scenario, zoo: Path) -> Iterator[Result]:
+    ran = []
+    for variant in VARIANTS:
+        world = prepare(kind, variant, zoo)
+        try:
+            first = _run(method, world)
+        except Skip as skip:
+            yield Result(kind.kind, f"runs: {variant.name}", True, f"does not apply: {skip}")
+            continue
+        except Exception as error:
+            yield Result(kind.kind, f"runs: {variant.name}", False, f"{type(error).__name__}: {error}")
+            continue
+        ran.append(variant)
+        yield Result(kind.kind, f"runs: {variant.name}", True, _headline(kind, first.score))
+        if variant is VARIANTS[0]:
+            yield from _same_again(method, world, first)
+            yield _inputs_untouched(method, kind, first)
+            yield _access_used(method, kind, first)
+            yield from _access_kept(method, world)
     if not ran:
         yield Result(kind.kind, "applies somewhere", False, "it applies to no world of the kit, so nothing was tested")
 
@@ -120,14 +155,14 @@ class _Ran:
     touched: frozenset[str]
 
 
-def _run(method: Method, world: _World) -> _Ran:
+def _run(method: Method, world: World) -> _Ran:
     touched: set[str] = set()
-    task = _task(method, world)
+    task = task_for(method, world)
     before = {name: _digest(model) for name, model in _given_models(task)}
     models = dict(_given_models(task))
     observed = _observed(task, touched)
     seed_everything(SEED)
-    result = method.function(observed, **_capped(method))
+    result = method.function(observed, **capped(method))
     changed = tuple(name for name, model in models.items() if _digest(model) != before[name])
     score = world.settings.score(world.situation, result, world.lab)
     broken = [name for name, value in score.metrics.items() if not np.isfinite(value)]
@@ -138,7 +173,7 @@ def _run(method: Method, world: _World) -> _Ran:
     return _Ran(score, changed, frozenset(touched))
 
 
-def _same_again(method: Method, world: _World, first: _Ran) -> Iterator[Result]:
+def _same_again(method: Method, world: World, first: _Ran) -> Iterator[Result]:
     second = _run(method, world)
     differing = [name for name, value in first.score.metrics.items() if second.score.metrics.get(name) != value]
     differing += [n for n, bits in first.score.correct.items() if not np.array_equal(bits, second.score.correct[n])]
@@ -157,8 +192,8 @@ def _access_used(method: Method, kind: Scenario, first: _Ran) -> Result:
     return Result(kind.kind, "access is used", not idle, f"declared and never touched: {idle}" if idle else "")
 
 
-def _access_kept(method: Method, world: _World) -> Iterator[Result]:
-    task = _task(method, world)
+def _access_kept(method: Method, world: World) -> Iterator[Result]:
+    task = task_for(method, world)
     table = needs(world.kind.task)
     withheld = [n for n, names in table.items() if names and not set(names) & method.access]
     reached = []
@@ -175,21 +210,18 @@ def _access_kept(method: Method, world: _World) -> Iterator[Result]:
     yield Result(world.kind.kind, "nothing hides in the task", not leaks, detail)
 
 
-def _leaks(task: Task, withheld: list[str], world: _World) -> set[str]:
+def _leaks(task: Task, withheld: list[str], world: World) -> set[str]:
     """Withheld attributes whose tensors can be reached from the task, and not through what was granted."""
-    granted = {_fingerprint(t) for t in _tensors(list(vars(task).values()))}
-    reachable = {_fingerprint(t) for t in _tensors(list(_graph(task)))} - granted
+    hidden = prints(reachable(task)) - prints(vars(task).values())
     leaks = set()
     for name in withheld:
         provider = world.situation.providers.get(name)
-        if provider is not None:
-            secret = {_fingerprint(t) for t in _tensors([provider()]) if t.numel() > 8}
-            if secret & reachable:
-                leaks.add(name)
+        if provider is not None and prints([provider()], above=8) & hidden:
+            leaks.add(name)
     return leaks
 
 
-def _graph(start: object) -> Iterator[object]:
+def reachable(start: object) -> Iterator[object]:
     """Everything reachable by attributes, containers, closures, bound methods and defaults, not by modules' globals."""
     seen: set[int] = set()
     stack = [start]
@@ -227,16 +259,21 @@ def _filled(cell: types.CellType) -> bool:
         return False
 
 
-def _tensors(things: list[object]) -> Iterator[Tensor]:
+def prints(things: Iterable[object], above: int = 0) -> set[str]:
+    """Fingerprints of the tensors of more than `above` entries in these things: tensors, modules and tables of them."""
+    return {_fingerprint(tensor) for tensor in _tensors(things) if tensor.numel() > above}
+
+
+def _tensors(things: Iterable[object]) -> Iterator[Tensor]:
     for thing in things:
         if isinstance(thing, Tensor):
             yield thing
         elif isinstance(thing, nn.Module):
             yield from thing.state_dict().values()
         elif isinstance(thing, list | tuple):
-            yield from _tensors(list(thing))
+            yield from _tensors(thing)
         elif isinstance(thing, Mapping):
-            yield from _tensors(list(thing.values()))
+            yield from _tensors(thing.values())
 
 
 def _fingerprint(tensor: Tensor) -> str:
@@ -270,7 +307,8 @@ def _observed(task: Task, touched: set[str]) -> Task:
     return observed
 
 
-def _task(method: Method, world: _World) -> Task:
+def task_for(method: Method, world: World) -> Task:
+    """The task that a method gets in a world of the kit."""
     seed_everything(SEED)
     return task_of(world.kind, method, world.situation, world.lab, SEED, _no_progress)
 
@@ -281,8 +319,8 @@ def _no_progress(done: int, total: int) -> None:
         raise BenchError(f"task.progress takes two whole numbers, got {done!r}, {total!r}")
 
 
-def _capped(method: Method) -> dict[str, Any]:
-    """Default hyperparameters, whole numbers above CAP lowered to it."""
+def capped(method: Method) -> dict[str, Any]:
+    """A method's default hyperparameters, whole numbers above CAP lowered to it."""
     defaults = registry.parameters(method)().model_dump()
     return {
         name: min(value, CAP) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -294,7 +332,12 @@ def _headline(kind: Scenario, score: Score) -> str:
     return f"{kind.headline} {score.metrics[kind.headline]:.3f}"
 
 
-def _world(kind: Scenario, variant: Variant, folder: Path) -> _World:
+def prepare(kind: Scenario, variant: Variant, zoo: Path) -> World:
+    """A world of the kit, with standard models from the folder `zoo`, trained where it lacks them.
+
+    Raises:
+        BenchError: the kind has no `tiny` settings.
+    """
     tiny = getattr(kind.settings, "tiny", None)
     if tiny is None:
         raise BenchError(f"scenario {kind.kind!r} has no `tiny` settings; the conformance kit needs them")
@@ -313,11 +356,11 @@ def _world(kind: Scenario, variant: Variant, folder: Path) -> _World:
         seed=SEED,
     )
     device = Device()
-    lab = Lab(setup, dataset, Zoo(folder / "zoo", device), device)
-    return _World(kind, settings, lab, settings.prepare(lab))
+    lab = Lab(setup, dataset, Zoo(zoo, device), device)
+    return World(kind, settings, lab, settings.prepare(lab))
 
 
-def made_up(variant: Variant, per_class: int = 16) -> Dataset:
+def made_up(variant: Variant, per_class: int = 16) -> Images:
     """Images of one blurred pattern a class under noise: learnable, and made in a millisecond."""
     draws = np.random.default_rng(variant.num_classes)
     patterns = draws.uniform(40, 215, (variant.num_classes, *variant.shape))
@@ -330,11 +373,11 @@ def made_up(variant: Variant, per_class: int = 16) -> Dataset:
         return Split(images, torch.from_numpy(labels[order]))
 
     train = split(per_class)
-    pixels = train.images.double() / 255
-    return Dataset(
+    pixels = train.inputs.double() / 255
+    return Images(
         name="made-up",
         variant="made-up",
-        fingerprint=hashlib.sha256(train.images.numpy().tobytes()).hexdigest()[:16],
+        fingerprint=hashlib.sha256(train.inputs.numpy().tobytes()).hexdigest()[:16],
         classes=tuple(f"class {c}" for c in range(variant.num_classes)),
         train=train,
         validation=split(max(2, per_class // 4)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bench.errors import BenchError
+from bench.types import STORED, KindName
 
 if TYPE_CHECKING:
     import torch
@@ -60,8 +61,39 @@ def resolve(name: str, precision: Precision, threads: int) -> Device:
     return Device(name, precision, threads)
 
 
-def as_input(images: Tensor) -> Tensor:
-    """uint8 [B, C, H, W] -> float in [0, 1], channels_last: what every standard model takes."""
+def kind_of(inputs: Tensor) -> KindName:
+    """The kind of stored inputs, by their dtype: code that holds inputs and no data set asks this, never the shape.
+
+    Raises:
+        BenchError: no kind stores inputs of this dtype.
+    """
+    dtype = str(inputs.dtype).removeprefix("torch.")
+    for kind, stored in STORED.items():
+        if stored == dtype:
+            return kind
+    told = ", ".join(f"{kind} {stored}" for kind, stored in STORED.items())
+    raise BenchError(f"inputs of {dtype} {tuple(inputs.shape)} are stored inputs of no kind; the kinds store {told}")
+
+
+def as_input(inputs: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Stored inputs of any kind -> what a standard model takes: a new tensor, which may be changed.
+
+    Images uint8 [B, C, H, W] become floats in [0, 1], channels_last; the columns of a table, float32 [B, D], stay as
+    they are; so do token numbers, int64 [B, L].
+
+    Args:
+        inputs: of one kind (`kind_of`).
+        dtype: of the floats, where it is not float32; token numbers have none.
+
+    Raises:
+        BenchError: inputs of no kind.
+    """
     import torch
 
-    return images.float().div_(255).contiguous(memory_format=torch.channels_last)
+    kind = kind_of(inputs)
+    if kind == "texts":
+        return inputs.clone()
+    if kind == "tables":
+        return inputs.to(dtype or torch.float32, copy=True)
+    pixels = inputs.float().div_(255).contiguous(memory_format=torch.channels_last)
+    return pixels if dtype is None else pixels.to(dtype)

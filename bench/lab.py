@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from bench.data.spec import Dataset, DataSpec, Rows
+    from bench.data.spec import Dataset, DataSpec, Images, Rows
     from bench.device import Device
     from bench.models.zoo import Zoo
     from bench.schema.recipe import Recipe
@@ -98,8 +98,8 @@ class Lab:
         seed = seed_of("fresh", role, self.setup.seed)
         return build(entry.arch, entry.options, classes, self.dataset, seed=seed).to(self.device.torch)
 
-    def data(self, name: str) -> Dataset:
-        """Another data set at this one's shape (a proxy)."""
+    def data(self, name: str) -> Images:
+        """Another data set of images at this one's shape (a proxy)."""
         from bench.data import load_like
 
         return load_like(name, self.dataset)

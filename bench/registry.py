@@ -7,20 +7,24 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bench import contracts
 from bench.digests import walk
 from bench.errors import BenchError, near_miss
 from bench.metrics.metric import EVERYWHERE, Cost, Metric, find, undeclared
+from bench.types import KINDS
 
 if TYPE_CHECKING:
     from bench.schema.settings import Settings
     from bench.task.task import Task
+    from bench.types import KindName
 
 T = TypeVar("T")
 
@@ -73,6 +77,8 @@ class Scenario:
     """All that `score` gives, and what boards derive from that; in the order of the table."""
     own_costs: tuple[Cost, ...] = ()
     """What the situation and its observers tell beside the usual costs."""
+    takes: tuple[KindName, ...] = ("images", "texts")
+    """The kinds of data sets that it can be set on."""
 
     @property
     def summary(self) -> str:
@@ -173,12 +179,16 @@ def scenario(
     upper: str,
     references: tuple[str | tuple[str, str, dict[str, Any]], ...] = (),
     costs: tuple[Cost, ...] = (),
+    takes: tuple[KindName, ...] = ("images", "texts"),
 ) -> Callable[[type[S]], type[S]]:
     """Register a settings class as a kind of scenario (the contract is in `bench.scenarios`).
 
     Raises:
-        BenchError: the headline is not among the metrics, or two of these have one name.
+        BenchError: the headline is not among the metrics, two of these have one name, or `takes` names no kind of data
+            or one that there is not.
     """
+    if not takes or not set(takes) <= set(KINDS):
+        raise BenchError(f"scenario kind {kind!r}: takes = {takes!r}: one or more of {', '.join(KINDS)} are needed")
     declared = [metric.name for metric in metrics]
     twice = sorted({name for name in declared if declared.count(name) > 1})
     if twice:
@@ -189,7 +199,7 @@ def scenario(
         )
 
     def register(settings: type[S]) -> type[S]:
-        entry = Scenario(kind, settings, task, headline, lower, upper, references, metrics, costs)
+        entry = Scenario(kind, settings, task, headline, lower, upper, references, metrics, costs, takes)
         SCENARIOS.add(kind, entry, _origin(entry))
         return settings
 
@@ -207,29 +217,54 @@ def discover() -> None:
 
 @cache
 def load_installed() -> None:
-    """Import the methods and scenarios of installed packages (entry points)."""
+    """Import the methods and scenarios of installed packages (entry points).
+
+    Raises:
+        BenchError: one is written for another contract, or cannot be imported.
+    """
     for group in ("bench.scenarios", "bench.methods"):
         for point in entry_points(group=group):
-            point.load()
+            of = f" of {point.dist.name} {point.dist.version}" if point.dist is not None else ""
+            name = f"{point.name} ({point.value}){of}"
+            with _told(name):
+                spec = importlib.util.find_spec(point.module)
+                if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
+                    contracts.hold(name, Path(spec.origin).read_text(encoding="utf-8"))
+                point.load()
 
 
 def load_plugin(path: Path) -> None:
-    """Import a file of somebody's own methods and scenarios (`--plugin FILE.py`)."""
+    """Import a file of somebody's own methods and scenarios (`--plugin FILE.py`).
+
+    Raises:
+        BenchError: it is no Python file, is written for another contract, or cannot be imported.
+    """
     path = path.resolve()
     walk.forget()  # it may have been edited since it was last read
     if not path.is_file() or path.suffix != ".py":
-        raise BenchError(f"plugin {path} is not a Python file")
+        raise BenchError(f"plug-in {path} is not a Python file")
     name = f"bench_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    try:
+    with _told(str(path)):
+        contracts.hold(str(path), path.read_text(encoding="utf-8-sig"))
         spec.loader.exec_module(module)
+
+
+@contextmanager
+def _told(plugin: str) -> Iterator[None]:
+    """Whatever keeps a plug-in from being imported is bad input, and is told with its name."""
+    try:
+        yield
     except BenchError:
         raise
     except Exception as error:
-        raise BenchError(f"plugin {path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise BenchError(
+            f"plug-in {plugin} cannot be imported: {type(error).__name__}: {error} (what bench offers to plug-ins and "
+            f"what changed: {contracts.page()})"
+        ) from error
 
 
 @cache

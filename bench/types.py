@@ -1,8 +1,8 @@
-"""What a suite may say, written once and read by its checks, `show` and the JSON Schema: bounds and names."""
+"""What a suite may say, written once for its checks, `show` and the JSON Schema: bounds, names, kinds of data."""
 
 import re
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, WithJsonSchema
@@ -83,3 +83,10 @@ Label = Annotated[
     ),
 ]
 """Of a row: what people read, in the letters of any language."""
+
+KindName = Literal["images", "texts", "tables"]
+"""A kind of data sets; it has the folder `bench/data/<kind>/`."""
+KINDS: tuple[KindName, ...] = get_args(KindName)
+STORED: dict[KindName, str] = {"images": "uint8", "texts": "int64", "tables": "float32"}
+"""The dtype of stored inputs: pixels [N, C, H, W], token numbers [N, L], columns [N, D]. No two kinds share one: it
+says of what kind inputs are."""

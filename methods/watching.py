@@ -76,7 +76,7 @@ def penultimate(network: nn.Module) -> Latest:
 @torch.no_grad()
 def show(model: nn.Module, images: Tensor, device: torch.device) -> Tensor:
     """Logits [B, C] of uint8 images, in the model's precision."""
-    return model(as_input(images.to(device)).to(next(model.parameters()).dtype))
+    return model(as_input(images.to(device), next(model.parameters()).dtype))
 
 
 def by_channel(y: Tensor) -> Tensor:

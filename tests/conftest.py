@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import io
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,12 +25,35 @@ settings.register_profile("untimed", deadline=None)  # on a busy machine hypothe
 settings.load_profile("untimed")
 
 
+def pytest_collection_finish() -> None:
+    """Every cell ends with a collection of garbage, which need not go through all that was imported: 0.3 s each."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test reads or fills the user's cache."""
     cache = tmp_path / "cache"
     monkeypatch.setenv("BENCH_CACHE", str(cache))
     monkeypatch.delenv("BENCH_DATA", raising=False)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def common_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run of pytest that all its processes share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "common"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def common_cache(common_folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """`BENCH_CACHE`, shared by the tests that ask for it: sets are drawn and standard models trained once for all."""
+    cache = common_folder / "cache"
+    monkeypatch.setenv("BENCH_CACHE", str(cache))
     return cache
 
 
@@ -49,13 +78,11 @@ name = "digits"
 kind = "toy"
 methods = ["toy-noisy-mean"]
 
-[[claims]]
-id = "means"
+[claims.means]
 paper = "folklore"
 says = "A mean beats a constant"
 scenario = "hand"
-better = "toy-nearest-mean"
-worse = "toy-constant"
+compare = { better = "toy-nearest-mean", worse = "toy-constant" }
 
 [profiles.smoke]
 """
@@ -100,16 +127,81 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return hands
 
 
-@pytest.fixture
-def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`command("run", suite, ...)` runs `python -m bench` with the toy plugin in a process of its own."""
+class InProcess:
+    """In place of `bench.running.workers.Workers`: each job is done at once, in this process."""
 
-    def call(*words: object, plugin: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    def __init__(self, *_: object) -> None:
+        self.jobs = 1
+
+    def submit(self, job: object, max_seconds: float) -> Future[object]:
+        from bench.running.cell import Job, run_cell, told, train_standard_model
+        from bench.running.workers import JobError
+
+        future: Future[object] = Future()
+        try:
+            future.set_result((run_cell if isinstance(job, Job) else train_standard_model)(job, lambda *_: None))
+        except BaseException as raised:
+            future.set_exception(JobError(told(raised)))
+        return future
+
+    def close(self) -> None:
+        pass
+
+    stop = close
+
+
+@pytest.fixture
+def no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs start no worker processes, which cost seconds each; for tests whose subject is something else."""
+    monkeypatch.setattr("bench.running.queues.Workers", InProcess)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_workers: None) -> Callable[..., Ended]:
+    """`command("run", suite, ...)` does what `python -m bench` does, with the toy plugin, in this process."""
+    from bench import registry
+    from bench.cli.main import main
+
+    registry.discover()
+    for known in (registry.METHODS, registry.SCENARIOS):  # plug-ins of one test are none of the next one's
+        monkeypatch.setattr(known, "entries", dict(known.entries))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: object, plugin: bool = True) -> Ended:
         plugins = ["--plugin", str(TOY)] if plugin else []
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words), *plugins])
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        polite = signal.getsignal(signal.SIGTERM)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+            finally:
+                signal.signal(signal.SIGTERM, polite)
+        return Ended(code, out.getvalue(), err.getvalue())
+
+    return call
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`program("run", suite, ...)` runs `python -m bench` with the toy plugin, as a process with workers of its own."""
+
+    def call(*words: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "bench", *map(str, words), *plugins],
+            [sys.executable, "-m", "bench", *map(str, words), "--plugin", str(TOY)],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default", **environment},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"},
             capture_output=True,
             text=True,
             timeout=300,

@@ -36,12 +36,12 @@ class Toy(Settings):
 
     def prepare(self, lab: Lab) -> Situation:
         train = lab.dataset.train
-        providers = {"images": lambda: train.images[: self.rows], "labels": lambda: train.labels[: self.rows]}
+        providers = {"images": lambda: train.inputs[: self.rows], "labels": lambda: train.labels[: self.rows]}
         return Situation(providers, {"test": lab.dataset.test})
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         test = situation.judge["test"]
-        metrics, correct = judge_classifier(logits(result, test.images, lab.setup.num_classes), test)
+        metrics, correct = judge_classifier(logits(result, test.inputs, lab.setup.num_classes), test)
         return Score(metrics, {"test": correct})
 
 

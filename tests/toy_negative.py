@@ -22,7 +22,7 @@ class NegativeTask(Task):
 
 
 def negatives(split: Split) -> Split:
-    return Split(255 - split.images, split.labels)
+    return Split(255 - split.inputs, split.labels)
 
 
 @scenario(
@@ -52,8 +52,8 @@ class Negative(Settings):
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         test = situation.judge["test"]
-        metrics, _ = judge_classifier(logits(result, test.images, lab.setup.num_classes), test)
-        negative = Split(255 - test.images, test.labels)
+        metrics, _ = judge_classifier(logits(result, test.inputs, lab.setup.num_classes), test)
+        negative = Split(255 - test.inputs, test.labels)
         seen, correct = judge_classifier(logits(result, negative.images, lab.setup.num_classes), negative)
         return Score(seen | {"positive_accuracy": metrics["accuracy"]}, {"test": correct})
 

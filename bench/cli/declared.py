@@ -67,7 +67,7 @@ def _entry(call: ast.Call, node: ast.FunctionDef | ast.ClassDef, about: str | No
     shown = (
         ("name", "family", "scenario", "access", "paper")
         if kind == "method"
-        else ("kind", "headline", "lower", "upper")
+        else ("kind", "headline", "lower", "upper", "takes")
     )
     try:
         said |= {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg and word.arg in shown}
@@ -91,5 +91,5 @@ def _entry(call: ast.Call, node: ast.FunctionDef | ast.ClassDef, about: str | No
         )
     if doc is None:
         return None  # it has that of the class above
-    told = {name: said[name] for name in ("headline", "lower", "upper")}
+    told = {name: said[name] for name in ("headline", "lower", "upper")} | {"takes": list(said["takes"])}
     return kind, said["kind"], told | {"summary": doc.partition("\n")[0]}

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from bench import registry
 from bench.cli.declared import declared
 from bench.console import plain
-from bench.data import DATASETS
+from bench.data.catalogue import SOURCES
 from bench.errors import BenchError, near_miss
 from bench.registry import METHODS, SCENARIOS
 from bench.suite import suite as suites
+from bench.suite.keys import row_table, scenario_table
 from bench.task.task import needs
 
 if TYPE_CHECKING:
@@ -39,13 +40,19 @@ def catalogue() -> dict[str, dict[str, Any]]:
         for name, m in METHODS.entries.items()
     }
     scenarios = {name: told for kind, name, told in entries or () if kind == "scenario"} | {
-        name: {"headline": s.headline, "lower": s.lower, "upper": s.upper, "summary": s.summary}
+        name: {
+            "headline": s.headline,
+            "lower": s.lower,
+            "upper": s.upper,
+            "takes": list(s.takes),
+            "summary": s.summary,
+        }
         for name, s in SCENARIOS.entries.items()
     }
     return {
         "methods": dict(sorted(methods.items(), key=lambda item: (item[1]["family"], item[0]))),
         "scenarios": dict(sorted(scenarios.items())),
-        "data": {name: {"summary": text} for name, text in DATASETS.items()},
+        "data": {name: {"kind": s.kind, "summary": s.description} for name, s in SOURCES.items()},
         "suites": {name: {"path": str(path)} for name, path in suites.shipped().items()},
     }
 
@@ -74,16 +81,24 @@ def about(name: str, profile: str | None = None) -> dict[str, Any]:
         return _method(METHODS.entries[name])
     if name in SCENARIOS.entries:
         return _scenario(SCENARIOS.entries[name])
-    if name in DATASETS:
-        return {"data set": name, "summary": DATASETS[name]}
+    if name in SOURCES:
+        source = SOURCES[name]
+        return {
+            "data set": name,
+            "kind": source.kind,
+            "shape": list(source.shape),
+            "classes": list(source.classes),
+            "summary": source.description,
+        }
     if name.endswith(".toml") or name in suites.shipped():
         return _suite(suites.load(name, profile))
-    known = [*METHODS.entries, *SCENARIOS.entries, *DATASETS, *suites.shipped()]
+    known = [*METHODS.entries, *SCENARIOS.entries, *SOURCES, *suites.shipped()]
     raise BenchError(f"nothing is named {name!r}{near_miss(name, known)}")
 
 
 def _method(entry: Method) -> dict[str, Any]:
-    schema = registry.parameters(entry).model_json_schema()
+    own = registry.parameters(entry).model_fields
+    keys = row_table(entry).model_json_schema()["properties"]
     tasks = {kind: SCENARIOS.get(kind).task for kind in entry.scenarios}
     return {
         "method": entry.name,
@@ -96,23 +111,27 @@ def _method(entry: Method) -> dict[str, Any]:
             kind: sorted(a for a, names in needs(task).items() if not names or set(names) & entry.access)
             for kind, task in tasks.items()
         },
-        "parameters": {n: _parameter(field) for n, field in schema.get("properties", {}).items()},
+        "parameters": {n: _parameter(field) for n, field in keys.items() if n in own},
+        "of every row": {n: _parameter(field) for n, field in keys.items() if n not in own},
         "file": str(entry.file),
         "about": inspect.cleandoc(inspect.getmodule(entry.function).__doc__ or entry.function.__doc__ or ""),
     }
 
 
 def _scenario(entry: Scenario) -> dict[str, Any]:
-    schema = entry.settings.model_json_schema()
+    own = entry.settings.model_fields
+    keys = scenario_table(entry).model_json_schema()["properties"]
     return {
         "scenario": entry.kind,
         "headline": entry.headline,
         "metrics": {m.name: _metric(m) for m in entry.metrics},
         "lower reference": entry.lower,
         "upper reference": entry.upper,
+        "takes": list(entry.takes),
         "methods": sorted(n for n, m in METHODS.entries.items() if entry.kind in m.scenarios),
         "task": {a: " or ".join(names) or "given to every method" for a, names in needs(entry.task).items()},
-        "settings": {n: _parameter(field) for n, field in schema.get("properties", {}).items()},
+        "settings": {n: _parameter(field) for n, field in keys.items() if n in own},
+        "of every scenario": {n: _parameter(field) for n, field in keys.items() if n not in own},
         "about": inspect.cleandoc(entry.settings.__doc__ or ""),
     }
 

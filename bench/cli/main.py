@@ -202,7 +202,9 @@ def check(suite: str | None, schema: bool, as_json: bool) -> None:
     from bench.suite import checking
 
     if schema:
-        click.echo(json.dumps(checking.json_schema(), indent=1))
+        from bench.suite.json_schema import json_schema
+
+        click.echo(json.dumps(json_schema(), indent=1))
         return
     if suite is None:
         raise click.UsageError("give a SUITE, or --schema")
@@ -219,11 +221,16 @@ def check(suite: str | None, schema: bool, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("method")
+@click.option("--inline", is_flag=True, help="Run it once in this process and check nothing: for a debugger.")
 @plugin_option
-def test(method: str) -> None:
+def test(method: str, inline: bool) -> None:
     """The conformance kit on one method, ours or yours."""
     from bench import conformance
 
+    if inline:
+        for kind, told in conformance.run_inline(method):
+            click.echo(f"{kind:<10} {told}")
+        return
     failed = False
     for result in conformance.check_method(method):
         mark = click.style("ok  ", fg="green") if result.ok else click.style("FAIL", fg="red")

@@ -15,7 +15,8 @@ from bench.data.catalogue import SOURCES
 if TYPE_CHECKING:
     from bench.data.holdings import Holding, describe, fetch, verify
     from bench.data.identity import Identity, identify
-    from bench.data.loading import load, load_like, noise_images
+    from bench.data.images.kind import noise_images
+    from bench.data.loading import load, load_like
     from bench.data.rows import select
 
 __all__ = [
@@ -37,7 +38,8 @@ DATASETS: dict[str, str] = {name: source.description for name, source in SOURCES
 _HOMES = {
     "holdings": ("Holding", "describe", "fetch", "verify"),
     "identity": ("Identity", "identify"),
-    "loading": ("load", "load_like", "noise_images"),
+    "images.kind": ("noise_images",),
+    "loading": ("load", "load_like"),
     "rows": ("select",),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.data.source import Remote, Source, mixture
+from bench.data.tables.sources import TABLES
 from bench.data.texts.sources import TEXTS
 from bench.errors import DataError, near_miss
 from bench.paths import data_root
@@ -27,6 +28,7 @@ def _idx_remotes(hosts: tuple[str, ...], hashes: tuple[str, ...]) -> tuple[Remot
 _IMAGES = (
     Source(
         name="cifar10",
+        kind="images",
         description="CIFAR-10: 60,000 photographs of 10 kinds of objects, 32x32 RGB (Krizhevsky 2009)",
         reader="images.cifar",
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
@@ -50,6 +52,7 @@ _IMAGES = (
     ),
     Source(
         name="fashion_mnist",
+        kind="images",
         description="Fashion-MNIST: 70,000 pieces of clothing of 10 kinds, 28x28 grey (Xiao et al. 2017)",
         reader="images.idx",
         classes=(
@@ -84,6 +87,7 @@ _IMAGES = (
     ),
     Source(
         name="mnist",
+        kind="images",
         description="MNIST: 70,000 handwritten digits, 28x28 grey (LeCun et al. 1998)",
         reader="images.idx",
         classes=_DIGIT_NAMES,
@@ -110,6 +114,7 @@ _IMAGES = (
     ),
     Source(
         name="digits",
+        kind="images",
         description="scikit-learn's bundled digits: 1,797 handwritten digits, 8x8 grey; needs no download",
         reader="images.digits",
         classes=_DIGIT_NAMES,
@@ -117,6 +122,7 @@ _IMAGES = (
     ),
     Source(
         name="shapes32",
+        kind="images",
         description="procedural shapes and textures under nuisances: 14,000 images of 10 classes, 32x32 RGB; "
         "needs no download",
         reader="images.shapes",
@@ -125,6 +131,7 @@ _IMAGES = (
     ),
     Source(
         name="shapes40",
+        kind="images",
         description="procedural shapes and textures under nuisances: 24,000 images of 40 classes, ten of each texture, "
         "32x32 RGB; needs no download",
         reader="images.shapes",
@@ -141,7 +148,7 @@ _PICTURES = mixture(
     (3, 32, 32),
 )
 
-SOURCES: dict[str, Source] = {source.name: source for source in (*_IMAGES, _PICTURES, *TEXTS)}
+SOURCES: dict[str, Source] = {source.name: source for source in (*_IMAGES, _PICTURES, *TEXTS, *TABLES)}
 
 
 def source_of(name: str) -> Source:
@@ -185,7 +192,7 @@ def remedy(source: Source) -> str:
     if source.members:
         return f"it is made of {', '.join(source.members)}: see `python -m bench data describe` of each"
     folder = places(source)[0]
-    table = f", or one table of all into {data_root() / 'text' / source.name}.tsv.gz" if source.is_text else ""
+    table = f", or one table of all into {data_root() / 'text' / source.name}.tsv.gz" if source.kind == "texts" else ""
     return (
         f"put its official files into {folder} (or set BENCH_DATA to the folder that holds {source.folders[0]})"
         f"{table}, "

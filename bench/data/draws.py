@@ -36,3 +36,11 @@ def level(total: int, available: list[int]) -> list[int]:
             counts[c] += more
             total -= more
     return counts
+
+
+def held_out(labels: np.ndarray, num_classes: int, share: float, *axes: object) -> np.ndarray:
+    """bool [N]: true at this share of every class (rounded), drawn for these axes."""
+    held = np.zeros(len(labels), dtype=bool)
+    for rows in ordered_by_class(labels, num_classes, *axes):
+        held[rows[: round(share * len(rows))]] = True
+    return held

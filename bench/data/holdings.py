@@ -32,7 +32,7 @@ class Holding:
 def describe(name: str) -> dict[str, Any]:
     """What is here of a data set, ready for JSON; nothing is fetched or made.
 
-    `name`, `found`; with `variant`, `fingerprint`, `bytes` and `folder` where it is here and whole, else with
+    `name`, `kind`, `found`; with `variant`, `fingerprint`, `bytes` and `folder` where it is here and whole, else with
     `problem`: what is wrong and what to do.
 
     Raises:
@@ -42,11 +42,11 @@ def describe(name: str) -> dict[str, Any]:
     try:
         paths = reader_of(source).files(source)
         if not paths:
-            return {"name": name, "found": False, "problem": _absent(source)}
+            return {"name": name, "kind": source.kind, "found": False, "problem": _absent(source)}
         holding = _holding(source, paths, examine(source))
     except DataError as error:
-        return {"name": name, "found": False, "problem": str(error)}
-    return {"name": name, "found": True, **asdict(holding), "folder": str(holding.folder)}
+        return {"name": name, "kind": source.kind, "found": False, "problem": str(error)}
+    return {"name": name, "kind": source.kind, "found": True, **asdict(holding), "folder": str(holding.folder)}
 
 
 def fetch(name: str) -> Holding:

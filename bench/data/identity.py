@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from bench.data.catalogue import SOURCES, Source, source_of
-from bench.data.images.resize import check_side
+from bench.data.kinds import kind_module
 from bench.data.known import KNOWN
 from bench.data.parts import Parts, check
 from bench.data.remote import UnreachableError
@@ -63,8 +63,8 @@ class Identity:
     variant: str
     fingerprint: str
     classes: tuple[str, ...]
-    shape: tuple[int, int, int]
-    """(channels, height, width) at the size that the suite asks for."""
+    shape: tuple[int, ...]
+    """Of one input, at the size that the suite asks for."""
     stand_in_for: str | None = None
     reason: str = ""
     """Why there is a stand-in."""
@@ -151,30 +151,20 @@ def _identity(spec: DataSpec, source: Source, facts: Facts, missing: str | None 
     held_out = validation_size(spec, facts.train)
     if held_out + (spec.train or 1) > facts.train:
         raise DataError(
-            f"[data] asks for {spec.train or 'some'} training and {held_out} validation images and {source.name} has "
+            f"[data] asks for {spec.train or 'some'} training and {held_out} validation rows and {source.name} has "
             f"{facts.train} for both: train and validation may be that together"
         )
     if spec.test is not None and spec.test > facts.test:
-        raise DataError(f"[data] asks for {spec.test} test images and {source.name} has {facts.test}")
+        raise DataError(f"[data] asks for {spec.test} test rows and {source.name} has {facts.test}")
     shape = sized(source, spec.size)
     # `offline` decides nothing about the data that are here: equal data, equal specs, equal models.
     spec = spec.model_copy(update={"name": source.name, "offline": None})
     return Identity(spec, facts.variant(source), facts.fingerprint, source.classes, shape, missing, reason)
 
 
-def sized(source: Source, size: int | None) -> tuple[int, int, int]:
-    """(channels, height, width) at the side that a suite asks for. Raises DataError where the set cannot be so."""
-    if source.is_text:
-        if size is not None:
-            raise DataError(
-                f"[data] size = {size}: {source.name} holds texts of up to {source.shape[-1]} tokens, which have no "
-                "size in pixels: leave it out"
-            )
-        return source.shape
-    channels, side, _ = source.shape
-    size = size or side
-    check_side(source.name, side, size)
-    return (channels, size, size)
+def sized(source: Source, size: int | None) -> tuple[int, ...]:
+    """The shape of one input at the size that a suite asks for. Raises DataError where the set cannot be so."""
+    return kind_module(source.kind).sized(source, size)
 
 
 def stand_in(spec: DataSpec) -> Source | None:

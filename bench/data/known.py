@@ -6,6 +6,7 @@ KNOWN = {
     "d2669b77502bcc54": "shapes32",
     "78e4e03e0d7f789e": "shapes40",
     "277b22fca7dadaa6": "digits",
+    "9fdb6d96d190cf5c": "breast_cancer",
     "fd767616bf0636e6": "cifar10-jpeg",
     "cd0c75399159c245": "pictures-jpeg",
     "925cad8a7bf93084": "sst2",

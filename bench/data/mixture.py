@@ -64,7 +64,7 @@ def fetch(source: Source, patience: float) -> None:
 
 def read(source: Source, _paths: tuple[Path, ...]) -> Parts:
     """The drawn rows of all members. Raises DataError where a file of one is damaged."""
-    return _texts(source) if source.is_text else _pictures(source)
+    return _texts(source) if source.kind == "texts" else _pictures(source)
 
 
 def _texts(source: Source) -> Parts:
@@ -99,8 +99,8 @@ def _pictures(source: Source) -> Parts:
         whole = read_parts(member, reader_of(member).files(member))
         for k, (part, images, labels, most) in enumerate(
             (
-                ("train", whole.train_images, whole.train_labels, limits.train),
-                ("test", whole.test_images, whole.test_labels, limits.test),
+                ("train", whole.train_inputs, whole.train_labels, limits.train),
+                ("test", whole.test_inputs, whole.test_labels, limits.test),
             )
         ):
             rows = drawn(labels, len(member.classes), most, source.name, member.name, part)
@@ -108,7 +108,8 @@ def _pictures(source: Source) -> Parts:
             arrays[2 * k].append(fitted.numpy())
             arrays[2 * k + 1].append(labels[rows] + first)
         first += len(member.classes)
-    return Parts(*(np.concatenate(each) for each in arrays))
+    train, train_labels, test, test_labels = (np.concatenate(each) for each in arrays)
+    return Parts(train, train_labels, test, test_labels)
 
 
 def drawn(labels: np.ndarray, num_classes: int, most: int, *axes: object) -> np.ndarray:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.types import KindName
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,12 @@ class Source:
     """A data set: `reader` is the module of `bench.data` that finds, reads and fetches it."""
 
     name: str
+    kind: KindName
     description: str
     reader: str
     classes: tuple[str, ...]
-    shape: tuple[int, int, int]
-    """(channels, height, width) as stored; of texts (2, 1, tokens): high and low byte of a token's number."""
+    shape: tuple[int, ...]
+    """Of one input as stored: (channels, height, width) of images, (tokens,) of texts, (columns,) of a table."""
     folders: tuple[str, ...] = ()
     """Where it may lie below the data root; a download goes to the first."""
     remotes: tuple[Remote, ...] = ()
@@ -38,13 +43,9 @@ class Source:
         """It needs no download, so that it can stand in for another."""
         return not self.remotes and not self.members
 
-    @property
-    def is_text(self) -> bool:
-        """It holds token numbers, which have no size in pixels."""
-        return self.shape[:2] == (2, 1)
 
-
-def mixture(name: str, description: str, members: tuple[Source, ...], shape: tuple[int, int, int]) -> Source:
-    """A set made of others, which keep their classes: class `location` of `trec` becomes `trec: location`."""
+def mixture(name: str, description: str, members: tuple[Source, ...], shape: tuple[int, ...]) -> Source:
+    """A set made of others of one kind, which keep their classes: `location` of `trec` becomes `trec: location`."""
     classes = tuple(f"{member.name}: {label}" for member in members for label in member.classes)
-    return Source(name, description, "mixture", classes, shape, members=tuple(member.name for member in members))
+    names = tuple(member.name for member in members)
+    return Source(name, members[0].kind, description, "mixture", classes, shape, members=names)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from bench.data.images.kind import Images
+from bench.data.split import Split
+from bench.data.tables.kind import Table
+from bench.data.texts.kind import Texts
 from bench.schema.settings import Settings
 from bench.types import Count
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ["DataSpec", "Dataset", "Images", "Rows", "Split", "Table", "Texts", "identity_of"]
 
 
 class DataSpec(Settings):
@@ -18,13 +20,13 @@ class DataSpec(Settings):
     name: str
     """A data set of `python -m bench data list`."""
     train: Count | None = None
-    """Training images (class-balanced, seeded by nothing: the same for all seeds); all that is left, if unset."""
+    """Training rows (class-balanced, seeded by nothing: the same for all seeds); all that is left, if unset."""
     validation: Count | None = None
     """Held out of the official training part for choosing hyperparameters; a tenth if unset."""
     test: Count | None = None
-    """Test images; all, if unset."""
+    """Test rows; all, if unset."""
     size: Count | None = None
-    """Side in pixels after mean pooling (or padding and replication upwards); as it is, if unset."""
+    """Images: side in pixels after mean pooling (or padding and replication upwards); as it is, if unset."""
     offline: str | None = None
     """Data set that needs no download, run in place of this one where there is neither disk copy nor network."""
 
@@ -52,42 +54,11 @@ class Rows(Settings):
     """`without`: all rows of `of` (or of the split) but these."""
 
 
-@dataclass(frozen=True)
-class Split:
-    """`images` uint8 [N, C, H, W] and `labels` int64 [N]."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
+Dataset = Images | Texts | Table
+"""A data set as the suite asked for it. Whatever its kind it has a name, a variant, a fingerprint, classes, the splits
+`train`, `validation` and `test`, the `shape` of one input, and `problem(num_classes)`: what a model must know."""
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """A data set as the suite asked for it.
-
-    `mean` and `std` (per channel, of pixels in [0, 1]) are those of `train`.
-    """
-
-    name: str
-    variant: str
-    """The name on boards: the data set's, or e.g. `cifar10-jpeg` where the fingerprint is that of a known variant."""
-    fingerprint: str
-    """sha256 (16 hex digits) over the content of all parts as read from disk, before any subsampling."""
-    classes: tuple[str, ...]
-    train: Split
-    validation: Split
-    test: Split
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(channels, height, width)."""
-        c, h, w = self.train.images.shape[1:]
-        return (c, h, w)
-
-    def identity(self) -> dict[str, Any]:
-        """What a record keeps of it: name, variant, fingerprint."""
-        return {"name": self.name, "variant": self.variant, "fingerprint": self.fingerprint}
+def identity_of(dataset: Dataset) -> dict[str, Any]:
+    """What a record keeps of a data set: name, variant, fingerprint."""
+    return {"name": dataset.name, "variant": dataset.variant, "fingerprint": dataset.fingerprint}

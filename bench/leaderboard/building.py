@@ -11,7 +11,8 @@ from bench.leaderboard.selection import Selection, select
 from bench.leaderboard.tables import sections
 from bench.records.record import Record, conflicts
 from bench.running.plan import asked_of
-from bench.suite.suite import Suite, SuiteScenario
+from bench.suite.scenarios import SuiteScenario
+from bench.suite.suite import Suite
 from bench.verdicts.looks import schedule
 
 

@@ -13,7 +13,8 @@ from bench.leaderboard.selection import EARLIER, NOT_RUN, Selection
 from bench.metrics.metric import Metric
 from bench.records.record import Record
 from bench.records.vouches import Vouches
-from bench.suite.suite import Claim, Suite
+from bench.suite.claims import Claim
+from bench.suite.suite import Suite
 from bench.verdicts import verdict
 from bench.verdicts.interval import Sample
 from bench.verdicts.looks import Reached, Schedule, reached

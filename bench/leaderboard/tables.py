@@ -19,14 +19,15 @@ from bench.metrics.metric import Metric
 from bench.records.record import Record
 from bench.registry import Scenario
 from bench.suite.rows import SuiteRow
-from bench.suite.suite import Suite, SuiteScenario
+from bench.suite.scenarios import SuiteScenario, given_board
+from bench.suite.suite import Suite
 from bench.verdicts.looks import Schedule
 
 
 def sections(suite: Suite, selection: Selection, schedule: Schedule) -> tuple[Section, ...]:
     """One table a scenario, in the suite's order."""
     return tuple(
-        section(suite, scenario, selection, schedule, tuned.given_board(scenario, suite.scenarios))
+        section(suite, scenario, selection, schedule, given_board(scenario, suite.scenarios))
         for scenario in suite.scenarios.values()
     )
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bench.leaderboard import measures
 from bench.leaderboard.board import Row, Section
 from bench.schema.search import Choices, Range
 from bench.suite.rows import SuiteRow
-from bench.suite.suite import SuiteScenario
 
 HEADINGS = ("untuned", "tuning gains (95 %)")
 """Of the columns that hold a row against itself without its search."""
@@ -22,16 +21,6 @@ def place(where: Range | Choices) -> str:
     if isinstance(where, Range):
         return f"{where.low:g} to {where.high:g}{', by its logarithm' if where.log else ''}"
     return ", ".join(json.dumps(choice) for choice in where)
-
-
-def given_board(scenario: SuiteScenario, scenarios: Mapping[str, SuiteScenario]) -> SuiteScenario | None:
-    """The nearest board among those that a tuned one extends whose rows are as they are given."""
-    if not scenario.trials:
-        return None
-    above = scenarios.get(scenario.extends or "")
-    while above is not None and above.trials:
-        above = scenarios.get(above.extends or "")
-    return above
 
 
 def same_but_for_search(row: SuiteRow, others: Sequence[SuiteRow]) -> bool:

@@ -13,22 +13,41 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bench.data.spec import Dataset
+    from bench.types import KindName
 
-ARCHITECTURES = {
-    "resnet8": ("bench.models.resnet", "ResNet of 8 layers, CIFAR style, projection shortcuts"),
-    "resnet14": ("bench.models.resnet", "ResNet of 14 layers, CIFAR style, projection shortcuts"),
-    "resnet20": ("bench.models.resnet", "ResNet of 20 layers, CIFAR style, projection shortcuts"),
-    "vgg": ("bench.models.vgg", "plain 3x3 convolutions with max pooling, VGG style"),
-    "mlp": ("bench.models.mlp", "multilayer perceptron on pixels"),
-    "text_classifier": ("bench.models.text", "small transformer encoder on texts, pre-LayerNorm"),
-    "vit": ("bench.models.transformer", "small vision transformer, pre-LayerNorm"),
+ARCHITECTURES: dict[str, tuple[str, str, tuple[KindName, ...]]] = {
+    "resnet8": ("bench.models.resnet", "ResNet of 8 layers, CIFAR style, projection shortcuts", ("images",)),
+    "resnet14": ("bench.models.resnet", "ResNet of 14 layers, CIFAR style, projection shortcuts", ("images",)),
+    "resnet20": ("bench.models.resnet", "ResNet of 20 layers, CIFAR style, projection shortcuts", ("images",)),
+    "vgg": ("bench.models.vgg", "plain 3x3 convolutions with max pooling, VGG style", ("images",)),
+    "mlp": ("bench.models.mlp", "multilayer perceptron on pixels or columns", ("images", "tables")),
+    "text_classifier": ("bench.models.text", "small transformer encoder on texts, pre-LayerNorm", ("texts",)),
+    "vit": ("bench.models.transformer", "small vision transformer, pre-LayerNorm", ("images",)),
+    "resnet8_variant": ("bench.models.variants", "resnet8 by another initialisation, or not normalised", ("images",)),
+    "resnet14_variant": ("bench.models.variants", "resnet14 by another initialisation, or not normalised", ("images",)),
+    "resnet20_variant": ("bench.models.variants", "resnet20 by another initialisation, or not normalised", ("images",)),
+    "vgg_variant": ("bench.models.variants", "vgg by another initialisation, or not normalised", ("images",)),
+    "mlp_variant": ("bench.models.variants", "mlp by another initialisation, or not normalised", ("images",)),
 }
-"""Name -> module with the factory of that name, and one line on it. Modules load when a model is built."""
+"""Name -> module with the factory of that name, one line on it, and the kinds of data that it takes. Modules load when
+a model is built."""
 
 
 def architectures() -> dict[str, str]:
     """Name -> one line on it."""
-    return {name: summary for name, (_, summary) in ARCHITECTURES.items()}
+    return {name: summary for name, (_, summary, _) in ARCHITECTURES.items()}
+
+
+def check_kind(arch: str, kind: KindName) -> None:
+    """Refuse data that an architecture of ours does not take; a user's own factory judges for itself.
+
+    Raises:
+        BenchError: it says what the architecture takes, and which architectures take these data.
+    """
+    if arch in ARCHITECTURES and kind not in ARCHITECTURES[arch][2]:
+        able = ", ".join(name for name, (*_, kinds) in ARCHITECTURES.items() if kind in kinds)
+        taken = " or ".join(ARCHITECTURES[arch][2])
+        raise BenchError(f"architecture {arch!r} takes {taken}, and the data are {kind}; for {kind} there is {able}")
 
 
 def options_of(arch: str) -> dict[str, inspect.Parameter]:
@@ -101,29 +120,32 @@ def check(arch: str, options: Mapping[str, Any]) -> None:
 
 
 def build(arch: str, options: Mapping[str, Any], num_classes: int, dataset: Dataset, *, seed: int) -> nn.Module:
-    """An untrained model on the CPU; it takes float images [B, C, H, W] in [0, 1] and gives logits [B, num_classes].
+    """An untrained model on the CPU; it takes what `bench.device.as_input` gives, and gives logits [B, num_classes].
 
-    `dataset` gives the shape, and the mean and standard deviation of `model.normalize`. The weights depend on
-    `seed` alone, and torch's global generator is left as it was.
+    `dataset` says what a model must know of its kind (`dataset.problem`): of images the shape, and the mean and
+    standard deviation of `model.normalize`. The weights depend on `seed` alone, and torch's global generator is left
+    as it was.
 
-    A user's own `package.module:factory` is called as `factory(num_classes=..., shape=(C, H, W), **options)`.
+    A user's own `package.module:factory` is called as `factory(num_classes=..., shape=dataset.shape, **options)`: of
+    images (C, H, W), of texts (L,), of a table (D,).
 
     Raises:
-        BenchError: an unknown architecture or option, a wrong type, or a factory that gives no module.
+        BenchError: an unknown architecture or option, a wrong type, an architecture that does not take this kind of
+            data, or a factory that gives no module.
     """
     import torch
     from torch import nn
 
     check(arch, options)
+    problem = dataset.problem(num_classes)
+    check_kind(arch, problem.kind)
     make = factory(arch)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if arch in ARCHITECTURES:
-            from bench.models.layers import Problem
-
-            return make(Problem(num_classes, dataset.shape, dataset.mean, dataset.std), **options)
+            return make(problem, **options)
         try:
-            model = make(num_classes=num_classes, shape=dataset.shape, **options)
+            model = make(num_classes=num_classes, shape=problem.shape, **options)
         except Exception as error:
             raise BenchError(f"architecture {arch!r} cannot be built: {type(error).__name__}: {error}") from error
     if not isinstance(model, nn.Module):

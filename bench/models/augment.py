@@ -7,25 +7,34 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from bench.device import kind_of
+from bench.errors import BenchError
+
 Augmentation = Literal["none", "shift", "crop-flip"]
 
 
-def augment(images: Tensor, kind: Augmentation, generator: torch.Generator) -> Tensor:
-    """Move every image by its own offset, up to an eighth of the side both ways.
+def augment(inputs: Tensor, kind: Augmentation, generator: torch.Generator) -> Tensor:
+    """Move every image by its own offset, up to an eighth of the side both ways; other kinds of inputs only pass.
 
     `shift` fills with zeros (digits lie on black). `crop-flip` reflects at the border, and mirrors every second
     image left to right on average.
 
     Args:
-        images: [N, C, H, W] of any type, on any device.
-        kind: `none` gives the images themselves.
+        inputs: uint8 [N, C, H, W] on any device; with `none` of any kind.
+        kind: `none` gives the inputs themselves.
         generator: on the CPU, so that all devices see the same draws.
 
     Returns:
         Images of the same shape and type, in channels_last.
+
+    Raises:
+        BenchError: something else than images is to be moved.
     """
     if kind == "none":
-        return images
+        return inputs
+    if (held := kind_of(inputs)) != "images":
+        raise BenchError(f"augment = {kind!r} moves pixels, and these inputs are {held}: set augment = 'none'")
+    images = inputs
     n, _, height, width = images.shape
     rows = _positions(n, height, generator)
     columns = _positions(n, width, generator)

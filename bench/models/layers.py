@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -14,20 +13,8 @@ from bench.models.permutation import Axes, PermutationSpec
 Norm = Literal["batch", "layer"]
 
 
-@dataclass(frozen=True)
-class Problem:
-    """What every architecture is built for."""
-
-    num_classes: int
-    shape: tuple[int, int, int]
-    """(channels, height, width) of an image."""
-    mean: tuple[float, ...]
-    """Per channel, of pixels in [0, 1]."""
-    std: tuple[float, ...]
-
-
 class Normalize(nn.Module):
-    """Pixels in [0, 1] [B, C, H, W] -> zero mean, unit variance a channel. The first layer of every standard model."""
+    """Pixels in [0, 1] [B, C, H, W] -> zero mean, unit variance a channel. The first layer of every model of images."""
 
     mean: Tensor
     std: Tensor
@@ -47,13 +34,12 @@ HEAD = "head."
 
 
 class Classifier(nn.Module):
-    """What every standard model is: it normalises inside, and its head reads pooled features."""
+    """What every standard model is: one of images normalises inside, and its head reads pooled features."""
 
-    normalize: Normalize
     head: nn.Linear
 
     def features(self, x: Tensor) -> Tensor:
-        """Images [B, C, H, W] in [0, 1] -> what the head reads, [B, d]."""
+        """Inputs as `bench.device.as_input` gives them -> what the head reads, [B, d]."""
         raise NotImplementedError
 
     def permutation_spec(self) -> PermutationSpec:
@@ -61,7 +47,7 @@ class Classifier(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images [B, C, H, W] in [0, 1] -> logits [B, num_classes]."""
+        """Inputs as `bench.device.as_input` gives them -> logits [B, num_classes]."""
         return self.head(self.features(x))
 
 

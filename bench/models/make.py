@@ -61,7 +61,7 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], what: str) -> None
 
 
 def training_rows(spec: ModelSpec, dataset: Dataset) -> Split:
-    """The images and (relabelled) labels that a model is trained on.
+    """The inputs and (relabelled) labels that a model is trained on.
 
     Raises:
         ZooError: a label lies outside of the model's classes.
@@ -70,7 +70,7 @@ def training_rows(spec: ModelSpec, dataset: Dataset) -> Split:
     from bench.data.rows import select
 
     rows = select(spec.rows, dataset.train.labels)
-    split = Split(dataset.train.images[rows], relabel(spec, dataset.train.labels[rows]))
+    split = Split(dataset.train.inputs[rows], relabel(spec, dataset.train.labels[rows]))
     low, high = int(split.labels.min()), int(split.labels.max())
     if low < 0 or high >= spec.num_classes:
         raise ZooError(f"{spec.describe()}: labels from {low} to {high} do not fit {spec.num_classes} classes")
@@ -115,7 +115,7 @@ def train(
         for parameter in frozen:
             parameter.requires_grad_(False)
         generator = torch.Generator().manual_seed(seed)
-        fit(model, split.images, split.labels, spec.recipe, generator=generator, device=device, progress=progress)
+        fit(model, split.inputs, split.labels, spec.recipe, generator=generator, device=device, progress=progress)
         for parameter in frozen:
             parameter.requires_grad_(True)
 
@@ -133,7 +133,7 @@ def set_class_means_head(model: Classifier, split: Split) -> None:
     """
     model.eval()
     head = model.head
-    z = torch.cat([model.features(as_input(images.to(head.weight.device))) for images in split.images.split(500)])
+    z = torch.cat([model.features(as_input(inputs.to(head.weight.device))) for inputs in split.inputs.split(500)])
     labels = split.labels.to(z.device)
     counts = torch.bincount(labels, minlength=head.out_features)[:, None].to(z)
     seen = counts > 0

@@ -1,4 +1,4 @@
-"""Multilayer perceptron on flattened images."""
+"""Multilayer perceptron on flattened images, or on the columns of a table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from bench.models.layers import NORMALIZE_AXES, Classifier, Normalize, Problem
+from bench.data.images.kind import ImageProblem
+from bench.data.tables.kind import TableProblem
+from bench.models.layers import NORMALIZE_AXES, Classifier, Normalize
 from bench.models.permutation import Axes, Axis, PermutationSpec, axes_of
 from bench.types import Count
 
@@ -19,10 +21,14 @@ NORMS: dict[Norm, Callable[[int], nn.Module]] = {"none": nn.Identity, "batch": n
 class MLP(Classifier):
     """`depth` hidden layers of `width` units: linear - norm - ReLU."""
 
-    def __init__(self, problem: Problem, *, width: int, depth: int, norm: Norm) -> None:
+    def __init__(self, problem: ImageProblem | TableProblem, *, width: int, depth: int, norm: Norm) -> None:
         super().__init__()
-        inputs = math.prod(problem.shape)
-        self.normalize = Normalize(problem.mean, problem.std)
+        if isinstance(problem, TableProblem):
+            inputs = problem.columns
+            self.normalize: nn.Module = nn.Identity()  # columns come standardised
+        else:
+            inputs = math.prod(problem.shape)
+            self.normalize = Normalize(problem.mean, problem.std)
         self.hidden = nn.ModuleList(nn.Linear(inputs if i == 0 else width, width) for i in range(depth))
         for linear in self.hidden.children():
             assert isinstance(linear, nn.Linear)
@@ -32,7 +38,7 @@ class MLP(Classifier):
         self.head = nn.Linear(width, problem.num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """Images [B, C, H, W] in [0, 1] -> last hidden activations [B, width]."""
+        """Images [B, C, H, W] in [0, 1], or columns [B, D] -> last hidden activations [B, width]."""
         x = self.normalize(x).flatten(1)
         for linear, norm in zip(self.hidden, self.norms, strict=True):
             x = norm(linear(x)).relu()
@@ -40,7 +46,7 @@ class MLP(Classifier):
 
     def permutation_spec(self) -> PermutationSpec:
         """One group a hidden layer."""
-        axes: Axes = dict(NORMALIZE_AXES)
+        axes: Axes = dict(NORMALIZE_AXES) if isinstance(self.normalize, Normalize) else {}
         before: Axis | None = None
         for i, (linear, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
             group = Axis(f"hidden{i}")
@@ -51,6 +57,6 @@ class MLP(Classifier):
         return PermutationSpec(axes, order, {group: (f"hidden.{i}",) for i, group in enumerate(order)})
 
 
-def mlp(problem: Problem, *, width: Count = 256, depth: Count = 3, norm: Norm = "none") -> MLP:
+def mlp(problem: ImageProblem | TableProblem, *, width: Count = 256, depth: Count = 3, norm: Norm = "none") -> MLP:
     """MLP of `depth` equal hidden layers."""
     return MLP(problem, width=width, depth=depth, norm=norm)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bench.models.layers import NORMALIZE_AXES, Classifier, Norm, Normalize, Problem, initialise_convolutions, norm2d
+from bench.data.images.kind import ImageProblem
+from bench.models.layers import NORMALIZE_AXES, Classifier, Norm, Normalize, initialise_convolutions, norm2d
 from bench.models.permutation import Axes, Axis, PermutationSpec, axes_of
 from bench.types import Count
 
@@ -61,7 +62,7 @@ class Block(nn.Module):
 class ResNet(Classifier):
     """6n + 2 layers: a stem, three stages of n blocks, global average pooling, a linear head."""
 
-    def __init__(self, problem: Problem, *, blocks: int, width: int, norm: Norm) -> None:
+    def __init__(self, problem: ImageProblem, *, blocks: int, width: int, norm: Norm) -> None:
         super().__init__()
         self.normalize = Normalize(problem.mean, problem.std)
         self.stem = nn.Conv2d(problem.shape[0], width, 3, 1, 1, bias=False)
@@ -107,16 +108,16 @@ class ResNet(Classifier):
         return PermutationSpec(axes, tuple(order), {group: tuple(writers[group]) for group in order})
 
 
-def resnet8(problem: Problem, *, width: Count = 16, norm: Norm = "batch") -> ResNet:
+def resnet8(problem: ImageProblem, *, width: Count = 16, norm: Norm = "batch") -> ResNet:
     """ResNet-8."""
     return ResNet(problem, blocks=1, width=width, norm=norm)
 
 
-def resnet14(problem: Problem, *, width: Count = 16, norm: Norm = "batch") -> ResNet:
+def resnet14(problem: ImageProblem, *, width: Count = 16, norm: Norm = "batch") -> ResNet:
     """ResNet-14."""
     return ResNet(problem, blocks=2, width=width, norm=norm)
 
 
-def resnet20(problem: Problem, *, width: Count = 16, norm: Norm = "batch") -> ResNet:
+def resnet20(problem: ImageProblem, *, width: Count = 16, norm: Norm = "batch") -> ResNet:
     """ResNet-20."""
     return ResNet(problem, blocks=3, width=width, norm=norm)

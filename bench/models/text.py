@@ -2,28 +2,25 @@
 
 Encoder as in `bench.models.transformer` (Vaswani et al. 2017, arXiv:1706.03762; Xiong et al. 2020, arXiv:2002.04745).
 
-A text travels as an image [2, 1, L]: the high and the low byte of each token's number, 0 being padding. Every layer but
-the attention product computes on *packed* rows [R, width], one a real token of the batch, texts one after the other:
-padding costs nothing there, and statistics of inputs (Gram matrices, activations) never see it.
+A text is a row of token numbers, int64 [L], padded with 0. Every layer but the attention product computes on *packed*
+rows [R, width], one a real token of the batch, texts one after the other: padding costs nothing there, and statistics
+of inputs (Gram matrices, activations) never see it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
-from annotated_types import Ge
 from torch import Tensor, nn
 
+from bench.data.texts.kind import TextProblem, mask
+from bench.device import kind_of
 from bench.errors import BenchError
-from bench.models.layers import Classifier, Problem
+from bench.models.layers import Classifier
 from bench.models.permutation import Axes, Axis, PermutationSpec, axes_of
 from bench.models.transformer import Attention, Encoder, Layer
 from bench.types import Count
-
-PADDING, UNKNOWN = 0, 1
-"""Numbers of what is no token, and of every token that the vocabulary lacks."""
 
 EMBEDDING_SCALE = 0.02
 """Standard deviation of token and position embeddings at the start, as in BERT (arXiv:1810.04805). On validation texts
@@ -58,23 +55,26 @@ class Texts:
         return self.pad(rows).sum(1) / self.lengths.clamp(min=1)
 
 
-def unpack(x: Tensor, vocabulary: int) -> Texts:
-    """The tokens in images [B, 2, 1, L] of bytes / 255; a number that is not below `vocabulary` is an unknown token."""
-    high, low = (x.float() * 255).round().long().squeeze(2).unbind(1)
-    numbers = high * 256 + low
-    real = numbers != PADDING
+def unpack(numbers: Tensor) -> Texts:
+    """The real tokens of texts, int64 [B, L].
+
+    Raises:
+        BenchError: other inputs.
+    """
+    if kind_of(numbers) != "texts":
+        raise BenchError(f"a text classifier takes token numbers, int64 [B, L]; it got {numbers.dtype}")
+    real = mask(numbers)
     used = real.any(0).nonzero()
     longest = int(used[-1]) + 1 if len(used) else 1
     real, numbers = real[:, :longest], numbers[:, :longest]
     cells = real.flatten().nonzero().squeeze(1)
-    known = numbers.flatten()[cells]
-    mask = real.clone()
-    mask[:, 0] |= ~real.any(1)
+    keys = real.clone()
+    keys[:, 0] |= ~real.any(1)
     return Texts(
-        numbers=torch.where(known < vocabulary, known, UNKNOWN),
+        numbers=numbers.flatten()[cells],
         places=cells % longest,
         cells=cells,
-        mask=mask[:, None, None],
+        mask=keys[:, None, None],
         lengths=real.sum(1, keepdim=True),
     )
 
@@ -99,18 +99,17 @@ class TextClassifier(Classifier):
     data_dependent_shapes = True
     """The number of rows depends on the texts, which vmap cannot trace."""
 
-    def __init__(self, num_classes: int, length: int, *, width: int, depth: int, heads: int, vocabulary: int) -> None:
+    def __init__(self, problem: TextProblem, *, width: int, depth: int, heads: int) -> None:
         super().__init__()
-        self.vocabulary = vocabulary  # also where a low-rank method has put two layers in place of the embedding
-        self.embed = nn.Embedding(vocabulary, width)
-        self.position = nn.Parameter(EMBEDDING_SCALE * torch.randn(1, length, width))
+        self.embed = nn.Embedding(problem.vocabulary, width)
+        self.position = nn.Parameter(EMBEDDING_SCALE * torch.randn(1, problem.length, width))
         self.encoder = Encoder(width=width, depth=depth, heads=heads)
-        self.head = nn.Linear(width, num_classes)
+        self.head = nn.Linear(width, problem.num_classes)
         nn.init.normal_(self.embed.weight, std=EMBEDDING_SCALE)
 
     def features(self, x: Tensor) -> Tensor:
-        """Texts as images [B, 2, 1, L] of bytes / 255 -> mean of the last norm over each text's tokens [B, width]."""
-        texts = unpack(x, self.vocabulary)
+        """Token numbers int64 [B, L] -> mean of the last norm over each text's tokens [B, width]."""
+        texts = unpack(x)
         rows = self.embed(texts.numbers) + nn.functional.embedding(texts.places, self.position[0])
         for layer in self.encoder.layers:
             assert isinstance(layer, Layer)
@@ -127,29 +126,13 @@ class TextClassifier(Classifier):
         return PermutationSpec(axes, ("stream", *inner.order), writers)
 
 
-def text_classifier(
-    problem: Problem,
-    *,
-    width: Count = 96,
-    depth: Count = 2,
-    heads: Count = 4,
-    vocabulary: Annotated[int, Ge(2)] = 4096,
-) -> TextClassifier:
+def text_classifier(problem: TextProblem, *, width: Count = 96, depth: Count = 2, heads: Count = 4) -> TextClassifier:
     """Transformer encoder on texts.
 
     Args:
-        problem: of shape (2, 1, longest text).
+        problem: classes, longest text, and token numbers that have an embedding of their own.
         width: of the residual stream; a feed-forward branch is twice as wide.
         depth: layers.
         heads: of attention, each width / heads wide.
-        vocabulary: token numbers that have an embedding of their own, 0 (padding) and 1 (unknown) included.
-
-    Raises:
-        BenchError: the data are no texts.
     """
-    if problem.shape[:2] != (2, 1):
-        raise BenchError(
-            f"a text is an image of shape (2, 1, length), two bytes a token; the data are of shape {problem.shape}"
-        )
-    longest = problem.shape[2]
-    return TextClassifier(problem.num_classes, longest, width=width, depth=depth, heads=heads, vocabulary=vocabulary)
+    return TextClassifier(problem, width=width, depth=depth, heads=heads)

@@ -1,6 +1,6 @@
 """The one training loop of the project, and the re-estimation of BatchNorm statistics.
 
-The data set lies on the device as uint8; an epoch is shuffled and augmented in one go; a step is forward,
+The data set lies on the device as it is stored; an epoch is shuffled and augmented in one go; a step is forward,
 backward, optimizer, and nothing in it waits for the device. The manner is that of airbench (Keller Jordan,
 arXiv:2404.00498).
 """
@@ -18,12 +18,12 @@ from bench.models.augment import augment
 from bench.schema.recipe import Recipe
 
 Loss = Callable[[nn.Module, Tensor, Tensor, Tensor], Tensor]
-"""loss(model, x, y, index): x float [B, C, H, W] in [0, 1], y int64 [B], index int64 [B] (rows of the images)."""
+"""loss(model, x, y, index): x as `as_input` gives it, y int64 [B], index int64 [B] (rows of the inputs)."""
 
 
 def fit(
     model: nn.Module,
-    images: Tensor,
+    inputs: Tensor,
     labels: Tensor,
     recipe: Recipe,
     *,
@@ -38,8 +38,8 @@ def fit(
     An epoch is whole batches in a new order; the short rest is left out, unless it is all there is.
 
     Args:
-        model: takes float images in [0, 1] and gives logits [B, num_classes].
-        images: uint8 [N, C, H, W].
+        model: takes what `as_input` gives, and gives logits [B, num_classes].
+        inputs: [N, ...] of any kind, as stored.
         labels: int64 [N].
         recipe: epochs, batch size, optimizer, schedule, augmentation.
         generator: on the CPU; order and augmentation are drawn from it, and nothing else is drawn.
@@ -49,20 +49,21 @@ def fit(
         progress: called as progress(steps done, steps in all).
 
     Raises:
-        BenchError: no images, labels of another length, or a loss that is NaN or infinite (it names the step).
+        BenchError: no inputs, labels of another length, augmentation of what is no image, or a loss that is NaN or
+            infinite (it names the step).
     """
-    if len(images) == 0 or len(images) != len(labels):
-        raise BenchError(f"fit: {len(images)} images and {len(labels)} labels; equal numbers, at least one, are needed")
+    if len(inputs) == 0 or len(inputs) != len(labels):
+        raise BenchError(f"fit: {len(inputs)} inputs and {len(labels)} labels; equal numbers, at least one, are needed")
     device.place(model).train()
-    images, labels = images.to(device.torch), labels.to(device.torch)
+    inputs, labels = inputs.to(device.torch), labels.to(device.torch)
     objective = loss or cross_entropy(recipe.label_smoothing)
-    batch = min(recipe.batch_size, len(images))
-    per_epoch = len(images) // batch
+    batch = min(recipe.batch_size, len(inputs))
+    per_epoch = len(inputs) // batch
     total = per_epoch * recipe.epochs
     optimizer = make_optimizer(model.parameters() if parameters is None else parameters, recipe)
     for epoch in range(recipe.epochs):
-        order = torch.randperm(len(images), generator=generator)[: per_epoch * batch].to(device.torch)
-        pictures = augment(images[order], recipe.augment, generator)
+        order = torch.randperm(len(inputs), generator=generator)[: per_epoch * batch].to(device.torch)
+        shuffled = augment(inputs[order], recipe.augment, generator)
         targets = labels[order]
         losses = torch.zeros(per_epoch, device=device.torch)
         for i in range(per_epoch):
@@ -71,7 +72,7 @@ def fit(
                 group["lr"] = learning_rate(step, total, recipe)
             rows = slice(i * batch, (i + 1) * batch)
             with device.autocast():
-                value = objective(model, as_input(pictures[rows]), targets[rows], order[rows])
+                value = objective(model, as_input(shuffled[rows]), targets[rows], order[rows])
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             optimizer.step()
@@ -125,16 +126,16 @@ def make_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.
 
 
 @torch.no_grad()
-def recalibrate(model: nn.Module, images: Tensor, device: Device, batch_size: int = 500) -> None:
+def recalibrate(model: nn.Module, inputs: Tensor, device: Device, batch_size: int = 500) -> None:
     """Estimate the running statistics of every BatchNorm anew, as the plain average over equal batches.
 
     The model ends in eval mode. Without a BatchNorm nothing is computed.
 
     Args:
         model: changed in place.
-        images: uint8 [N, C, H, W]; not augmented.
+        inputs: [N, ...] of any kind, as stored; not augmented.
         device: where.
-        batch_size: at most this many images a batch.
+        batch_size: at most this many rows a batch.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
     device.place(model).eval()
@@ -145,7 +146,7 @@ def recalibrate(model: nn.Module, images: Tensor, device: Device, batch_size: in
         norm.reset_running_stats()
         norm.momentum = None  # torch's word for a cumulative average
         norm.train()
-    for part in images.tensor_split(-(-len(images) // batch_size)):
+    for part in inputs.tensor_split(-(-len(inputs) // batch_size)):
         with device.autocast():
             model(as_input(part.to(device.torch)))
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -11,8 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bench.data.images.kind import ImageProblem
 from bench.errors import BenchError
-from bench.models.layers import NORMALIZE_AXES, Classifier, Normalize, Problem
+from bench.models.layers import NORMALIZE_AXES, Classifier, Normalize
 from bench.models.permutation import Axes, Axis, PermutationSpec, axes_of
 from bench.types import Count
 
@@ -102,7 +103,7 @@ class Encoder(nn.Module):
 class ViT(Classifier):
     """Patches -> linear embedding plus learned positions -> encoder -> mean over patches -> linear head."""
 
-    def __init__(self, problem: Problem, *, patch: int, width: int, depth: int, heads: int) -> None:
+    def __init__(self, problem: ImageProblem, *, patch: int, width: int, depth: int, heads: int) -> None:
         super().__init__()
         channels, height, side = problem.shape
         if height % patch or side % patch:
@@ -129,6 +130,6 @@ class ViT(Classifier):
         return PermutationSpec(axes, ("stream", *inner.order), writers)
 
 
-def vit(problem: Problem, *, patch: Count = 4, width: Count = 64, depth: Count = 4, heads: Count = 4) -> ViT:
+def vit(problem: ImageProblem, *, patch: Count = 4, width: Count = 64, depth: Count = 4, heads: Count = 4) -> ViT:
     """Vision transformer."""
     return ViT(problem, patch=patch, width=width, depth=depth, heads=heads)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from bench.models.layers import NORMALIZE_AXES, Classifier, Norm, Normalize, Problem, initialise_convolutions, norm2d
+from bench.data.images.kind import ImageProblem
+from bench.models.layers import NORMALIZE_AXES, Classifier, Norm, Normalize, initialise_convolutions, norm2d
 from bench.models.permutation import Axes, Axis, PermutationSpec, axes_of
 from bench.types import Count
 
@@ -18,7 +19,7 @@ LAYERS_A_STAGE = 2
 class VGG(Classifier):
     """Six convolutions, global average pooling, a linear head."""
 
-    def __init__(self, problem: Problem, *, width: int, norm: Norm) -> None:
+    def __init__(self, problem: ImageProblem, *, width: int, norm: Norm) -> None:
         super().__init__()
         self.normalize = Normalize(problem.mean, problem.std)
         self.convs = nn.ModuleList()
@@ -57,6 +58,6 @@ class VGG(Classifier):
         return PermutationSpec(axes, order, {group: (f"convs.{i}",) for i, group in enumerate(order)})
 
 
-def vgg(problem: Problem, *, width: Count = 32, norm: Norm = "batch") -> VGG:
+def vgg(problem: ImageProblem, *, width: Count = 32, norm: Norm = "batch") -> VGG:
     """VGG-style network of six convolutions."""
     return VGG(problem, width=width, norm=norm)

@@ -29,7 +29,7 @@ from bench import environment
 from bench.atomic import write_whole
 from bench.clock import clock
 from bench.data import loading
-from bench.data.spec import Dataset, Split
+from bench.data.spec import Dataset, Split, identity_of
 from bench.device import Device, as_input
 from bench.draws import seed_of
 from bench.errors import BenchError, ZooError
@@ -38,7 +38,7 @@ from bench.models.files import read_user_weights, serialise, sha256
 from bench.models.spec import ModelSpec
 
 JUDGED_ON = 2000
-"""The accuracies in the JSON are those on at most so many images: they inform, and select nothing."""
+"""The accuracies in the JSON are those on at most so many rows: they inform, and select nothing."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Zoo:
             "validation_accuracy": _accuracy(model, _seen(spec, split, dataset.validation), self.device),
             "train_images": len(split),
             "sha256": sha256(content),
-            "data": dataset.identity(),
+            "data": identity_of(dataset),
             "device": self.device.name,
             "environment": environment.kind(self.device.name),
             "canary": environment.canary(),
@@ -233,17 +233,17 @@ def _seen(spec: ModelSpec, trained: Split, validation: Split) -> Split:
     """The validation rows of the classes that a model was trained on, labelled as its head counts them."""
     labels = make.relabel(spec, validation.labels)
     rows = torch.isin(labels, trained.labels.unique())
-    return Split(validation.images[rows], labels[rows])
+    return Split(validation.inputs[rows], labels[rows])
 
 
 @torch.inference_mode()
 def _accuracy(model: nn.Module, split: Split, device: Device) -> float | None:
-    """Share of the images (of `JUDGED_ON`, evenly spaced, where there are more) that a model gets right."""
+    """Share of the rows (of `JUDGED_ON`, evenly spaced, where there are more) that a model gets right."""
     if len(split) == 0:
         return None
     stride = -(-len(split) // JUDGED_ON)
-    images, labels = split.images[::stride], split.labels[::stride]
+    inputs, labels = split.inputs[::stride], split.labels[::stride]
     right = 0
-    for x, y in zip(images.split(500), labels.split(500), strict=True):
+    for x, y in zip(inputs.split(500), labels.split(500), strict=True):
         right += int((model(as_input(x.to(device.torch))).argmax(1).cpu() == y.cpu()).sum())
     return right / len(labels)

@@ -10,7 +10,7 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from bench.scenarios import Score, Situation
 if TYPE_CHECKING:
     from bench.lab import Lab
     from bench.registry import Method, Scenario
+    from bench.task.observer import Observer
     from bench.task.task import Task
 
 
@@ -154,25 +155,22 @@ def compute(job: Job, params: dict[str, Any], progress: Callable[[int, int], Non
     """The score of the cell's method with these parameters, and further fields of its record.
 
     Returns:
-        The score, and `costs`, `params`, `weights` and, where a monitor saw them, `curves` and `pictures`.
+        The score, and `costs`, `params`, `weights` and what observers saw: `curves` and `pictures`.
     """
     cell, lab = job.cell, _lab(job)
     settings = cell.scenario.settings
     situation = settings.prepare(lab)
-    repeats = situation.judge.get("repeats", ())
-    result, spent = _run_method(job, lab, situation, params, part_of(progress, 0, 1 + len(repeats)))
-    spent |= situation.judge.get("costs", {})
-    if repeats:
+    result, spent = _run_method(job, lab, situation, params, part_of(progress, 0, 1 + len(situation.repeats)))
+    spent |= situation.costs
+    if situation.repeats:
         situation, seconds = _with_repeats(job, lab, situation, params, progress)
         spent["repeat_seconds"] = seconds
     score = settings.score(situation, result, lab)
     broken = sorted(name for name, value in score.metrics.items() if not math.isfinite(value))
     if broken:
         raise BadResult(f"metrics {', '.join(broken)} are not finite")
-    monitor = situation.judge.get("monitor")
-    seen = {"costs": spent} if monitor is None else observed(monitor, spent)
     weights = {role: lab.sha256(spec) for role, spec in sorted(cell.specs.items())}
-    return score, seen | {"params": params, "weights": weights}
+    return score, observed(situation.observers, spent) | {"params": params, "weights": weights}
 
 
 def _with_repeats(
@@ -180,14 +178,13 @@ def _with_repeats(
 ) -> tuple[Situation, float]:
     """The situation with what the method returns on each of its `repeats` as `repeated`, and the seconds of that.
 
-    A repeat is a task of its own, given by providers, which the scenario wants solved for its score (U-LiRA attacks
-    with the method's results on shadow models). It draws from a seed of its own, and costs the method nothing.
+    A repeat (U-LiRA attacks with the method's results on shadow models) costs the method nothing.
 
     Raises:
         BenchError: the method raises on one of them, or says that it does not apply; it tells which.
     """
     now = clock(job.device.torch.type == "cuda")
-    repeats, repeated, began = situation.judge["repeats"], [], now()
+    repeats, repeated, began = situation.repeats, [], now()
     for number, providers in enumerate(repeats):
         draws = seed_of("repeat", number, job.cell.draws)
         told = part_of(progress, 1 + number, 1 + len(repeats))
@@ -199,7 +196,7 @@ def _with_repeats(
             ) from error
         repeated.append(result)
     seconds = round(now() - began, 3)
-    return replace(situation, judge={**situation.judge, "repeated": repeated}), seconds
+    return replace(situation, repeated=tuple(repeated)), seconds
 
 
 def part_of(progress: Callable[[int, int], None], number: int, runs: int) -> Callable[[int, int], None]:
@@ -284,19 +281,30 @@ def tune(job: Job, progress: Callable[[int, int], None]) -> tuple[dict[str, Any]
     return cell.row.params | chosen.params, {"costs": costs, "curves": {"validation": chosen.best_so_far}}
 
 
-def observed(monitor: Any, spent: dict[str, Any]) -> dict[str, Any]:
-    """A record's `costs`, `curves` and `pictures` out of what a monitor saw (see `bench.task.monitor`).
+def observed(observers: Iterable[Observer], spent: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's `costs`, `curves` and `pictures`, out of what the method spent and its observers saw.
 
     Args:
-        monitor: the judge's side of it.
-        spent: the method's metered costs; of its seconds those that are not the student's learning are synthesis.
+        observers: of the situation.
+        spent: the costs that are known without them.
+
+    Raises:
+        BenchError: two tell a thing of one name, which would be lost.
     """
-    told = monitor.costs()
-    if "distillation_seconds" in told:
-        told = {"synthesis_seconds": round(max(0.0, spent["seconds"] - told["distillation_seconds"]), 3)} | told
-    sheets = {name: png.encode(png.grid(images.numpy())) for name, images in monitor.pictures().items()}
-    pictures = {name: base64.b64encode(sheet).decode() for name, sheet in sheets.items()}
-    return {"costs": spent | told, "curves": monitor.curves(), "pictures": pictures}
+    seen: dict[str, dict[str, Any]] = {"costs": dict(spent), "curves": {}, "pictures": {}}
+    for observer in observers:
+        sheets = {name: png.encode(png.grid(images.numpy())) for name, images in observer.pictures().items()}
+        told: dict[str, Mapping[str, Any]] = {
+            "costs": observer.costs(spent),
+            "curves": observer.curves(),
+            "pictures": {name: base64.b64encode(sheet).decode() for name, sheet in sheets.items()},
+        }
+        for field, found in told.items():
+            if twice := sorted(seen[field].keys() & found.keys()):
+                who = type(observer).__name__
+                raise BenchError(f"{who} tells {field} {', '.join(twice)}, which are there already; rename one")
+            seen[field] |= found
+    return seen
 
 
 def seed_everything(seed: int) -> None:

@@ -44,7 +44,7 @@ def state_of(dataset: Dataset | None) -> State:
         return {}
     splits = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
     return {
-        f"{name} data": [(part._version, int(part.sum())) for part in (split.images, split.labels)]
+        f"{name} data": [(part._version, part.sum().item()) for part in (split.inputs, split.labels)]
         for name, split in splits.items()
     }
 

@@ -22,9 +22,11 @@ from bench.models.spec import ModelSpec, as_data
 from bench.records.record import Record, key_of
 from bench.running.cell_code import digests
 from bench.schema.search import Choices, Range
+from bench.suite.kinds import refuse_kind, refuse_models
 from bench.suite.rows import SuiteRow
+from bench.suite.scenarios import SuiteScenario
 from bench.suite.stand_ins import on_stand_in
-from bench.suite.suite import Suite, SuiteScenario
+from bench.suite.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,9 @@ def _cells(
     if data.stand_in_for is not None:
         scenario = on_stand_in(scenario, data.spec.name, suite.models)
     try:
+        refuse_kind(scenario, SOURCES[data.spec.name])
         specs = scenario.settings.zoo(setup)
+        refuse_models(specs.values(), SOURCES[data.spec.name])
     except SuiteError as error:
         message = f"{suite.path} (profile {suite.profile}): [scenarios.{scenario.name}] {error}"
         if data.stand_in_for is None:

@@ -33,28 +33,45 @@ so a scenario with metrics of its own is one folder. A metric that follows from 
 do not hold it. What only this scenario's cells cost is declared by `costs=`. Declarations are in no digest: a better
 title makes no record stale.
 
+The decorator's `takes` names the kinds of data that the scenario can be set on (images and texts, unless it says
+otherwise); a suite that sets it on another kind is refused before anything runs.
+
 A scenario knows neither methods nor the command line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from bench.task.observer import Observer
+
+
+Providers = Mapping[str, Callable[[], Any]]
+
 
 @dataclass(frozen=True)
 class Situation:
     """A prepared scenario: what tasks are made of, and what only the judge sees."""
 
-    providers: Mapping[str, Callable[[], Any]]
+    providers: Providers
     """Task attribute -> function that makes it. Called only if granted; its cost is charged to the method.
     A provider hands out copies of its own, never the judge's objects."""
     judge: Mapping[str, Any]
-    """Private to `score`."""
+    """Private to `score`: the harness does not look into it."""
+    repeats: Sequence[Providers] = ()
+    """Further tasks that the method is run on for the score alone, each with a seed of its own; their seconds are told
+    apart (`repeat_seconds`), and trials of a search run none."""
+    repeated: Sequence[Any] = ()
+    """What the method returned on each of them: the harness fills it in before it asks for the score."""
+    costs: Mapping[str, float] = field(default_factory=dict)
+    """Costs that are known beforehand, for the record (of retraining, say); declared by `@scenario(costs=...)`."""
+    observers: Sequence[Observer] = ()
+    """Who watches the method; the record keeps their curves, pictures and costs."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def poison(split: Split, trigger: Trigger, *, target: int, share: float, seed: i
         )
     drawn = torch.randperm(len(others), generator=torch.Generator().manual_seed(seed))[:count]
     rows = others[drawn].sort().values
-    images, labels = split.images.clone(), split.labels.clone()
+    images, labels = split.inputs.clone(), split.labels.clone()
     images[rows] = stamp(images[rows], trigger)
     labels[rows] = target
     return type(split)(images, labels), rows

@@ -22,7 +22,7 @@ def of_classes(split: Split, classes: Sequence[int], rows: Tensor | None = None)
     place = torch.tensor(places(classes, int(split.labels.max()) + 1))
     labels = place[split.labels.cpu()]
     rows = (labels >= 0).nonzero().flatten() if rows is None else rows
-    return Split(split.images[rows], labels[rows].to(split.labels.device))
+    return Split(split.inputs[rows], labels[rows].to(split.labels.device))
 
 
 def standard(model: nn.Module, name: str) -> Classifier:

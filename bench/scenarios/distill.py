@@ -42,18 +42,25 @@ class DistillTask(Task):
     teacher: Annotated[nn.Module, Access("weights")]
     """In eval mode, its parameters not requiring gradients."""
     teacher_outputs: Annotated[BlackBox, Access("outputs")]
-    """The same teacher, closed: logits [B, C] of images [B, channels, H, W] in [0, 1], without gradient."""
+    """The same teacher, closed: logits [B, C] of what `as_input` gives, without gradient."""
     student: nn.Module
     """Untrained, and the same for every method of a seed."""
-    images: Annotated[Tensor, Access("unlabeled", "labels")]
-    """The student's share of the training images, uint8 [N, channels, H, W]."""
+    inputs: Annotated[Tensor, Access("unlabeled", "labels")]
+    """The student's share of the training inputs, as stored [N, ...]."""
     labels: Annotated[Tensor, Access("labels")]
     """Their labels, int64 [N]."""
     recipe: Recipe
     """How long and how the student is trained: the same for every row of a board."""
 
 
-@scenario(kind="distill", task=DistillTask, metrics=STUDENT, lower="scratch", upper="teacher")
+@scenario(
+    kind="distill",
+    task=DistillTask,
+    metrics=STUDENT,
+    lower="scratch",
+    upper="teacher",
+    takes=("images", "texts", "tables"),
+)
 class Distill(Settings):
     """A trained teacher and some of its data: train a smaller student that does better than on the labels alone."""
 
@@ -86,7 +93,7 @@ class Distill(Settings):
             "teacher": lambda: copy.deepcopy(teacher),
             "teacher_outputs": lambda: BlackBox(copy.deepcopy(teacher)),
             "student": lambda: lab.fresh(self.student, "student"),
-            "images": lambda: train.images[rows],
+            "inputs": lambda: train.inputs[rows],
             "labels": lambda: train.labels[rows],
             "recipe": lambda: self.recipe or student_recipe(lab.setup, self.student),
         }
@@ -111,8 +118,8 @@ def judge_student(result: object, teacher: nn.Module, test: Split, num_classes: 
     Raises:
         BadResult: it cannot be judged.
     """
-    z = logits(result, test.images, num_classes)  # type: ignore[arg-type]  # it checks for itself what it was given
-    z_teacher = logits(teacher, test.images, num_classes)
+    z = logits(result, test.inputs, num_classes)  # type: ignore[arg-type]  # it checks for itself what it was given
+    z_teacher = logits(teacher, test.inputs, num_classes)
     metrics, correct = judge_classifier(z, test)
     metrics["agreement"] = agreement(z, z_teacher)
     metrics["teacher_kl"] = float(

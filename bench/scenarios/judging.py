@@ -40,20 +40,20 @@ FLOOR = (
 
 
 @torch.inference_mode()
-def logits(model: Callable[[Tensor], Tensor], images: Tensor, num_classes: int, batch_size: int = 500) -> Tensor:
-    """Logits [N, C] (float32, on the CPU) of uint8 images, a module being put into eval mode.
+def logits(model: Callable[[Tensor], Tensor], inputs: Tensor, num_classes: int, batch_size: int = 500) -> Tensor:
+    """Logits [N, C] (float32, on the CPU) of inputs of any kind, as stored, a module being put into eval mode.
 
     Raises:
         BadResult: the model is not callable, returns another shape, or returns NaN or infinity.
     """
     if not callable(model):
         raise BadResult(f"a model or predictor was expected, got {type(model).__name__}")
-    device = images.device
+    device = inputs.device
     if isinstance(model, nn.Module):
         model.eval()
         device = next((p.device for p in model.parameters()), device)
     parts = []
-    for batch in images.split(batch_size):
+    for batch in inputs.split(batch_size):
         z = model(as_input(batch.to(device)))
         if not isinstance(z, Tensor) or z.shape != (len(batch), num_classes):
             got = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__

@@ -26,13 +26,13 @@ class SqueezeTask(Task):
     teacher: Annotated[nn.Module, Access("weights")]
     """The wide network, in eval mode, its parameters not requiring gradients."""
     teacher_outputs: Annotated[BlackBox, Access("outputs")]
-    """The same network, closed: logits [B, C] of images [B, channels, H, W] in [0, 1], without gradient."""
+    """The same network, closed: logits [B, C] of what `as_input` gives, without gradient."""
     small: Annotated[nn.Module, Access("weights")]
     """A network of the student's architecture that was trained before, on a share of the images."""
     student: nn.Module
     """Untrained, and the same for every method of a seed."""
-    images: Annotated[Tensor, Access("unlabeled", "labels")]
-    """The training images, uint8 [N, channels, H, W]."""
+    inputs: Annotated[Tensor, Access("unlabeled", "labels")]
+    """The training inputs, as stored [N, ...]."""
     labels: Annotated[Tensor, Access("labels")]
     """Their labels, int64 [N]."""
     recipe: Recipe
@@ -46,6 +46,7 @@ class SqueezeTask(Task):
     lower="scratch",
     upper="kd",
     references=("teacher", "finetune-small", "subnetwork"),
+    takes=("images", "texts", "tables"),
 )
 class Squeeze(Settings):
     """A wide trained network and its data: make a good network of the narrow shape."""
@@ -84,7 +85,7 @@ class Squeeze(Settings):
             "teacher_outputs": lambda: BlackBox(copy.deepcopy(teacher)),
             "small": lambda: copy.deepcopy(small).requires_grad_(True),
             "student": lambda: lab.fresh(self.student, "student"),
-            "images": lambda: train.images[rows],
+            "inputs": lambda: train.inputs[rows],
             "labels": lambda: train.labels[rows],
             "recipe": lambda: self.recipe or student_recipe(lab.setup, self.student),
         }

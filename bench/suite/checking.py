@@ -1,28 +1,22 @@
-"""`check`: a suite in all its profiles, without data and without running; and the JSON Schema of suite files."""
+"""`check`: a suite in all its profiles, without data and without running."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
-
-from bench import models, registry
+from bench import models
 from bench.data import identity
 from bench.data.catalogue import SOURCES, Source
-from bench.data.spec import DataSpec
 from bench.errors import BenchError, DataError, SuiteError, near_miss
 from bench.lab import Setup
 from bench.metrics.metric import names
-from bench.models.spec import Architecture
-from bench.registry import METHODS, SCENARIOS
+from bench.registry import SCENARIOS
 from bench.schema.recipe import Recipe
-from bench.schema.search import Range
 from bench.suite import suite as suites
+from bench.suite.claims import Claim
 from bench.suite.faults import shown
-from bench.suite.rows import RowHead
+from bench.suite.kinds import refuse_kind, refuse_models
 from bench.suite.stand_ins import on_stand_in
-from bench.suite.suite import Claim, Header, ProfileHead, ScenarioHead
-from bench.types import NAME_PATTERN
 
 
 def check(name: str) -> dict[str, Any]:
@@ -82,7 +76,8 @@ def _named(suite: suites.Suite, scenario: suites.SuiteScenario, source: Source) 
     on = data.model_copy(update={"name": source.name, "offline": None})
     setup = Setup(on, "0" * 16, len(source.classes), suite.models, suite.recipe, suite.seeds[0])
     try:
-        scenario.settings.zoo(setup)
+        refuse_kind(scenario, source)
+        refuse_models(scenario.settings.zoo(setup).values(), source)
     except SuiteError as error:
         told = f" (where {source.name} stands in for {data.name})" if source.name != data.name else ""
         where = f"{suite.path} (profile {suite.profile}): [scenarios.{scenario.name}]"
@@ -122,80 +117,3 @@ def _refuse_unknown_metric(claim: Claim, kind: str, at: str) -> None:
     raise SuiteError(
         f"{at}: unknown metric {shown(claim.metric)} of {kind} scenarios{near_miss(claim.metric, declared)}"
     )
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of suite files: kinds, their settings, methods and their parameters as registered now."""
-    registry.discover()
-    definitions: dict[str, Any] = {}
-    top = _model(Header, definitions)["properties"]
-    for name, model in (("data", DataSpec), ("recipe", Recipe), ("model", Architecture), ("claim", Claim)):
-        definitions[name] = _model(model, definitions)
-    tables = {
-        "data": {"$ref": "#/$defs/data"},
-        "datasets": _tables_of({"$ref": "#/$defs/data"}),
-        "recipe": {"$ref": "#/$defs/recipe"},
-        "models": _tables_of({"$ref": "#/$defs/model"}),
-        "scenarios": _tables_of({"anyOf": [_scenario(kind, definitions) for kind in sorted(SCENARIOS.entries)]}),
-        "claims": {"type": "array", "items": {"$ref": "#/$defs/claim"}},
-    }
-    overrides = {name: {"type": "array" if name == "claims" else "object"} for name in tables}
-    profile = {
-        "type": "object",
-        "description": "Overrides, key by key.",
-        "additionalProperties": False,
-        "properties": top | overrides | _model(ProfileHead, definitions)["properties"],
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "ktbench suite",
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["title", "data", "scenarios", "profiles"],
-        "properties": top | tables | {"profiles": _tables_of(profile)},
-        "$defs": definitions,
-    }
-
-
-def _tables_of(schema: dict[str, Any]) -> dict[str, Any]:
-    """`[TABLE.NAME]`."""
-    name = {"pattern": NAME_PATTERN}
-    return {"type": "object", "propertyNames": name, "additionalProperties": schema}
-
-
-def _scenario(kind: str, definitions: dict[str, Any]) -> dict[str, Any]:
-    """A scenario that `extends` another may have its kind, and whatever else is needed, from there."""
-    entry = SCENARIOS.get(kind)
-    settings = _model(entry.settings, definitions)
-    rows = [_row(name, definitions) for name, m in sorted(METHODS.entries.items()) if kind in m.scenarios]
-    names = [row["properties"]["method"]["const"] for row in rows]
-    settings["properties"] |= _model(ScenarioHead, definitions)["properties"]
-    settings["properties"] |= {
-        "kind": {"const": kind},
-        "methods": {"type": "array", "items": {"anyOf": [{"enum": names}, *rows]}},
-    }
-    needed = ["kind", *settings.pop("required", [])]
-    settings["anyOf"] = [{"required": needed}, {"required": ["extends"]}]
-    return settings
-
-
-def _row(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
-    row = _model(registry.parameters(METHODS.get(name)), definitions)
-    parameters = row.get("properties", {})
-    definitions["range"] = _model(Range, definitions)
-    places = {
-        key: {"anyOf": [{"$ref": "#/$defs/range"}, {"type": "array", "minItems": 2, "items": place}]}
-        for key, place in parameters.items()
-    }
-    head = _model(RowHead, definitions)["properties"]
-    head["search"] |= {"properties": places, "additionalProperties": False}
-    row["properties"] = parameters | head | {"method": {"const": name}}
-    row["required"] = ["method", *row.get("required", [])]
-    return row
-
-
-def _model(model: type[BaseModel], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a pydantic model, its own definitions moved to the common ones."""
-    schema = model.model_json_schema(ref_template="#/$defs/{model}")
-    definitions |= schema.pop("$defs", {})
-    return schema

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from bench import registry
 from bench.errors import BenchError, SuiteError, near_miss
 from bench.schema.search import Range, Search
-from bench.schema.settings import Settings
+from bench.schema.tables import RowHead, Taken
 from bench.suite.faults import checked, shown
-from bench.types import Label
+from bench.suite.keys import row_table
+from bench.suite.layers import merged
+from bench.types import check_label
 
-
-class RowHead(Settings):
-    """The keys that a row has whatever its method; its other keys are the method's parameters."""
-
-    method: str
-    label: Label | None = None
-    """Its name on the board; the method's, if unset."""
-    search: dict[str, Any] = Field(default_factory=dict)
-    """Parameters that are chosen on validation data, and where they are looked for."""
-
-
-ROW_KEYS = tuple(RowHead.model_fields)
+Rows = Mapping[str, Mapping[str, Any]]
+"""A list of rows: label -> what a row's table says."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +32,35 @@ class SuiteRow:
     """Hyperparameters that are chosen on validation data, in place of `params`, and where they are looked for."""
 
 
+def named_rows(lists: Mapping[str, Mapping[str, Any]], where: str) -> dict[str, Rows]:
+    """The lists `[rows.NAME]`, each a table of rows by label; a row's method has the label's name, if it names none.
+
+    Raises:
+        SuiteError: an unknown method or parameter, or a label that is none.
+    """
+    return {
+        name: dict(_named_row(label, row, where, name) for label, row in rows.items()) for name, rows in lists.items()
+    }
+
+
+def _named_row(label: str, row: object, where: str, name: str) -> tuple[str, dict[str, Any]]:
+    at = f"rows.{name}"
+    try:
+        label = check_label(label)
+    except ValueError as error:
+        raise SuiteError(f"{where}: [{at}] {shown(label)}: {error}") from None
+    if not isinstance(row, dict):
+        raise SuiteError(f"{where}: [{at}] {label} must be a table, {{}} where it sets nothing; got {shown(row)}")
+    if "label" in row:
+        raise SuiteError(f"{where}: [{at}.{label}] has a label, and its name here is its label")
+    table = {"method": label, "label": label, **row}
+    _row(table, None, where, at, f"{at}.{label}")
+    return label, table
+
+
 def rows_of(
     asked: Sequence[object],
+    lists: Mapping[str, Rows],
     kind: registry.Scenario,
     lower: str | None,
     upper: str | None,
@@ -49,9 +68,12 @@ def rows_of(
     where: str,
     at: str,
 ) -> tuple[SuiteRow, ...]:
-    """The rows that a scenario names and those that its kind implies: references first, the upper one last."""
+    """The rows that a scenario names and those that its kind implies: references first, the upper one last.
+
+    A search that stands in a list is for the boards that have trials; where there are none, the row goes without.
+    """
     rows: dict[str, SuiteRow] = {}
-    for entry in asked:
+    for entry in _entries(asked, lists, bool(trials), where, at):
         row = _row(entry, kind.kind, where, at)
         if row.label in rows:
             raise SuiteError(f"{where}: [{at}] two rows are named {row.label!r}; give one a label of its own")
@@ -85,7 +107,7 @@ def rows_of(
 
 def _refuse_impostor(row: SuiteRow, reference: Mapping[str, Any], where: str, at: str) -> None:
     """A row under the label of a reference is that reference, perhaps with other parameters than its default ones."""
-    given = {key: value for key, value in reference.items() if key not in ROW_KEYS}
+    given = {key: value for key, value in reference.items() if key not in RowHead.model_fields}
     if row.method != reference["method"] or any(row.params.get(key) != value for key, value in given.items()):
         told = ", ".join([reference["method"], *(f"{key} = {value}" for key, value in given.items())])
         raise SuiteError(
@@ -94,22 +116,55 @@ def _refuse_impostor(row: SuiteRow, reference: Mapping[str, Any], where: str, at
         )
 
 
-def _row(entry: object, kind: str, where: str, at: str) -> SuiteRow:
+def _entries(asked: Sequence[object], lists: Mapping[str, Rows], trials: bool, where: str, at: str) -> Iterator[object]:
+    """What `methods` names, with the rows of a list in place of { rows = "NAME" }."""
+    for entry in asked:
+        if isinstance(entry, dict) and "rows" in entry:
+            taken: Taken = checked(Taken, entry, where, f"{at}.methods")
+            for row in _taken(taken, lists, where, f"{at}.methods"):
+                yield row if trials else {key: value for key, value in row.items() if key != "search"}
+        else:
+            yield entry
+
+
+def _taken(taken: Taken, lists: Mapping[str, Rows], where: str, at: str) -> Iterator[dict[str, Any]]:
+    if taken.rows not in lists:
+        raise SuiteError(f"{where}: [{at}] rows = {taken.rows!r} is no [rows.NAME]{near_miss(taken.rows, lists)}")
+    there = lists[taken.rows]
+    for key, labels in (("without", taken.without), ("change", taken.change)):
+        for label in labels:
+            if label not in there:
+                raise SuiteError(f"{where}: [{at}] {key} names {label!r}, no row of it{near_miss(label, there)}")
+    for label, change in taken.change.items():
+        for key in ("method", "label"):
+            if key in change:
+                raise SuiteError(
+                    f"{where}: [{at}] change.{label} sets {key}; leave the row out, and write one of its own"
+                )
+    for label, row in there.items():
+        if label not in taken.without:
+            yield merged(row, taken.change.get(label, {}))
+
+
+def _row(entry: object, kind: str | None, where: str, at: str, place: str | None = None) -> SuiteRow:
+    """A row of a scenario of this kind, or one of a list, whatever kind takes it. `place` is its table's name."""
     table = {"method": entry} if isinstance(entry, str) else entry
     if not isinstance(table, dict) or not isinstance(table.get("method"), str):
         raise SuiteError(f"{where}: [{at}] a row is a method's name or a table with `method`, got {shown(entry)}")
     try:
         found = registry.METHODS.get(table["method"])
+        schema = row_table(found)
     except BenchError as error:
         raise SuiteError(f"{where}: [{at}] {error}") from None
-    if kind not in found.scenarios:
+    if kind is not None and kind not in found.scenarios:
         raise SuiteError(f"{where}: [{at}] method {found.name!r} solves {', '.join(found.scenarios)}, not {kind}")
-    schema, place = registry.parameters(found), f"{at}.methods.{found.name}"
-    head: RowHead = checked(RowHead, {k: v for k, v in table.items() if k in ROW_KEYS}, where, place)
-    own = {k: v for k, v in table.items() if k not in ROW_KEYS}
-    params = checked(schema, own, where, place, extra=ROW_KEYS)
-    search = _search(head.search, schema, own, where, f"{place}.search")
-    return SuiteRow(head.label or found.name, found.name, params.model_dump(mode="json"), search)
+    place = place or f"{at}.methods.{found.name}"
+    row = checked(schema, table, where, place)
+    parameters = registry.parameters(found)
+    own = {key: value for key, value in table.items() if key in parameters.model_fields}
+    search = _search(row.search, parameters, own, where, f"{place}.search")
+    params = parameters.model_validate(own).model_dump(mode="json")
+    return SuiteRow(row.label or found.name, found.name, params, search)
 
 
 def _search(table: Mapping[str, Any], schema: type[BaseModel], fixed: Mapping[str, Any], where: str, at: str) -> Search:

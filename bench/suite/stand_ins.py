@@ -2,7 +2,7 @@
 
 A setting such as `proxy` names images from elsewhere. Where the stand-in comes out of the same drawer (the same set, or
 one by the same maker, which draws the same things), they are no longer from elsewhere. Then the first bundled set of
-the catalogue takes their place that holds the same kind of thing (images or texts) and has another maker. It is a
+the catalogue takes their place that is of the same kind (images, texts, tables) and has another maker. It is a
 setting of the cells like any other: in their keys, on record, and said loudly when the run begins.
 """
 
@@ -16,7 +16,7 @@ from bench.data.catalogue import SOURCES, Source
 from bench.errors import DataError
 
 if TYPE_CHECKING:
-    from bench.suite.suite import SuiteScenario
+    from bench.suite.scenarios import SuiteScenario
 
 
 def on_stand_in(scenario: SuiteScenario, stand_in: str, models: Collection[str]) -> SuiteScenario:
@@ -40,7 +40,7 @@ def on_stand_in(scenario: SuiteScenario, stand_in: str, models: Collection[str])
 
 def _from_elsewhere(here: Source, what: str) -> Source:
     for source in SOURCES.values():
-        if source.bundled and source.reader != here.reader and source.is_text == here.is_text:
+        if source.bundled and source.reader != here.reader and source.kind == here.kind:
             return source
     raise DataError(
         f"{what} is not from elsewhere where {here.name} stands in, and no other bundled data set can take its place; "

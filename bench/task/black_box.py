@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bench.task.handle import Handle, behind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-_SEALED: dict[int, Any] = {}
-_NUMBERS = itertools.count()
 
 
 class BlackBox:
     """A model one may query and not open: `box(x)` gives logits [B, C] without gradient.
 
-    The model lives in a table of this module, not in the object, so that walking the object's graph
-    does not reach the weights. Queries are counted by the meter like those of any given model.
+    Walking the object's graph does not reach the weights. Queries, those of copies as well, are counted by the meter
+    like those of any given model.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._number = next(_NUMBERS)
-        _SEALED[self._number] = model
+        self._model = Handle(model)
 
     def __call__(self, x: Tensor) -> Tensor:
         import torch
 
         with torch.no_grad():
-            return _SEALED[self._number](x)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> BlackBox:
-        """A box cannot be copied: copies would be queries that nobody counts."""
-        return self
-
-    def __del__(self) -> None:
-        _SEALED.pop(self._number, None)
+            return sealed(self)(x)
 
 
 def sealed(box: BlackBox) -> nn.Module:
     """The model inside a black box, for the meter; a method that calls this fails its conformance test."""
-    return _SEALED[box._number]
+    model: nn.Module = behind(box._model)
+    return model

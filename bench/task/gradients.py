@@ -19,13 +19,13 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def row_gradients(
-    model: nn.Module, images: Tensor, labels: Tensor, device: torch.device, *, smoothing: float = 0.0
+    model: nn.Module, inputs: Tensor, labels: Tensor, device: torch.device, *, smoothing: float = 0.0
 ) -> Iterator[dict[str, Tensor]]:
     """The gradient of each row's cross-entropy by itself, some rows at a time, in eval mode.
 
     Args:
         model: logits [B, C]; left as it was, but for its mode. Where it `computes_alone` rows are taken one by one.
-        images: uint8 [N, C, H, W]; of none there is nothing to iterate over.
+        inputs: [N, ...] of any kind, as stored; of none there is nothing to iterate over.
         labels: int64 [N].
         device: where the model lies.
         smoothing: of the labels.
@@ -41,8 +41,8 @@ def row_gradients(
     def loss(z: Tensor, y: Tensor) -> Tensor:
         return nn.functional.cross_entropy(z, y[None], label_smoothing=smoothing)
 
-    for start in range(0, len(images), rows):
-        x = as_input(images[start : start + rows].to(device))
+    for start in range(0, len(inputs), rows):
+        x = as_input(inputs[start : start + rows].to(device))
         y = labels[start : start + rows].to(device)
         yield _of_one(model, weights, x, y[0], loss) if alone else of_many(model, weights, x, y, loss)
 

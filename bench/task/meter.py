@@ -35,7 +35,7 @@ class Costs:
     """Growth of the process's resident memory (CPU) or of allocated memory (GPU) above its start."""
     flops: float = 0.0
     samples: dict[str, int] = field(default_factory=dict)
-    """Images that went through each given model, forward passes under gradient or not."""
+    """Inputs that went through each given model, forward passes under gradient or not."""
     paused: bool = field(default=False, repr=False)
     """Whether nothing is counted just now."""
 
@@ -86,11 +86,12 @@ def paused() -> Iterator[None]:
 def watch(given: Mapping[str, object], costs: Costs) -> None:
     """Count the samples through every model that a task was given; copies of them are not counted.
 
+    Standard models of images and of tables are counted at their first layer, `normalize`, which `model.features(x)`
+    passes too; models without that layer, those of texts among them, at whole forward passes.
+
     Args:
         given: attribute of the task -> its value; models may stand in lists and dicts.
         costs: where samples are counted.
-
-    Standard models are counted at their first layer, `normalize`, which `model.features(x)` passes too.
     """
     for attribute, value in given.items():
         for name, item in _models(attribute, value):

@@ -1,14 +1,13 @@
 """What the harness sees of a student while a method trains it: accuracy over the budget, seconds, synthetic images.
 
-A method holds a `Monitor`, which takes and gives nothing back; what it saw lies in a table of this module, out of
-reach of whoever walks the monitor's attributes, and is read by the judge.
+A method holds a `Monitor`, which takes and gives nothing back; what it saw lies behind a handle, out of reach of
+whoever walks the monitor's attributes, and is read by the judge.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.metrics.metric import Cost, Metric
+from bench.task.handle import Handle, behind
 from bench.task.meter import paused
 
 CHECKS = 20
@@ -45,20 +45,16 @@ SYNTHESIS = (
 )
 """What it costs to make images, for scenarios that have a monitor."""
 
-_SEEN: dict[int, Observations] = {}
-_NUMBERS = itertools.count()
-
 
 class Monitor:
     """What a method (through its training loop) tells; nothing of it comes back."""
 
     def __init__(self, observations: Observations) -> None:
-        self._number = next(_NUMBERS)
-        _SEEN[self._number] = observations
+        self._seen = Handle(observations)
 
     def due(self, spent: float) -> bool:
         """Whether it is time to look, a share `spent` of the budget being used up."""
-        return spent * CHECKS >= _SEEN[self._number].looks + 1 - 1e-9
+        return spent * CHECKS >= _observations(self).looks + 1 - 1e-9
 
     def look(self, student: nn.Module, spent: float, images: Tensor) -> None:
         """Have the student judged, and keep a picture of what it was last trained on. Costs are not charged.
@@ -68,20 +64,20 @@ class Monitor:
             images: float [B, C, H, W] in [0, 1].
         """
         with paused():
-            seen = _SEEN[self._number]
+            seen = _observations(self)
             seen.looks = int(spent * CHECKS + 1e-9)
             seen.accuracy.append((round(spent, 6), seen.judge(student)))
             seen.images = images[:SHOWN].detach().float().clamp(0, 1).mul(255).round().byte().cpu()
 
     def kept(self, images: int) -> None:
         """Say how many synthetic images are held beyond the step that made them."""
-        seen = _SEEN[self._number]
+        seen = _observations(self)
         seen.images_kept = max(seen.images_kept, images)
 
     @contextmanager
     def distilling(self) -> Iterator[None]:
         """What happens inside is the student's learning, as against the making of images."""
-        seen = _SEEN[self._number]
+        seen = _observations(self)
         if not seen.cuda:
             start = time.process_time()
             yield
@@ -93,17 +89,15 @@ class Monitor:
             pair[1].record()
             seen.events.append(pair)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Monitor:
-        """There is one record to write into."""
-        return self
 
-    def __del__(self) -> None:
-        _SEEN.pop(self._number, None)
+def _observations(monitor: Monitor) -> Observations:
+    seen: Observations = behind(monitor._seen)
+    return seen
 
 
 @dataclass
 class Observations:
-    """What a monitor saw, for the judge and for the record."""
+    """What a monitor saw, for the judge and, as an `Observer`, for the record."""
 
     judge: Callable[[nn.Module], float]
     """Accuracy of a student as it is now."""
@@ -149,7 +143,14 @@ class Observations:
         """For the record: the images that the student was last trained on."""
         return {} if self.images is None else {"images": self.images}
 
-    def costs(self) -> dict[str, float]:
-        """For the record: seconds of the student's learning, and images kept."""
+    def costs(self, spent: Mapping[str, Any]) -> dict[str, float]:
+        """For the record: seconds of making images, which are the others, and of learning, and images kept."""
         seconds = self.seconds + sum(start.elapsed_time(end) for start, end in self.events) / 1000
-        return {"distillation_seconds": round(seconds, 3), "images_kept": self.images_kept} if seconds else {}
+        if not seconds:
+            return {}
+        learning = round(seconds, 3)
+        return {
+            "synthesis_seconds": round(max(0.0, spent["seconds"] - learning), 3),
+            "distillation_seconds": learning,
+            "images_kept": self.images_kept,
+        }

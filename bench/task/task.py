@@ -47,8 +47,8 @@ class Task:
     generator: torch.Generator
     """A CPU generator of this cell's own."""
     num_classes: int
-    input_shape: tuple[int, int, int]
-    """(channels, height, width) of one input."""
+    input_shape: tuple[int, ...]
+    """Of one input: (channels, height, width) of an image, (tokens,) of a text, (columns,) of a row of a table."""
     progress: Callable[[int, int], None]
     """`task.progress(done, total)`: tells the terminal how far the method is; costs nothing."""
 

@@ -2,13 +2,13 @@
 
 Hong, Zeng, Yu, Lyu, Jia and Zhou, "Revisiting Data-Free Knowledge Distillation with Poisoned Teachers", ICML 2023,
 arXiv:2306.02368; facts checked against the authors' code (illidanlab/ABD). While images are made, the Shuffling
-Vaccine (`vaccine.py`) drives them from what teacher and shuffled teachers agree on; in the last updates
+Vaccine (`vaccine.py`) drives them from what teacher and shuffled teachers agree on; in a stage of its own at the end
 Self-Retrospection (`retrospection.py`) makes the student indifferent to the change of images that moves it most. The
 method knows neither trigger nor target.
 
 Differs from the paper: the hosts (the paper's are ZSKT, CMI and distillation on images from elsewhere, which is
-`abd-proxy`) are as this project has them, with the board's optimiser and budget; retrospection goes on in the host's
-own run, where the code goes back to a checkpoint with a learning rate of its own.
+`abd-proxy`) are as this project has them, with the board's optimiser and budget; the stage is the last 100 updates of
+it at a rate of 3e-3, where the code takes the last 400 to 800 of 80,000 at 5e-4 (`retrospection.py` says more).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bench import method
 from bench.device import as_input
 from bench.models.augment import augment
 from bench.scenarios.datafree.scenario import DataFreeTask
-from bench.types import Count, Fraction, Steps, Weight
+from bench.types import Count, Fraction, Rate, Steps, Weight
 from methods.datafree import (
     adi,
     adv_bn,
@@ -40,8 +40,8 @@ from methods.datafree import (
     zskt,
 )
 from methods.datafree.online import Term
-from methods.datafree.retrospection import retrospection
-from methods.datafree.student import ExtraLoss, StudentTraining, targets
+from methods.datafree.retrospection import RetrospectiveTraining
+from methods.datafree.student import targets
 from methods.datafree.vaccine import Vaccine, mean_where, suspected
 
 Host = Literal[
@@ -73,9 +73,10 @@ def abd(
     layers: Count = 3,
     check: Steps = 0,
     retrospect: Weight = 1.0,
-    last: Fraction = 0.1,
+    stage: Steps = 100,
+    stage_lr: Rate = 3e-3,
     portion: Fraction = 0.1,
-    steps: Count = 5,
+    steps: Count = 10,
     ngf: Count = 24,
     batches: Count = 10,
     size: Count = 100,
@@ -90,8 +91,9 @@ def abd(
         layers: last convolutions that are shuffled (paper: 5, the last stage of its teacher; 3 are that of a ResNet-8).
         check: batches of images after which shufflings are tested, the vaccine acting only then; 0: at once, as in the
             authors' published sweeps (their code tests after 50 where asked to).
-        retrospect: weight of retrospection in the student's loss; 0 leaves it out.
-        last: share of the budget, its end, in which it acts (code: 1 %); its updates cost several of the others.
+        retrospect: weight of retrospection beside distillation in its stage; 0 leaves the stage out.
+        stage: updates at the budget's end that are retrospection's (code: 400 or 800); one costs many of the others.
+        stage_lr: their learning rate (code: 5e-4).
         portion: share of a batch that carries the perturbation (code: 2 % of 128 or more images).
         steps: of the search for the perturbation (code: 10 or 20).
         ngf: width of the generator, where the host has one.
@@ -99,7 +101,7 @@ def abd(
     """
     vaccine = Vaccine(task, copies=copies, layers=layers, check=check) if c > 0 else None
     extra: Term | None = None if vaccine is None else lambda x, t: c * vaccine.term(x, t)
-    training = StudentTraining(task, _late(task, retrospect, last, portion, steps))
+    training = _training(task, retrospect, stage, stage_lr, portion, steps)
     if host in _OPTIMISED:
         return _OPTIMISED[host](task, training, extra, batches=batches, size=size, iterations=iterations)
     return _GENERATORS[host](task, training, extra, ngf=ngf)
@@ -120,9 +122,10 @@ def abd_proxy(
     layers: Count = 3,
     check: Steps = 0,
     retrospect: Weight = 1.0,
-    last: Fraction = 0.1,
+    stage: Steps = 100,
+    stage_lr: Rate = 3e-3,
     portion: Fraction = 0.1,
-    steps: Count = 5,
+    steps: Count = 10,
 ) -> nn.Module:
     """ABD on distillation by images from elsewhere: suspected ones are unlearned, the student is made indifferent.
 
@@ -130,7 +133,7 @@ def abd_proxy(
         c: weight of unlearning on suspected images; 0 leaves the vaccine out.
         copies: as in `abd`, like the rest.
     """
-    training = StudentTraining(task, _late(task, retrospect, last, portion, steps))
+    training = _training(task, retrospect, stage, stage_lr, portion, steps)
     if c == 0:
         return references.kd_proxy(task, training)
     vaccine = Vaccine(task, copies=copies, layers=layers, check=check)
@@ -138,7 +141,7 @@ def abd_proxy(
 
     def learn(x: Tensor) -> None:
         t = targets(task, x)
-        if vaccine.ready(x, t):
+        if vaccine.ready(x, t) and not training.retrospecting:
             with torch.no_grad(), task.compute.autocast():
                 mask = suspected(vaccine.logits(x), t)
             training.update(lambda: vaccinated(training.model(x), t, mask, c, task.temperature), x)
@@ -164,7 +167,7 @@ def vaccinated(z: Tensor, t: Tensor, mask: Tensor, c: float, temperature: float)
     return mean_where(~mask, losses) - c * mean_where(mask, losses)
 
 
-def _late(task: DataFreeTask, weight: float, last: float, portion: float, steps: int) -> ExtraLoss | None:
-    if weight == 0 or last == 0:
-        return None
-    return retrospection(task, weight=weight, last=last, portion=portion, steps=steps)
+def _training(
+    task: DataFreeTask, weight: float, stage: int, rate: float, portion: float, steps: int
+) -> RetrospectiveTraining:
+    return RetrospectiveTraining(task, weight=weight, updates=stage, rate=rate, portion=portion, steps=steps)

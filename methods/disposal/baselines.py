@@ -126,15 +126,15 @@ def dispose_neggrad(task: DisposeTask, *, steps: Count = 100, lr: Rate = 1e-4, b
     """
     student = copy.deepcopy(task.model)
     network = UnderSourceHead(student, task.source_head)
-    size = min(batch, len(task.source_images))
-    recipe = by_adam(tuning_recipe(task.recipe, max(1, round(steps / (len(task.source_images) // size))), lr))
+    size = min(batch, len(task.source_inputs))
+    recipe = by_adam(tuning_recipe(task.recipe, max(1, round(steps / (len(task.source_inputs) // size))), lr))
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:  # noqa: ARG001
         return climb(network, x, y)
 
     fit(
         network,
-        task.source_images,
+        task.source_inputs,
         task.source_labels,
         recipe.model_copy(update={"batch_size": size}),
         generator=task.generator,

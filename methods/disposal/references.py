@@ -20,7 +20,7 @@ def target_scratch(task: DisposeTask) -> nn.Module:
     """Trained on the target alone, with a fresh initialisation and seed: there is nothing of the source to leak."""
     fit(
         task.student,
-        task.target_images,
+        task.target_inputs,
         task.target_labels,
         task.pretraining,
         generator=task.generator,

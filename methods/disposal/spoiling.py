@@ -84,10 +84,10 @@ def dispose(
             value = value + distillation * distillation_kl(z, soft, TEMPERATURE)
         return value if term is None else value + weight * term()
 
-    per_epoch = max(1, len(task.target_images) // task.recipe.batch_size)
+    per_epoch = max(1, len(task.target_inputs) // task.recipe.batch_size)
     fit(
         student,
-        task.target_images,
+        task.target_inputs,
         task.target_labels,
         by_adam(tuning_recipe(task.recipe, max(1, round(steps / per_epoch)), lr)),
         generator=task.generator,
@@ -102,7 +102,7 @@ def source_term(task: DisposeTask, student: Classifier, spoiling: Spoiling, batc
     """The term on the next batch of source images, at every call."""
     # A generator of its own: the target's images come in the order in which they come without the term.
     generator = torch.Generator().manual_seed(task.seed)
-    batches = endless(task.source_images, batch, task.recipe.augment, generator, task.device)
+    batches = endless(task.source_inputs, batch, task.recipe.augment, generator, task.device)
     labels = task.source_labels.to(task.device)
     network = UnderSourceHead(student, task.source_head)
 

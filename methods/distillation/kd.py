@@ -35,7 +35,7 @@ def kd(task: DistillTask | SqueezeTask, *, alpha: Fraction = 0.1, temperature: R
     """
     fit(
         task.student,
-        task.images,
+        task.inputs,
         task.labels,
         task.recipe,
         generator=task.generator,

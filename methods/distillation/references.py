@@ -25,7 +25,7 @@ def scratch(task: DataFreeTask | DistillTask | SqueezeTask) -> nn.Module:
     """The student trained on images and labels alone."""
     fit(
         task.student,
-        task.images,
+        task.inputs,
         task.labels,
         task.recipe,
         generator=task.generator,
@@ -46,7 +46,7 @@ def kd_shuffled(task: DistillTask | SqueezeTask, *, alpha: Fraction = 0.1, tempe
 
     fit(
         task.student,
-        task.images,
+        task.inputs,
         task.labels,
         task.recipe,
         generator=task.generator,

@@ -56,7 +56,7 @@ def rkd(task: DistillTask | SqueezeTask, *, distance_weight: Weight = 25.0, angl
 
     fit(
         task.student,
-        task.images,
+        task.inputs,
         task.labels,
         task.recipe,
         generator=task.generator,

@@ -57,12 +57,12 @@ def git_rebasin_ste(
     """
     spec = permutation_spec(task.parents[0])
     anchor, *others = parent_states(task)
-    batch = min(batch_size, len(task.images))
-    steps = epochs * (len(task.images) // batch)
+    batch = min(batch_size, len(task.inputs))
+    steps = epochs * (len(task.inputs) // batch)
     matched = []
     for number, other in enumerate(others):
         best, lowest = identity(spec, other), math.inf
-        batches = _batches(task.images, task.labels, epochs, batch, task.generator)
+        batches = _batches(task.inputs, task.labels, epochs, batch, task.generator)
         search = permutations(anchor, other, spec, task.parents[0], batches, lr, momentum, task.generator)
         for step, (perms, loss) in enumerate(search, 1):
             if not math.isfinite(loss):
@@ -138,7 +138,7 @@ def midpoint_loss(model: nn.Module) -> Callable[[State, Tensor, Tensor], tuple[f
     def loss(weights: State, images: Tensor, labels: Tensor) -> tuple[float, State]:
         leaves = {name: weights[name].to(p).requires_grad_() for name, p in own.items()}
         device, dtype = next(iter(leaves.values())).device, next(iter(leaves.values())).dtype
-        z = functional_call(shell, leaves, (as_input(images.to(device)).to(dtype),))
+        z = functional_call(shell, leaves, (as_input(images.to(device), dtype),))
         value = nn.functional.cross_entropy(z, labels.to(device))
         gradient = torch.autograd.grad(value, list(leaves.values()))
         return float(value.detach()), {name: g.double() for name, g in zip(leaves, gradient, strict=True)}

@@ -21,7 +21,7 @@ def calibrated(task: FuseTask, model: nn.Module) -> nn.Module:
 def right_answers(task: FuseTask, model: nn.Module) -> int:
     """How many held-out images a network in eval mode puts into the right class."""
     right = 0
-    for images, labels in zip(task.validation_images.split(500), task.validation_labels.split(500), strict=True):
+    for images, labels in zip(task.validation_inputs.split(500), task.validation_labels.split(500), strict=True):
         right += int((show(model, images, task.device).argmax(1) == labels.to(task.device)).sum())
     return right
 

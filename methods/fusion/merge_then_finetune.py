@@ -53,7 +53,7 @@ def merge_then_finetune(
     draws = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=task.generator)))
     model = starting_network(task, start).requires_grad_(True)
     recipe = task.recipe.model_copy(update={"epochs": epochs, "peak_lr": lr_share * task.recipe.peak_lr})
-    fit(model, task.images, task.labels, recipe, generator=draws, device=task.compute, progress=task.progress)
+    fit(model, task.inputs, task.labels, recipe, generator=draws, device=task.compute, progress=task.progress)
     return model
 
 

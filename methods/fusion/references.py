@@ -53,7 +53,7 @@ def joint_training(task: FuseTask) -> nn.Module:
     """
     fit(
         task.student,
-        task.images,
+        task.inputs,
         task.labels,
         task.recipe,
         generator=task.generator,

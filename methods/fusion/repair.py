@@ -74,7 +74,7 @@ def renormalise(
     Raises:
         Skip: a layer has neither a bias nor a norm after it.
     """
-    example = as_input(images[:1].to(device)).to(next(merged.parameters()).dtype)
+    example = as_input(images[:1].to(device), next(merged.parameters()).dtype)
     modules = last_affine(merged, layers, example)
     goals = halfway([channel_statistics(endpoint, images, modules, device) for endpoint in endpoints])
     for name, now in channel_statistics(merged, images, modules, device, goals).items():

@@ -54,5 +54,5 @@ def multi_task(task: MergeTask) -> nn.Module:
     """
     model = copy.deepcopy(task.init)
     model.head.requires_grad_(False)
-    train_jointly(task, model, model.features, task.all_images, task.all_labels, task.fine_tune)
+    train_jointly(task, model, model.features, task.all_inputs, task.all_labels, task.fine_tune)
     return model

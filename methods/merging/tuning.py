@@ -29,7 +29,7 @@ def tune(
         lr: peak learning rate in place of the recipe's.
     """
     recipe = task.recipe if lr is None else task.recipe.model_copy(update={"peak_lr": lr})
-    train_jointly(task, model, features, task.images, task.labels, recipe)
+    train_jointly(task, model, features, task.inputs, task.labels, recipe)
 
 
 def train_jointly(
@@ -81,7 +81,7 @@ def best_source(task: MergeTask) -> int:
     """
     losses = []
     for parent in task.parents:
-        parts = zip(task.heads, task.images, task.labels, strict=True)
+        parts = zip(task.heads, task.inputs, task.labels, strict=True)
         total = sum(
             nn.functional.cross_entropy(
                 head(parent.features(as_input(images.to(task.device)))), labels.to(task.device), reduction="sum"

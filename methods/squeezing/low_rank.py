@@ -45,7 +45,7 @@ def low_rank(task: SqueezeTask, *, kd_weight: Fraction = 0.0, temperature: Rate 
         loss, recipe = decayed_products(loss, recipe.weight_decay), recipe.model_copy(update={"weight_decay": 0.0})
     fit(
         model,
-        task.images,
+        task.inputs,
         task.labels,
         recipe,
         generator=task.generator,

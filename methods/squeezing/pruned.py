@@ -70,8 +70,8 @@ def pruned(
     if target < 1:
         raise Skip(f"the teacher's norms and biases have {1 - target} parameters more than the student can spare")
     objective = soft_and_hard_labels(task.teacher, task.recipe, 1 - kd_weight, temperature)
-    batch = min(task.recipe.batch_size, len(task.images))
-    span = round(until * task.recipe.epochs * (len(task.images) // batch))
+    batch = min(task.recipe.batch_size, len(task.inputs))
+    span = round(until * task.recipe.epochs * (len(task.inputs) // batch))
     step = 0
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def pruned(
 
     fit(
         model,
-        task.images,
+        task.inputs,
         task.labels,
         task.recipe,
         generator=task.generator,

@@ -26,7 +26,7 @@ def subnetwork(task: SqueezeTask) -> nn.Module:
 def _trained(task: SqueezeTask, model: nn.Module) -> nn.Module:
     fit(
         model,
-        task.images,
+        task.inputs,
         task.labels,
         task.recipe,
         generator=task.generator,

@@ -48,7 +48,7 @@ def train_maps(
 
     fit(
         model,
-        task.images,
+        task.inputs,
         task.labels,
         recipe,
         generator=task.generator,

@@ -46,8 +46,8 @@ def bad_teacher(
         lr: Adam's learning rate at the start.
         temperature: of both teachers and the student.
     """
-    drawn = torch.randperm(len(task.retain_images), generator=task.generator)
-    retained = task.retain_images[drawn[: max(1, round(share * len(drawn)))]]
+    drawn = torch.randperm(len(task.retain_inputs), generator=task.generator)
+    retained = task.retain_inputs[drawn[: max(1, round(share * len(drawn)))]]
     good, bad = (network.requires_grad_(False).eval() for network in (task.model, task.student))
     student = copy.deepcopy(good).requires_grad_(True)
     train_on_both(
@@ -55,7 +55,7 @@ def bad_teacher(
         student,
         by_adam(tuning_recipe(task.recipe, epochs, lr)),
         (retained, torch.zeros(len(retained), dtype=torch.int64)),
-        (task.forget_images, torch.ones(len(task.forget_images), dtype=torch.int64)),
+        (task.forget_inputs, torch.ones(len(task.forget_inputs), dtype=torch.int64)),
         two_teachers(good, bad, temperature),
     )
     return student

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import Skip, method
-from bench.device import as_input
+from bench.device import as_input, kind_of
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Share
 from methods.unlearning.batches import epoch, number_of_batches
@@ -52,9 +52,11 @@ def boundary_shrink(
         bound: how far the attack moves each pixel, of a range of 1.
 
     Raises:
-        Skip: the model's answer has no gradient in its input, as that to a text has none.
+        Skip: the inputs are no images, or the model's answer has no gradient in them.
     """
-    labels = nearest_classes(task.model.eval(), task.forget_images, task.forget_labels, bound)
+    if (held := kind_of(task.forget_inputs)) != "images":
+        raise Skip(f"boundary shrinking attacks pixels, and these inputs are {held}")
+    labels = nearest_classes(task.model.eval(), task.forget_inputs, task.forget_labels, bound)
     train_forgotten(task, labels, epochs, lr, batch_size)
     return task.model
 
@@ -76,7 +78,7 @@ def boundary_expand(task: UnlearnTask, *, epochs: Count = 10, lr: Rate = 1e-4, b
         batch_size: forgotten rows a step, at most.
     """
     task.model.head = widened(linear_head(task.model), task.generator)
-    shadow = torch.full((len(task.forget_images),), task.num_classes)
+    shadow = torch.full((len(task.forget_inputs),), task.num_classes)
     train_forgotten(task, shadow, epochs, lr, batch_size)
     task.model.head = narrowed(linear_head(task.model))
     return task.model
@@ -107,9 +109,9 @@ def train_forgotten(task: UnlearnTask, labels: Tensor, epochs: int, lr: float, b
     model, labels = task.model.eval(), labels.to(task.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM)
     augmentation, smoothing = task.recipe.augment, task.recipe.label_smoothing
-    steps, done = epochs * number_of_batches(len(task.forget_images), batch_size), 0
+    steps, done = epochs * number_of_batches(len(task.forget_inputs), batch_size), 0
     for _ in range(epochs):
-        for x, rows in epoch(task.forget_images, batch_size, augmentation, task.generator, task.device):
+        for x, rows in epoch(task.forget_inputs, batch_size, augmentation, task.generator, task.device):
             optimizer.zero_grad(set_to_none=True)
             nn.functional.cross_entropy(model(x), labels[rows], label_smoothing=smoothing).backward()
             optimizer.step()

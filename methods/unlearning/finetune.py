@@ -56,7 +56,7 @@ def train_on(task: UnlearnTask, recipe: Recipe, loss: Loss | None = None) -> Non
     """Train the given model on the retained rows, in place; `loss` as in `fit`."""
     fit(
         task.model,
-        task.retain_images,
+        task.retain_inputs,
         task.retain_labels,
         recipe,
         generator=task.generator,

@@ -49,8 +49,8 @@ def fisher_forgetting(task: UnlearnTask, *, alpha: Weight = 1e-6, rows: Count = 
         rows: retained rows that F is computed on.
     """
     head = linear_head(task.model)
-    picked = torch.randperm(len(task.retain_images), generator=task.generator)[:rows]
-    fisher = diagonal_fisher(task.model, task.retain_images[picked], task.compute)
+    picked = torch.randperm(len(task.retain_inputs), generator=task.generator)[:rows]
+    fisher = diagonal_fisher(task.model, task.retain_inputs[picked], task.compute)
     task.progress(1, 2)
     last = [id(p) for p in head.parameters()]
     with torch.no_grad():

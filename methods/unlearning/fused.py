@@ -100,7 +100,7 @@ def train_retained(
     """Train what is trainable in a model on the retained rows, in place."""
     fit(
         model,
-        task.retain_images,
+        task.retain_inputs,
         task.retain_labels,
         tuning_recipe(task.recipe, epochs, lr),
         generator=task.generator,

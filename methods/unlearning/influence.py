@@ -52,13 +52,13 @@ def influence(task: UnlearnTask, *, alpha: Weight = 0.3, damping: Rate = 1.0, ro
         Skip: F is 0.
     """
     model, smoothing = task.model.eval(), task.recipe.label_smoothing
-    if not len(task.forget_images):
+    if not len(task.forget_inputs):
         return model
-    forgotten = summed_gradient(model, task.forget_images, task.forget_labels, smoothing)
-    retained = summed_gradient(model, task.retain_images, task.retain_labels, smoothing)
-    v = removal_gradient(forgotten, len(task.forget_images), retained, len(task.retain_images))
-    picked = torch.randperm(len(task.retain_images), generator=task.generator)[:rows]
-    g = gradient_rows(model, task.retain_images[picked], task.retain_labels[picked], smoothing)
+    forgotten = summed_gradient(model, task.forget_inputs, task.forget_labels, smoothing)
+    retained = summed_gradient(model, task.retain_inputs, task.retain_labels, smoothing)
+    v = removal_gradient(forgotten, len(task.forget_inputs), retained, len(task.retain_inputs))
+    picked = torch.randperm(len(task.retain_inputs), generator=task.generator)[:rows]
+    g = gradient_rows(model, task.retain_inputs[picked], task.retain_labels[picked], smoothing)
     scale = largest_eigenvalue(g)
     if scale <= 0:
         raise Skip(f"F is 0: the model fits all of {len(g)} retained rows with a gradient of 0; take more `rows`")

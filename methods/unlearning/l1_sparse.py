@@ -41,7 +41,7 @@ def l1_sparse(task: UnlearnTask, *, gamma: Weight = 4e-3, epochs: Count = EPOCHS
         lr: the learning rate at the start.
     """
     recipe = tuning_recipe(task.recipe, epochs, lr)
-    steps = max(1, len(task.retain_images) // recipe.batch_size)
+    steps = max(1, len(task.retain_inputs) // recipe.batch_size)
     train_on(task, recipe, with_penalty(cross_entropy(recipe.label_smoothing), fading(gamma, epochs, steps)))
     return task.model
 

@@ -113,7 +113,7 @@ def laf_r(
     student = forget_features(task, settings, further=repair_steps)
     optimizer = torch.optim.Adam(student.head.parameters(), lr=repair_lr)
     labels, smoothing = task.retain_labels.to(task.device), task.recipe.label_smoothing
-    seen = views(student, task.retain_images, task.recipe.augment, task.generator, task.device)
+    seen = views(student, task.retain_inputs, task.recipe.augment, task.generator, task.device)
     batches = itertools.islice(feature_batches(seen, batch_size, task.generator), repair_steps)
     for done, (features, rows) in enumerate(batches, 1):
         step(optimizer, nn.functional.cross_entropy(student.head(features), labels[rows], label_smoothing=smoothing))

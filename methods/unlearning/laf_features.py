@@ -51,7 +51,7 @@ def forget_features(task: UnlearnTask, settings: Settings, further: int = 0) -> 
         raise Skip("LAF needs a standard model: one with `features` and a `head` on them")
     original = task.model.eval()
     student = copy.deepcopy(original)
-    if not len(task.forget_images):
+    if not len(task.forget_inputs):
         return student
     ticks = itertools.count(1)
 
@@ -59,7 +59,7 @@ def forget_features(task: UnlearnTask, settings: Settings, further: int = 0) -> 
         task.progress(next(ticks), settings.total + further)
 
     look = partial(views, original, augmentation=task.recipe.augment, generator=task.generator, device=task.device)
-    everything = look(torch.cat([task.retain_images, task.forget_images]))
+    everything = look(torch.cat([task.retain_inputs, task.forget_inputs]))
     scale = Scale(next(everything))
     learn = partial(
         train_vae,
@@ -70,7 +70,7 @@ def forget_features(task: UnlearnTask, settings: Settings, further: int = 0) -> 
         generator=task.generator,
         progress=tick,
     )
-    h, k = learn(map(scale, everything)), learn(map(scale, look(task.forget_images)))
+    h, k = learn(map(scale, everything)), learn(map(scale, look(task.forget_inputs)))
     extractor = [p for name, p in student.named_parameters() if not name.startswith(HEAD)]
     unlearn = torch.optim.Adam(extractor, lr=settings.ratio * settings.lr)
     align = torch.optim.Adam(extractor, lr=settings.lr)
@@ -81,7 +81,7 @@ def forget_features(task: UnlearnTask, settings: Settings, further: int = 0) -> 
         generator=task.generator,
         device=task.device,
     )
-    pairs = zip(batches(task.forget_images), batches(task.retain_images), strict=True)
+    pairs = zip(batches(task.forget_inputs), batches(task.retain_inputs), strict=True)
     for (x_f, _), (x_r, _) in itertools.islice(pairs, settings.steps):
         e_r, e_f = scale(student.features(x_r)), scale(student.features(x_f))
         step(unlearn, extractor_unlearning(h(e_r, task.generator) - e_r, k(e_f, task.generator) - e_f))

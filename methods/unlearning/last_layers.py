@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import method
+from bench.device import as_input
 from bench.models.train import Loss, cross_entropy, fit
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.schema.recipe import Recipe
@@ -68,7 +69,7 @@ def eu_k(task: UnlearnTask, *, k: Count = 4) -> nn.Module:
 
 
 def layers(model: nn.Module, x: Tensor) -> list[list[nn.Module]]:
-    """Modules that hold weights or statistics, as layers in the order in which images `x` [B, C, H, W] pass them.
+    """Modules that hold weights or statistics, as layers in the order in which `x` passes them, what `as_input` gives.
 
     What comes before the first matrix or kernel, such as a normalisation of pixels, is in none. The model ends in eval
     mode.
@@ -100,7 +101,7 @@ def holders(model: nn.Module) -> list[nn.Module]:
 
 def last(model: nn.Module, k: int, task: UnlearnTask) -> set[nn.Module]:
     """Modules of the last k layers; of all layers, every module, so that no parameter is left out."""
-    groups = layers(model, torch.zeros(1, *task.input_shape, device=task.device))
+    groups = layers(model, as_input(task.retain_inputs[:1].to(task.device)))
     if k >= len(groups):
         return set(model.modules())
     return {module for group in groups[-k:] for module in group}
@@ -121,7 +122,7 @@ def train_modules(task: UnlearnTask, model: nn.Module, trained: set[nn.Module], 
         p.requires_grad_(p in free)
     fit(
         model,
-        task.retain_images,
+        task.retain_inputs,
         task.retain_labels,
         recipe,
         generator=task.generator,

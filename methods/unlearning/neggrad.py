@@ -42,11 +42,11 @@ def neggrad(task: UnlearnTask, *, epochs: Count = 2, lr: Rate = 5e-3, clip: Rate
         lr: the learning rate at the start.
         clip: cross-entropy in nats at which a row is forgotten enough.
     """
-    if not len(task.forget_images):
+    if not len(task.forget_inputs):
         return task.model
     fit(
         task.model,
-        task.forget_images,
+        task.forget_inputs,
         task.forget_labels,
         tuning_recipe(task.recipe, epochs, lr),
         generator=task.generator,

@@ -49,7 +49,7 @@ def neggrad_plus(
         forget_batch: forgotten rows a step; of retained ones the recipe's batch.
         clip: cross-entropy in nats at which a forgotten row is forgotten enough.
     """
-    plain = alpha == 1 or not len(task.forget_images)
+    plain = alpha == 1 or not len(task.forget_inputs)
     loss = None if plain else descent_and_ascent(task, alpha, forget_batch, clip)
     train_on(task, tuning_recipe(task.recipe, epochs, lr), loss)
     return task.model
@@ -59,7 +59,7 @@ def descent_and_ascent(task: UnlearnTask, alpha: float, forget_batch: int, clip:
     """The loss of one step, for `fit`, which brings the retained batch."""
     # A generator of its own: the retained rows come in the order in which they come without ascent.
     generator = torch.Generator().manual_seed(task.seed)
-    batches = endless(task.forget_images, forget_batch, task.recipe.augment, generator, task.device)
+    batches = endless(task.forget_inputs, forget_batch, task.recipe.augment, generator, task.device)
     labels = task.forget_labels.to(task.device)
     smoothing = task.recipe.label_smoothing
 

@@ -66,26 +66,26 @@ def amnesiac(task: UnlearnTask, *, epochs: Count = EPOCHS, lr: Rate = 1e-3) -> n
     """
     wrong = wrong_labels(task.forget_labels, task.num_classes, own_generator(task))
     recipe = by_adam(tuning_recipe(task.recipe, epochs, lr))
-    train_on_both(task, task.model, recipe, (task.retain_images, task.retain_labels), (task.forget_images, wrong))
+    train_on_both(task, task.model, recipe, (task.retain_inputs, task.retain_labels), (task.forget_inputs, wrong))
     return task.model
 
 
 def train_with_random_labels(task: UnlearnTask, epochs: int, lr: float, loss: Loss) -> None:
     """Train the given model on all rows by `redrawn_labels`, or by a loss made of it."""
-    unknown = torch.zeros(len(task.forget_images), dtype=torch.int64)
+    unknown = torch.zeros(len(task.forget_inputs), dtype=torch.int64)
     train_on_both(
         task,
         task.model,
         tuning_recipe(task.recipe, epochs, lr),
-        (task.retain_images, task.retain_labels),
-        (task.forget_images, unknown),
+        (task.retain_inputs, task.retain_labels),
+        (task.forget_inputs, unknown),
         loss,
     )
 
 
 def redrawn_labels(task: UnlearnTask) -> Loss:
     """Cross-entropy, with a label from all classes for every forgotten row that comes by."""
-    generator, retained, num_classes = own_generator(task), len(task.retain_images), task.num_classes
+    generator, retained, num_classes = own_generator(task), len(task.retain_inputs), task.num_classes
     smoothing = task.recipe.label_smoothing
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:

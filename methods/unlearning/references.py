@@ -24,7 +24,7 @@ def original(task: UnlearnTask) -> nn.Module:
 @method(family="reference", scenario="unlearn", access={"init", "retain_labels"})
 def retrain(task: UnlearnTask) -> nn.Module:
     """Exact unlearning: the original's recipe on the retained rows, with a fresh initialisation and seed."""
-    return retrained(task, task.retain_images, task.retain_labels, task.recipe)
+    return retrained(task, task.retain_inputs, task.retain_labels, task.recipe)
 
 
 @method(family="reference", scenario="unlearn", access={"init", "clean"})
@@ -35,7 +35,7 @@ def retrain_clean(task: UnlearnTask) -> nn.Module:
     the poisoned rows that were named and trains anew keeps the others, and the trigger with them ("Corrective Machine
     Unlearning", Goel, Prabhu, Torr, Kumaraguru and Sanyal 2024, arXiv:2402.14015): there `retrain` is no reference.
     """
-    return retrained(task, task.clean_images, task.clean_labels, task.recipe)
+    return retrained(task, task.clean_inputs, task.clean_labels, task.recipe)
 
 
 @method(family="reference", scenario="unlearn", access={"init", "retain_labels"})
@@ -49,7 +49,7 @@ def scratch_fast(task: UnlearnTask, *, epochs: Count = 5) -> nn.Module:
         epochs: passes over the retained rows; as many as the recipe's, or more, is `retrain`, to the last bit.
     """
     recipe = task.recipe.model_copy(update={"epochs": min(epochs, task.recipe.epochs)})
-    return retrained(task, task.retain_images, task.retain_labels, recipe)
+    return retrained(task, task.retain_inputs, task.retain_labels, recipe)
 
 
 @method(family="reference", scenario="unlearn", access={"weights", "forget_class"}, in_place=True)

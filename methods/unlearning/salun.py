@@ -44,9 +44,9 @@ def salun(task: UnlearnTask, *, ratio: Share = 0.5, epochs: Count = EPOCHS, lr: 
         epochs: passes over all rows.
         lr: SGD's learning rate at the start.
     """
-    if not len(task.forget_images):
+    if not len(task.forget_inputs):
         return task.model  # no weight matters for no rows
-    saliency = forgetting_gradient(task.model, task.forget_images, task.forget_labels, task.device)
+    saliency = forgetting_gradient(task.model, task.forget_inputs, task.forget_labels, task.device)
     kept = Kept(task.model, largest(saliency, ratio))
     train_with_random_labels(task, epochs, lr, kept.before(redrawn_labels(task)))
     kept.restore()

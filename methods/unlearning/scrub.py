@@ -115,11 +115,11 @@ def scrub_r(
         return student
     if not alike.any():
         raise Skip("no validation row is of the forgotten rows' classes: there is no error to rewind to")
-    wanted = share_right(student, task.validation_images[alike], task.validation_labels[alike], task.num_classes)
+    wanted = share_right(student, task.validation_inputs[alike], task.validation_labels[alike], task.num_classes)
     distances = []
     for state in checkpoints:
         student.load_state_dict(state)
-        distances.append(abs(share_right(student, task.forget_images, task.forget_labels, task.num_classes) - wanted))
+        distances.append(abs(share_right(student, task.forget_inputs, task.forget_labels, task.num_classes) - wanted))
     nearest = max(i for i, distance in enumerate(distances) if distance == min(distances))
     student.load_state_dict(checkpoints[nearest])
     return student
@@ -147,8 +147,8 @@ def students(task: UnlearnTask, settings: Settings) -> Iterator[nn.Module]:
     optimizer = torch.optim.Adam(student.parameters(), lr=settings.lr, weight_decay=task.recipe.weight_decay)
     labels = task.retain_labels.to(task.device)
     draws = task.recipe.augment, task.generator, task.device
-    retained = endless(task.retain_images, settings.batch_size, *draws)
-    ascents = min(settings.ascents, max(1, len(task.forget_images) // 2)) if len(task.forget_images) else 0
+    retained = endless(task.retain_inputs, settings.batch_size, *draws)
+    ascents = min(settings.ascents, max(1, len(task.forget_inputs) // 2)) if len(task.forget_inputs) else 0
     total = ascents * min(settings.ascent_turns, settings.turns) + settings.descents * settings.turns
     done = 0
 
@@ -168,7 +168,7 @@ def students(task: UnlearnTask, settings: Settings) -> Iterator[nn.Module]:
     for turn in range(settings.turns):
         student.train()
         if turn < settings.ascent_turns:
-            for x, _ in divided(task.forget_images, ascents, *draws):
+            for x, _ in divided(task.forget_inputs, ascents, *draws):
                 step(-divergence(x, student(x)))
         for x, rows in itertools.islice(retained, settings.descents):
             z = student(x)

@@ -45,7 +45,7 @@ def ssd(task: UnlearnTask, *, alpha: Rate = 5.0, dampening: Rate = 1.0) -> nn.Mo
         alpha: how many times more a weight has to matter for the forgotten rows to be selected.
         dampening: the factor lambda; smaller shrinks the selected weights more.
     """
-    forgotten, rows = len(task.forget_images), len(task.forget_images) + len(task.retain_images)
+    forgotten, rows = len(task.forget_inputs), len(task.forget_inputs) + len(task.retain_inputs)
     if not forgotten:
         return task.model
 
@@ -54,8 +54,8 @@ def ssd(task: UnlearnTask, *, alpha: Rate = 5.0, dampening: Rate = 1.0) -> nn.Mo
             task.model, images, labels, task.device, lambda done: task.progress(before + done, rows)
         )
 
-    gone = squares(task.forget_images, task.forget_labels, 0)
-    kept = squares(task.retain_images, task.retain_labels, forgotten)
+    gone = squares(task.forget_inputs, task.forget_labels, 0)
+    kept = squares(task.retain_inputs, task.retain_labels, forgotten)
     with torch.no_grad():
         for name, p in task.model.named_parameters():
             everything = (gone[name] + kept[name]) / rows

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from bench import Skip, method
 from bench.device import as_input
 from bench.models.augment import augment
-from bench.models.layers import Classifier
+from bench.models.layers import Classifier, Normalize
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Weight
 from methods.unlearning.batches import number_of_batches
@@ -68,7 +68,7 @@ def unsir(
     """
     if task.forget_class is None:
         raise Skip("UNSIR learns noise for a whole class; this request forgets rows of every class")
-    if not (isinstance(task.model, Classifier) and hasattr(task.model, "normalize")):
+    if not (isinstance(task.model, Classifier) and isinstance(getattr(task.model, "normalize", None), Normalize)):
         raise Skip("UNSIR needs a standard model of images: its noise lives in the scale of `normalize`")
     noise = torch.randn((noise_images, *task.input_shape), generator=task.generator).to(task.device)
     noise = error_maximising(task.model, noise, task.forget_class, noise_steps, noise_lr, penalty)
@@ -81,7 +81,7 @@ def unsir(
 
     def retained() -> Tensor:
         """As the original saw them in an epoch of its training."""
-        return as_input(augment(task.retain_images[kept], task.recipe.augment, task.generator).to(task.device))
+        return as_input(augment(task.retain_inputs[kept], task.recipe.augment, task.generator).to(task.device))
 
     def impaired(done: int) -> None:
         task.progress(done, steps)
@@ -120,7 +120,9 @@ def error_maximising(model: Classifier, noise: Tensor, label: int, steps: int, l
 
 def pixels(model: Classifier, noise: Tensor) -> Tensor:
     """What the network has to be given to see `noise` behind its first layer; not confined to [0, 1]."""
-    return noise * model.normalize.std + model.normalize.mean
+    normalizer = model.normalize
+    assert isinstance(normalizer, Normalize)
+    return noise * normalizer.std + normalizer.mean
 
 
 def some_of_each_class(labels: Tensor, count: int, generator: torch.Generator) -> Tensor:

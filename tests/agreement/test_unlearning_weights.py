@@ -69,9 +69,9 @@ def test_ssd_dampens_the_weights_that_theirs_does():
     task = SimpleNamespace(
         model=network(),
         device=CPU,
-        forget_images=IMAGES[forgotten],
+        forget_inputs=IMAGES[forgotten],
         forget_labels=LABELS[forgotten],
-        retain_images=IMAGES[others],
+        retain_inputs=IMAGES[others],
         retain_labels=LABELS[others],
         progress=lambda done, total: None,
     )
@@ -187,8 +187,8 @@ def test_scrub_takes_their_steps():
         device=CPU,
         recipe=SimpleNamespace(augment="none", weight_decay=0.1, label_smoothing=0.0),
         generator=torch.Generator().manual_seed(0),
-        forget_images=IMAGES[5:],
-        retain_images=IMAGES[:5],
+        forget_inputs=IMAGES[5:],
+        retain_inputs=IMAGES[:5],
         retain_labels=LABELS[:5],
         progress=lambda done, total: None,
     )

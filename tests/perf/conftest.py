@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import registry
+from bench.data.images.kind import ImageProblem
 from bench.device import Device
 from bench.models import build
 from bench.registry import METHODS
@@ -40,7 +42,9 @@ class Unseen(Monitor):
 @pytest.fixture(scope="session")
 def networks() -> tuple[nn.Module, nn.Module]:
     """A teacher of width 16 and a student of width 8, ResNet-8 both, in channels_last."""
-    problem = SimpleNamespace(shape=SHAPE, mean=(0.5,) * SHAPE[0], std=(0.25,) * SHAPE[0])
+    problem = SimpleNamespace(
+        problem=partial(ImageProblem, shape=SHAPE, mean=(0.5,) * SHAPE[0], std=(0.25,) * SHAPE[0])
+    )
     made = [Device().place(build("resnet8", {"width": w}, CLASSES, problem, seed=w)) for w in (16, 8)]  # type: ignore[arg-type]
     return made[0].eval().requires_grad_(False), made[1].train()
 

@@ -25,6 +25,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.data.spec import Images, Split
 from bench.device import Device
 from bench.models import build
 from bench.models.permutation import permute, random_permutations
@@ -36,14 +37,10 @@ from methods.fusion.ot_fusion import ot_fusion
 TURNS = 15
 
 
-class Problem:
-    """CIFAR-10's shape."""
-
-    shape, mean, std = (3, 32, 32), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-
-
 def network(seed: int) -> nn.Module:
-    return Device().place(build("resnet20", {"width": 64}, 10, Problem, seed=seed).eval().requires_grad_(False))
+    split = Split(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64))
+    data = Images("noise", "noise", "0", ("a",), split, split, split, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    return Device().place(build("resnet20", {"width": 64}, 10, data, seed=seed).eval().requires_grad_(False))
 
 
 def reordered(model: nn.Module, noise: float) -> nn.Module:

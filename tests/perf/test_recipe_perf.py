@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.data.spec import Dataset, Split
+from bench.data.spec import Dataset, Images, Split
 from bench.device import Device, as_input
 from bench.models import build
 from bench.models.augment import augment
@@ -31,7 +31,7 @@ def data() -> Dataset:
     images = torch.randint(0, 256, (STEPS * 128, 3, 32, 32), dtype=torch.uint8, generator=generator)
     split = Split(images, torch.randint(0, 10, (len(images),), generator=generator))
     names = tuple("0123456789")
-    return Dataset("noise", "noise", "0", names, split, split, split, mean=(0.5,) * 3, std=(0.29,) * 3)
+    return Images("noise", "noise", "0", names, split, split, split, mean=(0.5,) * 3, std=(0.29,) * 3)
 
 
 def bare(model: nn.Module, batches: list[tuple[torch.Tensor, torch.Tensor]], recipe: Recipe) -> None:
@@ -46,7 +46,7 @@ def bare(model: nn.Module, batches: list[tuple[torch.Tensor, torch.Tensor]], rec
 
 def test_fit_against_the_bare_loop(benchmark, data):
     recipe, device = Recipe(epochs=1), Device()
-    pictures = augment(data.train.images, recipe.augment, torch.Generator().manual_seed(0))
+    pictures = augment(data.train.inputs, recipe.augment, torch.Generator().manual_seed(0))
     batches = list(zip(map(as_input, pictures.split(128)), data.train.labels.split(128), strict=True))
     wall: dict[str, list[float]] = {"fit": [], "bare": []}
     cpu: dict[str, list[float]] = {"fit": [], "bare": []}
@@ -56,7 +56,7 @@ def test_fit_against_the_bare_loop(benchmark, data):
         generator = torch.Generator().manual_seed(0)
         began = time.perf_counter(), time.process_time()
         if name == "fit":
-            fit(model, data.train.images, data.train.labels, recipe, generator=generator, device=device)
+            fit(model, data.train.inputs, data.train.labels, recipe, generator=generator, device=device)
         else:
             bare(model, batches, recipe)
         wall[name].append(time.perf_counter() - began[0])

@@ -16,6 +16,7 @@ import copy
 import os
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from bench.data.images.kind import ImageProblem
 from bench.device import Device, as_input
 from bench.models import build
 from bench.models.train import fit, learning_rate, make_optimizer
@@ -90,7 +92,7 @@ def stacked(models: list[nn.Module], images: Tensor, labels: Tensor, recipe: Rec
 @pytest.mark.parametrize("arch", RECIPES)
 def test_stacked_beside_one_by_one(benchmark, arch, threads):
     options, recipe = RECIPES[arch]
-    problem = SimpleNamespace(shape=(1, 8, 8), mean=(0.3,), std=(0.37,))
+    problem = SimpleNamespace(problem=partial(ImageProblem, shape=(1, 8, 8), mean=(0.3,), std=(0.37,)))
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (ROWS, 1, 8, 8), dtype=torch.uint8, generator=draw)
     labels = torch.randint(0, 10, (ROWS,), generator=draw)

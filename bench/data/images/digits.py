@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.data.catalogue import Source
-from bench.data.draws import ordered_by_class
+from bench.data.bundled import files
+from bench.data.draws import held_out
 from bench.data.parts import Parts
-from bench.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.data.source import Source
+
+__all__ = ["files", "read"]
 
 TEST_SHARE = 0.2
-
-
-def files(source: Source) -> tuple[Path, ...]:
-    """What changes when the installed scikit-learn does; found without importing it.
-
-    Raises:
-        DataError: scikit-learn is not installed.
-    """
-    spec = find_spec("sklearn")
-    if spec is None or spec.origin is None:
-        raise DataError(f"data set {source.name!r} comes with scikit-learn, which is not installed")
-    return (Path(spec.origin),)
 
 
 def read(source: Source, _paths: tuple[Path, ...]) -> Parts:
@@ -34,7 +27,5 @@ def read(source: Source, _paths: tuple[Path, ...]) -> Parts:
     bunch = load_digits()
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
     labels = bunch.target.astype(np.int64)
-    test = np.zeros(len(labels), dtype=bool)
-    for rows in ordered_by_class(labels, len(source.classes), "digits test part"):
-        test[rows[: round(TEST_SHARE * len(rows))]] = True
+    test = held_out(labels, len(source.classes), TEST_SHARE, "digits test part")
     return Parts(images[~test], labels[~test], images[test], labels[test])

@@ -13,7 +13,7 @@ from filelock import FileLock
 from bench.data import draws
 from bench.data.catalogue import Source
 from bench.data.images import drawing
-from bench.data.parts import Parts
+from bench.data.parts import ARRAYS, Parts
 from bench.errors import DataError
 from bench.paths import cache_root
 
@@ -70,7 +70,7 @@ def _drawn(name: str, path: Path) -> Parts:
 def _stored(path: Path) -> Parts | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            parts = Parts(**{name: content[name] for name in Parts.__dataclass_fields__})
+            parts = Parts(*(content[name] for name in ARRAYS))
             return parts if str(content["fingerprint"]) == parts.fingerprint() else None
     except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile):
         return None

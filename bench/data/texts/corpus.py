@@ -46,7 +46,7 @@ def files(source: Source) -> tuple[Path, ...]:
 
 
 def read(source: Source, paths: tuple[Path, ...]) -> Parts:
-    """The texts as images of token numbers, with the vocabulary of the training part.
+    """The texts as token numbers, with the vocabulary of the training part.
 
     Raises:
         DataError: a file is torn, altered, or of another set.
@@ -66,7 +66,9 @@ def as_parts(
 ) -> Parts:
     """Tokens of texts, and labels, as the arrays of a set; `length` tokens of each are kept."""
     numbers = vocabulary(train)
-    return Parts(encode(train, numbers, length), train_labels, encode(test, numbers, length), test_labels)
+    return Parts(
+        encode(train, numbers, length), train_labels, encode(test, numbers, length), test_labels, tuple(numbers)
+    )
 
 
 def read_texts(source: Source, paths: tuple[Path, ...]) -> Texts:

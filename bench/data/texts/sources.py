@@ -23,7 +23,7 @@ def _text(
     remotes: tuple[Remote, ...],
     hashes: tuple[tuple[str, str], ...] = (),
 ) -> Source:
-    return Source(name, description, "texts.corpus", classes, (2, 1, length), (folder,), remotes, hashes)
+    return Source(name, "texts", description, "texts.corpus", classes, (length,), (folder,), remotes, hashes)
 
 
 _CORNELL = "https://www.cs.cornell.edu/people/pabo/movie-review-data"
@@ -170,7 +170,7 @@ _TEXTS = mixture(
     "texts",
     "all twelve corpora with one vocabulary, 30 classes: at most 4,000 training and 800 test texts of each",
     _CORPORA,
-    (2, 1, 48),
+    (48,),
 )
 _SPEECH = "sentences written by a grammar, with negation and distracting clauses; needs no download"
 
@@ -178,12 +178,19 @@ _SPEECH = "sentences written by a grammar, with negation and distracting clauses
 def _single(corpus: Source) -> Source:
     classes = corpus.classes
     name = f"grammar{len(classes)}"
-    return Source(name, f"the classes of {corpus.name} in {_SPEECH}", "texts.grammar", classes, _TEXTS.shape)
+    return Source(name, "texts", f"the classes of {corpus.name} in {_SPEECH}", "texts.grammar", classes, _TEXTS.shape)
 
 
 TEXTS = (
     *_CORPORA,
     _TEXTS,
-    Source("grammar", f"the tasks and classes of texts in {_SPEECH}", "texts.grammar", _TEXTS.classes, _TEXTS.shape),
+    Source(
+        "grammar",
+        "texts",
+        f"the tasks and classes of texts in {_SPEECH}",
+        "texts.grammar",
+        _TEXTS.classes,
+        _TEXTS.shape,
+    ),
     *(_single(corpus) for corpus in _CORPORA if corpus.name in ("sst2", "ag_news", "trec")),
 )

@@ -1,4 +1,4 @@
-"""Texts as numbers, and the numbers as the bytes of an image: a tokeniser, a vocabulary, an encoding.
+"""Texts as numbers: a tokeniser, a vocabulary, an encoding.
 
 A text is put into lower case and cut by one regular expression into words (letters, digits, `_`), the endings that
 an apostrophe joins to a word ('s, 't, 're, 've, 'll, 'd, 'm), and single marks of punctuation. "Don't stop!" is
@@ -10,18 +10,33 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    import numpy as np
+
 PADDING, UNKNOWN = 0, 1
 VOCABULARY = 4096
-"""Numbers there are, with padding and the unknown word."""
+"""Token numbers that there are, padding and the unknown word included; a fingerprint has room for 65,536."""
 
 _TOKEN = re.compile(r"'(?:s|t|re|ve|ll|d|m)\b|\w+|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words of a data set by number."""
+
+    words: tuple[str, ...]
+    """That of number 2, of number 3, and so on: the most frequent first."""
+    size: int = VOCABULARY
+    """Numbers that a model must have room for, whether or not each has a word."""
+
+    def text(self, numbers: Iterable[int]) -> str:
+        """The words of a row of token numbers, padding left out, an unknown word as `?`."""
+        return " ".join("?" if n == UNKNOWN else self.words[n - 2] for n in numbers if n != PADDING)
 
 
 def tokens(text: str) -> list[str]:
@@ -44,22 +59,18 @@ def vocabulary(texts: Iterable[Sequence[str]], size: int = VOCABULARY) -> dict[s
 
 
 def encode(texts: Sequence[Sequence[str]], numbers: dict[str, int], length: int) -> np.ndarray:
-    """uint8 [N, 2, 1, length]: high byte, low byte of each token's number; longer texts are cut, a blank one is one
-    unknown word, so that every text has a token.
+    """int64 [N, length] of token numbers, padded with 0; longer texts are cut, a blank one is one unknown word, so that
+    every text has a token.
 
     Args:
         texts: tokens of N texts.
         numbers: the vocabulary.
         length: tokens that are kept.
     """
-    codes = np.full((len(texts), length), PADDING, dtype=np.uint16)
+    import numpy as np
+
+    codes = np.full((len(texts), length), PADDING, dtype=np.int64)
     for row, text in zip(codes, texts, strict=True):
         known = [numbers.get(token, UNKNOWN) for token in text[:length]] or [UNKNOWN]
         row[: len(known)] = known
-    return np.stack([codes >> 8, codes & 255], axis=1).astype(np.uint8)[:, :, None]
-
-
-def decode(images: np.ndarray) -> np.ndarray:
-    """int64 [N, length] of token numbers, from uint8 [N, 2, 1, length]: the reverse of `encode`."""
-    wide = images[:, :, 0].astype(np.int64)
-    return wide[:, 0] * 256 + wide[:, 1]
+    return codes

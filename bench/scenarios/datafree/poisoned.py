@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, ClassVar
 
@@ -29,7 +30,7 @@ from bench.scenarios.backdoor import Trigger
 from bench.scenarios.datafree.scenario import METRICS as DATAFREE
 from bench.scenarios.datafree.scenario import DataFree, DataFreeTask
 from bench.scenarios.judging import accuracy, logits
-from bench.task.monitor import SYNTHESIS
+from bench.task.monitor import SYNTHESIS, Monitor, Observations
 from bench.task.task import Access
 from bench.types import Fraction, Share
 
@@ -40,6 +41,9 @@ METRICS = (
     Metric("teacher_attack_success", "%", higher_is_better=False),
     Metric("clean_teacher_accuracy", "%", higher_is_better=True),
 )
+
+LOOKS = 3
+"""`attack_success` is a mean over so many students: the one returned, and those at the monitor's looks before it."""
 
 
 class PoisonedTask(DataFreeTask):
@@ -59,6 +63,7 @@ class PoisonedTask(DataFreeTask):
     lower="kd-noise",
     upper="kd-real",
     references=("kd-proxy", "kd-clean"),
+    takes=("images",),
 )
 class Poisoned(DataFree):
     """A teacher with a backdoor and no data: train a student that classifies like it, and is not to be fooled."""
@@ -123,8 +128,9 @@ class Poisoned(DataFree):
         poisoned = lab.zoo.load(specs["teacher"], self.training_data(specs["teacher"], lab.dataset))
         situation = self.situation(lab, poisoned)
         stamped = self._stamped(lab.dataset.test)
+        monitor, attacks = self._watch_attacks(situation.judge["seen"], stamped, lab)
         classes, test = lab.setup.num_classes, lab.dataset.test
-        fooled = accuracy(logits(poisoned, stamped.images, classes), self.target)
+        fooled = accuracy(logits(poisoned, stamped.inputs, classes), self.target)
         if fooled < self.least_attack_success:
             raise BenchError(
                 f"teacher {self.teacher!r} takes {fooled:.0%} of the stamped images for class {self.target}, and "
@@ -133,28 +139,51 @@ class Poisoned(DataFree):
             )
         known = {
             "teacher_attack_success": fooled,
-            "clean_teacher_accuracy": accuracy(logits(clean, test.images, classes), test.labels),
+            "clean_teacher_accuracy": accuracy(logits(clean, test.inputs, classes), test.labels),
         }
-        return Situation(
-            {**situation.providers, "clean_teacher": lambda: copy.deepcopy(clean)},
-            {**situation.judge, "stamped": stamped, "teachers": known},
+        return replace(
+            situation,
+            providers={**situation.providers, "monitor": monitor, "clean_teacher": lambda: copy.deepcopy(clean)},
+            judge={**situation.judge, "stamped": stamped, "teachers": known, "attacks": attacks},
         )
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """As in data-free distillation; besides, of stamped test images that are not of the target class: the share
         still put into their own class (`stamped_accuracy`) and into the target class (`attack_success`).
+
+        The latter moves by 20 points within 50 updates of one run, so it is the mean over the student that is returned
+        and over that at the last two looks before its end, one twentieth and two twentieths of the budget earlier.
         """
         clean = super().score(situation, result, lab)
         stamped = situation.judge["stamped"]
-        z = logits(result, stamped.images, lab.setup.num_classes)  # type: ignore[arg-type]  # judged once already
+        z = logits(result, stamped.inputs, lab.setup.num_classes)  # type: ignore[arg-type]  # judged once already
         right = (z.argmax(1) == stamped.labels.cpu()).numpy()
-        metrics = {"stamped_accuracy": float(right.mean()), "attack_success": accuracy(z, self.target)}
+        late = [*situation.judge["attacks"][-LOOKS:-1], accuracy(z, self.target)]
+        metrics = {"stamped_accuracy": float(right.mean()), "attack_success": sum(late) / len(late)}
         return Score(clean.metrics | metrics | situation.judge["teachers"], clean.correct | {"stamped": right})
+
+    def _watch_attacks(self, seen: Observations, stamped: Split, lab: Lab) -> tuple[Callable[[], Monitor], list[float]]:
+        """Have the attack's success measured at every look: the provider of the monitor, and the list that it fills."""
+        attacks: list[float] = []
+        judge = seen.judge
+
+        def look(student: nn.Module) -> float:
+            twin = lab.device.place(lab.fresh(self.student, "student"))
+            twin.load_state_dict(student.state_dict())
+            attacks.append(accuracy(logits(twin, stamped.inputs, lab.setup.num_classes), self.target))
+            return judge(student)
+
+        def monitor() -> Monitor:
+            attacks.clear()
+            return seen.monitor()
+
+        seen.judge = look
+        return monitor, attacks
 
     def _stamped(self, test: Split) -> Split:
         """The test images that are not of the target class, stamped, with their own labels."""
         others = test.labels != self.target
-        return Split(backdoor.stamp(test.images[others], self.trigger), test.labels[others])
+        return Split(backdoor.stamp(test.inputs[others], self.trigger), test.labels[others])
 
     def _fingerprint(self, seed: int, clean: str) -> str:
         """Of the poisoned data (16 hex digits), out of all that it is made from, without making it."""

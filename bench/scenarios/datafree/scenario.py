@@ -42,6 +42,8 @@ TRACED_ON = 1000
 class DataFreeTask(Task):
     """What is given: the teacher with its BatchNorm statistics and its normaliser, the student, the budget."""
 
+    input_shape: tuple[int, int, int]
+    """(channels, height, width) of an image."""
     teacher: Annotated[nn.Module, Access("weights")]
     """In eval mode, its parameters not requiring gradients; gradients do flow through it to its input.
     Like every standard model it takes pixels in [0, 1] and normalises inside (`teacher.normalize`)."""
@@ -77,6 +79,7 @@ class DataFreeTask(Task):
     lower="kd-noise",
     upper="kd-real",
     references=("teacher", "scratch", "kd-proxy"),
+    takes=("images",),
 )
 class DataFree(Settings):
     """A trained teacher and no data: train a student that classifies like it."""
@@ -132,7 +135,7 @@ class DataFree(Settings):
             "teacher": lambda: copy.deepcopy(teacher),
             "student": lambda: lab.fresh(self.student, "student"),
             "proxy": lambda: self._proxy(lab),
-            "images": train.images.clone,
+            "images": train.inputs.clone,
             "labels": train.labels.clone,
             "budget": lambda: Budget(self.steps, self.seconds, cuda=cuda),
             "monitor": seen.monitor,
@@ -142,28 +145,29 @@ class DataFree(Settings):
             "temperature": lambda: self.temperature,
             "recipe": lambda: self._recipe(lab.setup, len(train)),
         }
-        return Situation(providers, {"teacher": teacher, "test": test, "monitor": seen})
+        return Situation(providers, {"teacher": teacher, "test": test, "seen": seen}, observers=(seen,))
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """Accuracy, nll and ece on the test images, agreement with the teacher, the teacher's accuracy, the trace."""
         test = situation.judge["test"]
         classes = lab.setup.num_classes
-        z = logits(result, test.images, classes)  # type: ignore[arg-type]  # it checks for itself what it was given
-        z_teacher = logits(situation.judge["teacher"], test.images, classes)
+        z = logits(result, test.inputs, classes)  # type: ignore[arg-type]  # it checks for itself what it was given
+        z_teacher = logits(situation.judge["teacher"], test.inputs, classes)
         metrics, correct = judge_classifier(z, test)
         metrics["agreement"] = agreement(z, z_teacher)
         metrics["teacher_accuracy"] = accuracy(z_teacher, test.labels)
-        return Score(metrics | situation.judge["monitor"].metrics(), {"test": correct})
+        return Score(metrics | situation.judge["seen"].metrics(), {"test": correct})
 
     def _proxy(self, lab: Lab) -> Tensor:
         """Images from elsewhere, uint8 [N, C, H, W], some of them noise; the same for every method of a seed."""
         from bench.data import noise_images
 
         with paused():  # reading or drawing a data set is nobody's cost
-            images = _spaced(lab.data(self.proxy).train, self.proxy_images).images
+            proxy = lab.data(self.proxy)
+            images = _spaced(proxy.train, self.proxy_images).inputs
             rng = lab.generator("proxy", self.proxy)
             noise = torch.randperm(len(images), generator=rng)[: round(self.proxy_noise * len(images))]
-            images[noise] = noise_images(len(noise), lab.dataset.shape, rng)
+            images[noise] = noise_images(len(noise), proxy.shape, rng)
             return images
 
     def _recipe(self, setup: Setup, images: int) -> Recipe:
@@ -178,11 +182,11 @@ def _accuracy(lab: Lab, student: str, test: Split, model: nn.Module) -> float:
     """Of a student as it is now, on a copy: neither its mode nor its hooks see the test images."""
     twin = lab.device.place(lab.fresh(student, "student"))
     twin.load_state_dict(model.state_dict())
-    z = logits(twin, test.images, lab.setup.num_classes)
+    z = logits(twin, test.inputs, lab.setup.num_classes)
     return accuracy(z, test.labels)
 
 
 def _spaced(split: Split, count: int) -> Split:
     """At most `count` examples, evenly spaced."""
     rows = spaced(torch.arange(len(split)), count)
-    return Split(split.images[rows], split.labels[rows])
+    return Split(split.inputs[rows], split.labels[rows])

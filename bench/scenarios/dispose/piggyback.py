@@ -63,13 +63,13 @@ class Piggyback:
         model = self.on(backbone)
         fit(
             model,
-            self.shots.images,
+            self.shots.inputs,
             self.shots.labels,
             self.recipe,
             generator=self.generator(),
             device=self.device,
         )
-        z = logits(model, test.images, model.head.out_features)
+        z = logits(model, test.inputs, model.head.out_features)
         return accuracy(z, test.labels)
 
     def linear(self, backbone: Classifier, test: Split) -> float:
@@ -79,7 +79,7 @@ class Piggyback:
             BadResult: features are NaN or infinite.
         """
         model = self.on(backbone)
-        train, other = (_features(model, split.images) for split in (self.shots, test))
+        train, other = (_features(model, split.inputs) for split in (self.shots, test))
         if not (np.isfinite(train).all() and np.isfinite(other).all()):
             raise BadResult("features of the returned backbone are NaN or infinite")
         predicted = ridge_probe(train, self.shots.labels.cpu().numpy(), other)

@@ -55,12 +55,12 @@ class DisposeTask(Task):
     """The head [m, d] that the network had when it was trained on the source, m classes."""
     student: Annotated[Classifier, Access("init")]
     """Untrained, with a head over the target's classes; nobody else's initialisation."""
-    source_images: Annotated[Tensor, Access("source")]
-    """The training images of the source's classes, uint8 [S, C, H, W]."""
+    source_inputs: Annotated[Tensor, Access("source")]
+    """The training inputs of the source's classes, as stored [S, ...]."""
     source_labels: Annotated[Tensor, Access("source")]
     """Their labels as `source_head` counts them, int64 [S]."""
-    target_images: Annotated[Tensor, Access("target")]
-    """The training images of the target, uint8 [N, C, H, W]."""
+    target_inputs: Annotated[Tensor, Access("target")]
+    """The training inputs of the target, as stored [N, ...]."""
     target_labels: Annotated[Tensor, Access("target")]
     """Their labels as the model's head counts them, int64 [N]."""
     validation_source: Annotated[Split, Access("validation")]
@@ -187,9 +187,9 @@ class Dispose(Settings):
             "model": lambda: copy.deepcopy(model),
             "source_head": lambda: copy.deepcopy(head),
             "student": lambda: lab.fresh(self.model, "student", len(self.target)),
-            "source_images": lambda: source.images.clone(),
+            "source_inputs": lambda: source.inputs.clone(),
             "source_labels": lambda: source.labels.clone(),
-            "target_images": lambda: target.images.clone(),
+            "target_inputs": lambda: target.inputs.clone(),
             "target_labels": lambda: target.labels.clone(),
             "validation_source": lambda: copy.deepcopy(seen["source"]),
             "validation_target": lambda: copy.deepcopy(seen["target"]),
@@ -219,16 +219,16 @@ class Dispose(Settings):
         """
         judge, tests = situation.judge, situation.judge["tests"]
         returned = rebuilt(result, judge["model"])
-        z = logits(returned, tests["target"].images, len(self.target))
+        z = logits(returned, tests["target"].inputs, len(self.target))
         metrics, correct = judge_classifier(z, tests["target"])
-        before = logits(judge["model"], tests["target"].images, len(self.target))
+        before = logits(judge["model"], tests["target"].inputs, len(self.target))
         metrics["accuracy_change"] = metrics["accuracy"] - judge_classifier(before, tests["target"])[0]["accuracy"]
         metrics |= piggyback_accuracy(judge["draws"], returned, tests["source"])
         floor = [piggyback_accuracy(judge["draws"], network, tests["source"]) for network in judge["scratch"]]
         metrics |= {f"floor_{name}": sum(f[name] for f in floor) / SCRATCH for name in floor[0]}
         metrics["pl_full_spread"] = max(f["pl_full"] for f in floor) - min(f["pl_full"] for f in floor)
         returned.head = copy.deepcopy(judge["head"])
-        z = logits(returned, tests["source"].images, len(self.source))
+        z = logits(returned, tests["source"].inputs, len(self.source))
         old, correct_old = judge_classifier(z, tests["source"])
         metrics["source_accuracy"] = old["accuracy"]
         return Score(metrics, {"test": correct, "source": correct_old})
@@ -242,5 +242,5 @@ class Dispose(Settings):
         labels = source.labels.cpu()[order]
         rows = torch.cat([order[labels == c][: self.shots] for c in range(len(self.source))])
         fresh = standard(lab.fresh(self.model, f"piggyback-{number}", len(self.source)), self.model)
-        shots = Split(source.images[rows], source.labels[rows])
+        shots = Split(source.inputs[rows], source.labels[rows])
         return Piggyback(fresh, shots, partial(lab.generator, "dispose", "order", number), self.piggyback, lab.device)

@@ -1,7 +1,7 @@
 """The straight line between two aligned networks: loss and error along it, and the barrier on the way.
 
-A method holds a `Path`, which takes and gives nothing back; what was told lies in a table of this module, out of reach
-of whoever walks the path's attributes, and is read by the judge.
+A method holds a `Path`, which takes and gives nothing back; what was told lies behind a handle, out of reach of
+whoever walks the path's attributes, and is read by the judge.
 
 Barrier after Frankle et al. 2020 (arXiv:1912.05671) as in Ainsworth et al. 2023 (arXiv:2209.04836): the highest excess
 of the loss over the straight line between its values at the ends.
@@ -10,7 +10,6 @@ of the loss over the straight line between its values at the ends.
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +21,7 @@ from bench.data.spec import Split
 from bench.metrics.barriers import excess
 from bench.metrics.metric import Metric
 from bench.scenarios.judging import logits
+from bench.task.handle import Handle, behind
 from bench.task.meter import paused
 
 BARRIERS = (
@@ -51,16 +51,12 @@ BARRIERS = (
 POINTS = 25
 """Of the line, ends included, as in Git Re-Basin."""
 
-_SEEN: dict[int, Walk] = {}
-_NUMBERS = itertools.count()
-
 
 class Path:
     """What a method tells of two networks whose units it has brought together; nothing comes back."""
 
     def __init__(self, walk: Walk) -> None:
-        self._number = next(_NUMBERS)
-        _SEEN[self._number] = walk
+        self._walk = Handle(walk)
 
     def between(self, first: nn.Module, second: Callable[[], nn.Module]) -> None:
         """Tell the two ends of the line on which the result lies. Costs nothing; the last pair told counts.
@@ -69,22 +65,15 @@ class Path:
             first: the parent that stayed as it was.
             second: makes the other parent, aligned to it; of the same names and shapes.
         """
-        walk = _SEEN[self._number]
+        walk: Walk = behind(self._walk)
         if walk.wanted:
             with paused():
                 walk.ends = (copy.deepcopy(first), copy.deepcopy(second()))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Path:
-        """There is one record to write into."""
-        return self
-
-    def __del__(self) -> None:
-        _SEEN.pop(self._number, None)
-
 
 @dataclass
 class Walk:
-    """What a path was told, for the judge and for the record."""
+    """What a path was told, for the judge and, as an `Observer`, for the record."""
 
     wanted: bool
     """Whether there are two parents, so that there is one line."""
@@ -109,7 +98,7 @@ class Walk:
         for share in torch.linspace(0, 1, POINTS, dtype=torch.float64).tolist():
             model = ready(between(*self.ends, share))
             for name, split in splits.items():
-                z, labels = logits(model, split.images, num_classes).double(), split.labels.cpu()
+                z, labels = logits(model, split.inputs, num_classes).double(), split.labels.cpu()
                 loss = float(nn.functional.cross_entropy(z, labels))
                 error = float((z.argmax(1) != labels).double().mean())
                 self.points.setdefault(f"loss_{name}", []).append((share, loss))
@@ -139,7 +128,7 @@ class Walk:
         """For the record: none."""
         return {}
 
-    def costs(self) -> dict[str, float]:
+    def costs(self, spent: Mapping[str, Any]) -> dict[str, float]:  # noqa: ARG002
         """For the record: none, since walking is the judge's work."""
         return {}
 

@@ -66,13 +66,13 @@ class FuseTask(Task):
     class_counts: Tensor
     """Training rows of each class that each parent has seen, int64 [parents, num_classes]."""
     unlabeled: Annotated[Tensor, Access("unlabeled")]
-    """Some training images of all owners together, uint8 [N, C, H, W]."""
-    images: Annotated[Tensor, Access("labels")]
-    """All training images of all owners, each once, uint8 [N, C, H, W]: for joint training."""
+    """Some training inputs of all owners together, as stored [N, ...]."""
+    inputs: Annotated[Tensor, Access("labels")]
+    """All training inputs of all owners, each once, as stored [N, ...]: for joint training."""
     labels: Annotated[Tensor, Access("labels")]
     """Their labels, int64 [N]."""
-    validation_images: Annotated[Tensor, Access("validation")]
-    """Held-out images of all classes that no parent has seen, uint8 [N, C, H, W]: to choose by, never to train on."""
+    validation_inputs: Annotated[Tensor, Access("validation")]
+    """Held-out inputs of all classes that no parent has seen, as stored [N, ...]: to choose by, never to train on."""
     validation_labels: Annotated[Tensor, Access("validation")]
     """Their labels, int64 [N]."""
     path: Path
@@ -90,6 +90,7 @@ class FuseTask(Task):
     lower="average",
     upper="ensemble",
     references=(("parent-0", "parent", {"index": 0}), ("parent-1", "parent", {"index": 1})),
+    takes=("images", "texts", "tables"),
 )
 class Fuse(Settings):
     """Trained networks of one architecture: fuse them into one network that knows what each of them knows."""
@@ -177,10 +178,10 @@ class Fuse(Settings):
         owned = [select(specs[f"parent-{part}"].rows, train.labels) for part in range(self.parents)]
         everything = torch.cat(owned).unique()
         samples = [
-            train.images[_some(rows, self.sample, lab.generator("fuse", "sample", part))]
+            train.inputs[_some(rows, self.sample, lab.generator("fuse", "sample", part))]
             for part, rows in enumerate(owned)
         ]
-        unlabeled = train.images[_some(everything, self.unlabeled, lab.generator("fuse", "unlabeled"))]
+        unlabeled = train.inputs[_some(everything, self.unlabeled, lab.generator("fuse", "unlabeled"))]
         path_train = spaced(everything, self.path_images)
         walk = Walk(wanted=self.parents == 2)
         held_out = lab.dataset.validation
@@ -192,9 +193,9 @@ class Fuse(Settings):
             "fishers": lambda: [diagonal_fisher(p, s, lab.device) for p, s in zip(parents, samples, strict=True)],
             "class_counts": counts.clone,
             "unlabeled": unlabeled.clone,
-            "images": lambda: train.images[everything],
+            "inputs": lambda: train.inputs[everything],
             "labels": lambda: train.labels[everything],
-            "validation_images": held_out.images.clone,
+            "validation_inputs": held_out.inputs.clone,
             "validation_labels": held_out.labels.clone,
             "path": walk.path,
             "student": lambda: lab.model(specs["init"]) if "init" in specs else lab.fresh(self.model, "student"),
@@ -205,10 +206,10 @@ class Fuse(Settings):
             "counts": counts,
             "unlabeled": unlabeled,
             "test": lab.dataset.test,
-            "path_train": Split(train.images[path_train], train.labels[path_train]),
-            "monitor": walk,
+            "path_train": Split(train.inputs[path_train], train.labels[path_train]),
+            "walk": walk,
         }
-        return Situation(providers, judge)
+        return Situation(providers, judge, observers=(walk,))
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """One argmax over all classes on the whole test set.
@@ -234,15 +235,15 @@ class Fuse(Settings):
         if isinstance(result, nn.Module):
             metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
         rows = spaced(torch.arange(len(test)), self.path_images)
-        shown = {"train": judge["path_train"], "test": Split(test.images[rows], test.labels[rows])}
-        judge["monitor"].take(shown, lab.setup.num_classes, lambda model: self._ready(model, judge, lab))
-        return Score(metrics | judge["monitor"].metrics(), {"test": correct})
+        shown = {"train": judge["path_train"], "test": Split(test.inputs[rows], test.labels[rows])}
+        judge["walk"].take(shown, lab.setup.num_classes, lambda model: self._ready(model, judge, lab))
+        return Score(metrics | judge["walk"].metrics(), {"test": correct})
 
     def _logits(self, model: object, judge: Mapping[str, Any], lab: Lab) -> Tensor:
         """Test logits of a row or a parent, under the one rule for BatchNorm statistics."""
         if isinstance(model, nn.Module):
             model = self._ready(model, judge, lab)
-        return logits(model, judge["test"].images, lab.setup.num_classes)  # type: ignore[arg-type]  # checked there
+        return logits(model, judge["test"].inputs, lab.setup.num_classes)  # type: ignore[arg-type]  # checked there
 
     def _ready(self, model: nn.Module, judge: Mapping[str, Any], lab: Lab) -> nn.Module:
         """The network as this board judges it."""

@@ -44,7 +44,7 @@ def all_logits(predictors: Sequence[Predictor], tests: Sequence[Split], heads: S
     widest = max(head.out_features for head in heads)
     parts = []
     for predictor, test, head in zip(predictors, tests, heads, strict=True):
-        z = logits(predictor, test.images, head.out_features)
+        z = logits(predictor, test.inputs, head.out_features)
         parts.append(nn.functional.pad(z, (0, widest - head.out_features), value=-torch.inf))
     return torch.cat(parts)
 

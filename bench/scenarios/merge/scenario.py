@@ -66,17 +66,17 @@ class MergeTask(Task):
     fishers: Annotated[list[dict[str, Tensor]], Access("fisher")]
     """Per parent, the diagonal Fisher information of its parameters on its own training images."""
     unlabeled: Annotated[list[Tensor], Access("unlabeled")]
-    """Training images of each task that counts, uint8 [N, C, H, W]."""
+    """Training inputs of each task that counts, as stored [N, ...]."""
     unlabeled_test: Annotated[list[Tensor], Access("unlabeled-test")]
-    """The test images of each task that counts, without their labels, uint8 [N, C, H, W]: for transductive methods."""
-    images: Annotated[list[Tensor], Access("labels")]
-    """The few labelled training images of each task that counts, uint8 [N, C, H, W]: `shots` a class."""
+    """The test inputs of each task that counts, without their labels, as stored [N, ...]: for transductive methods."""
+    inputs: Annotated[list[Tensor], Access("labels")]
+    """The few labelled training inputs of each task that counts, as stored [N, ...]: `shots` a class."""
     labels: Annotated[list[Tensor], Access("labels")]
     """Their labels as the task's head counts them, int64 [N]."""
     recipe: Recipe
     """The budget of whatever is trained on the few labelled images."""
-    all_images: Annotated[list[Tensor], Access("joint")]
-    """All training images of each task that counts, uint8 [N, C, H, W]: for joint training, an upper reference."""
+    all_inputs: Annotated[list[Tensor], Access("joint")]
+    """All training inputs of each task that counts, as stored [N, ...]: for joint training, an upper reference."""
     all_labels: Annotated[list[Tensor], Access("joint")]
     """Their labels as the task's head counts them, int64 [N]."""
     fine_tune: Recipe
@@ -217,11 +217,11 @@ class Merge(Settings):
             "grams": lambda: [gram_matrices(parent, own, lab.device) for parent, own in owners],
             "fishers": lambda: [diagonal_fisher(parent, own, lab.device) for parent, own in owners],
             "unlabeled": lambda: [samples[t].clone() for t in counting],
-            "unlabeled_test": lambda: [test.images.clone() for test in tests],
-            "images": lambda: [shot.images.clone() for shot in shots],
+            "unlabeled_test": lambda: [test.inputs.clone() for test in tests],
+            "inputs": lambda: [shot.inputs.clone() for shot in shots],
             "labels": lambda: [shot.labels.clone() for shot in shots],
             "recipe": lambda: self.tune,
-            "all_images": lambda: [train[t].images.clone() for t in counting],
+            "all_inputs": lambda: [train[t].inputs.clone() for t in counting],
             "all_labels": lambda: [train[t].labels.clone() for t in counting],
             "fine_tune": lambda: self.fine_tune,
         }
@@ -246,7 +246,7 @@ class Merge(Settings):
         z = all_logits(self._ready(predictors(result, judge["init"], heads), situation, lab), tests, heads)
         z_experts = all_logits(self._ready(judge["experts"], situation, lab), tests, heads)
         labels = torch.cat([test.labels for test in tests])
-        metrics, correct = judge_classifier(z, Split(torch.cat([test.images for test in tests]), labels))
+        metrics, correct = judge_classifier(z, Split(torch.cat([test.inputs for test in tests]), labels))
         metrics["agreement"] = agreement(z, z_experts)
         sizes = [len(test) for test in tests]
         own, best = accuracies(z, labels, sizes), accuracies(z_experts, labels, sizes)
@@ -275,7 +275,7 @@ class Merge(Settings):
     def _task_train(self, lab: Lab, group: tuple[int, ...]) -> Split:
         train = lab.dataset.train
         rows = select(self._task_rows(lab.setup, group), train.labels)
-        return of_classes(Split(train.images[rows], train.labels[rows]), group)
+        return of_classes(Split(train.inputs[rows], train.labels[rows]), group)
 
 
 def _shots(split: Split, count: int, generator: torch.Generator) -> Split:
@@ -283,12 +283,12 @@ def _shots(split: Split, count: int, generator: torch.Generator) -> Split:
     order = torch.randperm(len(split), generator=generator).to(split.labels.device)
     labels = split.labels[order]
     rows = torch.cat([order[labels == c][:count] for c in labels.unique()])
-    return Split(split.images[rows], split.labels[rows])
+    return Split(split.inputs[rows], split.labels[rows])
 
 
 def _sample(split: Split, count: int, generator: torch.Generator) -> Tensor:
-    order = torch.randperm(len(split), generator=generator).to(split.images.device)
-    return split.images[order[:count]]
+    order = torch.randperm(len(split), generator=generator).to(split.inputs.device)
+    return split.inputs[order[:count]]
 
 
 def _few_shot_head(init: nn.Module, shots: Split, num_classes: int) -> nn.Linear:

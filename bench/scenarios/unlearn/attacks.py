@@ -109,7 +109,7 @@ class Signals:
     def of(cls, model: object, pool: Pool, num_classes: int) -> Signals:
         """Ask a model or predictor. Raises BadResult where it gives no logits."""
         parts = (pool.rows, pool.population)
-        z = [logits(model, part.images, num_classes).double().numpy() for part in parts]  # type: ignore[arg-type]
+        z = [logits(model, part.inputs, num_classes).double().numpy() for part in parts]  # type: ignore[arg-type]
         phi = [lira.log_odds(found, part.labels.cpu().numpy()) for found, part in zip(z, parts, strict=True)]
         p = torch.from_numpy(z[0]).softmax(1).numpy()
         return cls(phi[0], phi[1], features(p, pool.rows.labels.cpu().numpy()))
@@ -133,7 +133,7 @@ def of_repeats(repeated: Sequence[object], pool: Pool, num_classes: int) -> Sign
     def results() -> Iterator[object]:
         for number, result in enumerate(repeated):
             try:
-                logits(result, pool.rows.images[:1], num_classes)  # type: ignore[arg-type]
+                logits(result, pool.rows.inputs[:1], num_classes)  # type: ignore[arg-type]
             except BadResult as error:
                 raise BadResult(f"the method's result on shadow-{number}: {error}") from error
             yield result

@@ -60,7 +60,7 @@ class JudgedRows:
 
     def digest(self) -> str:
         """Of all of it."""
-        told = digest(t for split in self.parts.values() for t in (split.images, split.labels))
+        told = digest(t for split in self.parts.values() for t in (split.inputs, split.labels))
         return f"{told} {digest([torch.from_numpy(self.comparable)])} {self.held_class} {self.target}"
 
 
@@ -113,7 +113,7 @@ class Shown:
     @classmethod
     def of(cls, model: object, rows: JudgedRows, num_classes: int) -> Shown:
         """Ask a model or predictor. Raises BadResult where it gives no logits."""
-        return cls(rows, {part: logits(model, split.images, num_classes) for part, split in rows.parts.items()})  # type: ignore[arg-type]
+        return cls(rows, {part: logits(model, split.inputs, num_classes) for part, split in rows.parts.items()})  # type: ignore[arg-type]
 
     def correct(self, part: str) -> np.ndarray:
         """bool [N]: which rows of a part the model gets right."""
@@ -177,4 +177,4 @@ def mean_over(pairs: Iterable[tuple[Shown, Shown]], distance: Callable[[np.ndarr
 
 
 def _take(split: Split, rows: Tensor) -> Split:
-    return Split(split.images[rows], split.labels[rows])
+    return Split(split.inputs[rows], split.labels[rows])

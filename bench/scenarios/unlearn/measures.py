@@ -37,7 +37,7 @@ from bench.metrics.forgetting import (
 )
 from bench.metrics.forgetting_quality import challenge, log10_ks_p
 from bench.metrics.metric import Cost, Metric
-from bench.scenarios import Score
+from bench.scenarios import Score, Situation
 from bench.scenarios.judging import CLASSIFIER, FLOOR, judge_classifier, logits
 from bench.scenarios.remembering import remembered
 from bench.scenarios.unlearn.attacks import WITH_SHADOWS, Attacker, Signals, of_repeats, of_shadows, strongest
@@ -92,17 +92,18 @@ COSTS = (
 )
 
 
-def measured(judge: Mapping[str, Any], result: object, lab: Lab) -> Score:
+def measured(situation: Situation, result: object, lab: Lab) -> Score:
     """The score of a result.
 
     Args:
-        judge: what `Unlearn.prepare` keeps for scoring, and the `repeated` results where the method was run on shadows.
+        situation: what `Unlearn.prepare` keeps for scoring, and what the method returned on the shadows (`repeated`).
         result: the unlearned model.
         lab: for the shadows' models and for draws by name.
 
     Raises:
         BadResult: the result, or that of a run on a shadow, cannot be judged.
     """
+    judge = situation.judge
     rows: JudgedRows = judge["rows"]
     shown = Shown.of(result, rows, lab.setup.num_classes)
     judges = _shown_by_judges(judge, lab)
@@ -117,7 +118,7 @@ def measured(judge: Mapping[str, Any], result: object, lab: Lab) -> Score:
         ]
         metrics |= with_floors(unseen[0], unseen[1:])
     if "pool" in judge:
-        attacker = _attacker(judge, lab)
+        attacker = _attacker(judge, situation.repeated, lab)
         metrics |= _strong(judge, attacker, result, lab)
         if attacker.repeated is not None:
             metrics["forgetting_quality"] = _quality(attacker.pool, attacker.repeated, shown, judges)
@@ -165,7 +166,7 @@ def _gaps(reading: Mapping[str, float], readings: Sequence[Mapping[str, float]])
 
 def _distances(shown: Shown, judges: Sequence[Shown], judge: Mapping[str, Any], lab: Lab) -> dict[str, float]:
     forget = judge["rows"].parts["forget"]
-    untrained = logits(judge["untrained"], forget.images, lab.setup.num_classes).double().softmax(1).numpy()
+    untrained = logits(judge["untrained"], forget.inputs, lab.setup.num_classes).double().softmax(1).numpy()
     own, among = [(shown, j) for j in judges], list(itertools.combinations(judges, 2))
     zrf = [zero_retrain_forgetting(s.softmax("forget"), untrained) for s in (shown, *judges)]
     return {
@@ -180,9 +181,9 @@ def _distances(shown: Shown, judges: Sequence[Shown], judge: Mapping[str, Any], 
     }
 
 
-def _attacker(judge: Mapping[str, Any], lab: Lab) -> Attacker:
+def _attacker(judge: Mapping[str, Any], results: Sequence[object], lab: Lab) -> Attacker:
     pool: Pool = judge["pool"]
-    repeated = of_repeats(judge["repeated"], pool, lab.setup.num_classes) if "repeated" in judge else None
+    repeated = of_repeats(results, pool, lab.setup.num_classes) if results else None
     shadows = [spec for role, spec in judge["specs"].items() if role.startswith("shadow-")]
     return Attacker.with_shadows(pool, of_shadows(lab, shadows, pool), repeated)
 

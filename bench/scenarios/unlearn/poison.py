@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 
 from bench.data.rows import select
 from bench.data.spec import Dataset, Rows, Split
+from bench.device import kind_of
 from bench.errors import DataError
 from bench.models.spec import as_data
 from bench.scenarios import backdoor
 from bench.scenarios.backdoor import Trigger
 
 LEAST_SIDE = 4
-"""Pixels; smaller images are hardly more than the trigger, and texts, a pixel high, have no place for one."""
+"""Pixels; smaller images are hardly more than the trigger."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,17 @@ class Poison:
         """A copy of the clean training split, these rows stamped and relabelled in place.
 
         Raises:
-            DataError: the images have no room for a trigger, or there is no row to poison.
+            DataError: the inputs are no images, or have no room for a trigger, or there is no row to poison.
         """
-        if min(train.images.shape[-2:]) < LEAST_SIDE:
+        if (held := kind_of(train.inputs)) != "images":
+            raise DataError(f"request 'poison' stamps a trigger of pixels on images; these data are {held}")
+        if min(train.inputs.shape[-2:]) < LEAST_SIDE:
             raise DataError(
-                f"request 'poison' stamps images of {LEAST_SIDE} pixels a side or more; these data are "
-                f"{tuple(train.images.shape[1:])}, and a text takes no trigger of pixels"
+                f"request 'poison' stamps images of {LEAST_SIDE} pixels a side or more; these are of "
+                f"{tuple(train.inputs.shape[1:])}"
             )
         rows = select(self.rows, train.labels)
-        images, labels = train.images.clone(), train.labels.clone()
+        images, labels = train.inputs.clone(), train.labels.clone()
         images[rows] = backdoor.stamp(images[rows], self.trigger)
         labels[rows] = self.target
         return Split(images, labels)
@@ -53,7 +56,7 @@ class Poison:
     def dataset(self, dataset: Dataset) -> Dataset:
         """What the original is trained on: the known rows, some of them poisoned, under a fingerprint of their own."""
         poisoned, known = self.of(dataset.train), select(self.known, dataset.train.labels)
-        train = Split(poisoned.images[known], poisoned.labels[known])
+        train = Split(poisoned.inputs[known], poisoned.labels[known])
         return replace(dataset, train=train, fingerprint=self.fingerprint(dataset.fingerprint))
 
     def fingerprint(self, clean: str) -> str:
@@ -64,4 +67,4 @@ class Poison:
     def stamped(self, split: Split) -> Split:
         """The images that are not of the target class, stamped, with their own labels."""
         others = split.labels != self.target
-        return Split(backdoor.stamp(split.images[others], self.trigger), split.labels[others])
+        return Split(backdoor.stamp(split.inputs[others], self.trigger), split.labels[others])

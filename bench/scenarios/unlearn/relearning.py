@@ -74,7 +74,7 @@ class Lesson:
     def rows(self) -> Split:
         """Both."""
         parts = (self.forget, self.retain)
-        return Split(torch.cat([s.images for s in parts]), torch.cat([s.labels for s in parts]))
+        return Split(torch.cat([s.inputs for s in parts]), torch.cat([s.labels for s in parts]))
 
     @classmethod
     def of(cls, forget: Split, retain: Split, generator: torch.Generator) -> Lesson:
@@ -84,7 +84,7 @@ class Lesson:
     def wanted(self, original: nn.Module, num_classes: int) -> tuple[float, float]:
         """When forgotten and retained rows count as relearned: the original's probabilities, less 5 %."""
         f, r = (
-            _probability(logits(original, split.images, num_classes), split.labels.cpu())
+            _probability(logits(original, split.inputs, num_classes), split.labels.cpu())
             for split in (self.forget, self.retain)
         )
         return (SHARE * f, SHARE * r)
@@ -107,7 +107,7 @@ def relearn_steps(model: nn.Module, lesson: Lesson, wanted: tuple[float, float],
     except RuntimeError as error:  # of tensors in the middle of a graph
         raise BadResult(f"the model cannot be copied, so it cannot be trained on: {error}") from error
     device.place(pupil).requires_grad_(True).eval()
-    parts = [(as_input(s.images.to(device.torch)), s.labels.to(device.torch)) for s in (lesson.forget, lesson.retain)]
+    parts = [(as_input(s.inputs.to(device.torch)), s.labels.to(device.torch)) for s in (lesson.forget, lesson.retain)]
     if isinstance(pupil, Classifier):
         own = copy.deepcopy(pupil.head.state_dict())
         before = min(_sure(pupil, x, y) for x, y in parts)
@@ -147,7 +147,7 @@ def trainable(result: object) -> bool:
 
 def _some(split: Split, generator: torch.Generator) -> Split:
     rows = torch.randperm(len(split), generator=generator)[:ROWS]
-    return Split(split.images[rows], split.labels[rows])
+    return Split(split.inputs[rows], split.labels[rows])
 
 
 def _batches(parts: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:

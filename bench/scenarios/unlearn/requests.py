@@ -114,7 +114,7 @@ class Request:
         """A split of the data set, or its test rows, with labels as the model's head counts them."""
         if not self.coarse:
             return split
-        return Split(split.images, torch.tensor(self.coarse, dtype=torch.int64)[split.labels])
+        return Split(split.inputs, torch.tensor(self.coarse, dtype=torch.int64)[split.labels])
 
     def as_given(self, train: Split) -> Split:
         """The training split as the original saw it."""

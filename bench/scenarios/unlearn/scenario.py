@@ -22,14 +22,13 @@ from bench.errors import SuiteError
 from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
-from bench.scenarios import Score, Situation
+from bench.scenarios import Providers, Score, Situation
 from bench.scenarios.backdoor import Trigger
-from bench.scenarios.unlearn import shadows
 from bench.scenarios.unlearn.judging import part_rows
 from bench.scenarios.unlearn.keys import OWN, check_coarse, check_keys, check_request, check_shares
 from bench.scenarios.unlearn.measures import COSTS, METRICS, measured
 from bench.scenarios.unlearn.requests import Request, request_of
-from bench.scenarios.unlearn.shadows import Pool
+from bench.scenarios.unlearn.shadows import Pool, check_shadows, shadow_specs
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.schema.settings import Settings
 from bench.types import Share
@@ -50,7 +49,7 @@ __all__ = ["Unlearn", "UnlearnTask"]
 class Unlearn(Settings):
     """A model trained on all rows and a request to forget some: make the model that never saw them.
 
-    A result is a model or predictor of logits [B, num_classes]. Accuracies are of un-augmented images in eval mode.
+    A result is a model or predictor of logits [B, num_classes]. Accuracies are of un-augmented inputs in eval mode.
     """
 
     tiny: ClassVar[dict[str, object]] = {"model": "net", "request": "class", "forget_class": 1}
@@ -95,7 +94,7 @@ class Unlearn(Settings):
             raise ValueError(
                 "request 'poison' takes no shadows: it has no rows that could have been poisoned and were not"
             )
-        shadows.check_number(self.shadows, self.ulira, self.share)
+        check_shadows(self.shadows, self.ulira, self.share)
         return self
 
     def asked(self, setup: Setup) -> Request:
@@ -118,7 +117,7 @@ class Unlearn(Settings):
         judges = [setup.spec(self.model, f"judge-{i}", rows=request.clean) for i in range(self.judges)]
         found = {"original": original} | {spec.role: spec for spec in judges}
         if self.shadows:
-            found |= shadows.specs(setup, self.model, request.known, request.pool, self.shadows)
+            found |= shadow_specs(setup, self.model, request.known, request.pool, self.shadows)
         return {role: request.spec(spec, setup) for role, spec in found.items()}
 
     def training_data(self, spec: ModelSpec, dataset: Dataset) -> Dataset:
@@ -136,17 +135,18 @@ class Unlearn(Settings):
         own = self._own(lab, request)
         train = own.dataset.train
         rows = part_rows(lab.dataset, clean, forget, request.apart, lab.generator("unlearn", "test rows"))
-        rows = request.judged(rows, Split(train.images[forget], train.labels[forget]))
+        rows = request.judged(rows, Split(train.inputs[forget], train.labels[forget]))
         judges = [spec for role, spec in specs.items() if role.startswith("judge-")]
         judge: dict[str, Any] = {"original": original, "rows": rows, "specs": specs}
         judge["untrained"] = own.fresh(self.model, "zrf")
         judge["judges"] = [lab.model(spec) for spec in judges]
+        repeats: list[Providers] = []
         if self.shadows:
             pool = Pool.of(lab.dataset, request.pool, rows.unseen, self.shadows, lab.setup.seed)
             judge["pool"] = replace(pool, rows=request.labelled(pool.rows))
             if self.ulira:
-                shadows = [spec for role, spec in specs.items() if role.startswith("shadow-")]
-                judge["repeats"] = [
+                attacked = [spec for role, spec in specs.items() if role.startswith("shadow-")]
+                repeats = [
                     self._given(
                         own,
                         partial(lab.model, spec),
@@ -155,12 +155,13 @@ class Unlearn(Settings):
                         retain=retain,
                         clean=retain,
                     )
-                    for spec, gone in zip(shadows, pool.forgotten, strict=True)
+                    for spec, gone in zip(attacked, pool.forgotten, strict=True)
                 ]
         seconds = [s for s in map(lab.zoo.seconds, judges) if s is not None]
-        judge["costs"] = {"retraining_seconds": round(sum(seconds) / len(seconds), 3)} if seconds else {}
+        costs = {"retraining_seconds": round(sum(seconds) / len(seconds), 3)} if seconds else {}
         model = partial(copy.deepcopy, original)
-        return Situation(self._given(own, model, "student", forget=forget, retain=retain, clean=clean), judge)
+        given = self._given(own, model, "student", forget=forget, retain=retain, clean=clean)
+        return Situation(given, judge, repeats=repeats, costs=costs)
 
     def _own(self, lab: Lab, request: Request) -> Lab:
         """The lab as methods see its data: in the classes of the model's head, and as the original was trained on."""
@@ -173,18 +174,18 @@ class Unlearn(Settings):
     ) -> dict[str, Callable[[], Any]]:
         """The providers of one task: a trained model, and rows, int64, that go by the names of parts."""
         train, validation = own.dataset.train, own.dataset.validation
-        images = {f"{part}_images": partial(train.images.__getitem__, chosen) for part, chosen in rows.items()}
+        inputs = {f"{part}_inputs": partial(train.inputs.__getitem__, chosen) for part, chosen in rows.items()}
         labels = {f"{part}_labels": partial(train.labels.__getitem__, chosen) for part, chosen in rows.items()}
         others: dict[str, Callable[[], Any]] = {
             "model": model,
             "student": lambda: own.fresh(self.model, student),
             "num_classes": lambda: own.setup.num_classes,
             "forget_class": lambda: self.asked(own.setup).forget_class,
-            "validation_images": validation.images.clone,
+            "validation_inputs": validation.inputs.clone,
             "validation_labels": validation.labels.clone,
             "recipe": lambda: own.setup.spec(self.model, "original").recipe,
         }
-        return images | labels | others
+        return inputs | labels | others
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """Gaps to the judges, accuracies, attacks, distances of predictions and of what is relearned.
@@ -198,4 +199,4 @@ class Unlearn(Settings):
             BadResult: the result cannot be judged.
         """
         setup = replace(lab.setup, num_classes=self.asked(lab.setup).num_classes(lab.setup))
-        return measured(situation.judge, result, replace(lab, setup=setup))
+        return measured(situation, result, replace(lab, setup=setup))

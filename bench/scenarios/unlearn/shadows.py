@@ -31,7 +31,7 @@ LEAST_REPEATED = 6
 """Shadows on which the method is run: three a side, for whom an epsilon can be told."""
 
 
-def check_number(shadows: int, ulira: bool, share: float | None) -> None:
+def check_shadows(shadows: int, ulira: bool, share: float | None) -> None:
     """Raises ValueError where settings ask for shadows that there cannot be."""
     if ulira and not shadows:
         raise ValueError("ulira = true needs shadow models to run the method on: set shadows")
@@ -60,7 +60,7 @@ def left_out(pool: Rows, number: int, seed: int) -> Rows:
     return _half(pool, "shadow", number // 2, seed, number % 2)
 
 
-def specs(setup: Setup, model: str, known: Rows, pool: Rows, shadows: int) -> dict[str, ModelSpec]:
+def shadow_specs(setup: Setup, model: str, known: Rows, pool: Rows, shadows: int) -> dict[str, ModelSpec]:
     """The shadows by role, `shadow-0` ...: trained on all rows but those that each leaves out."""
     return {
         f"shadow-{k}": setup.spec(
@@ -103,7 +103,7 @@ class Pool:
             )
         gone = [torch.isin(everyone, select(left_out(pool, k, seed), labels)) for k in range(shadows)]
         return cls(
-            rows=Split(dataset.train.images[everyone], labels[everyone]),
+            rows=Split(dataset.train.inputs[everyone], labels[everyone]),
             population=population,
             member=member,
             seen=~torch.stack(gone).numpy(),
@@ -114,4 +114,4 @@ class Pool:
         """Of its rows, and of who saw which."""
         flags = (torch.from_numpy(flag) for flag in (self.member, self.seen))
         splits = (self.rows, self.population)
-        return digest((*(t for split in splits for t in (split.images, split.labels)), *flags))
+        return digest((*(t for split in splits for t in (split.inputs, split.labels)), *flags))

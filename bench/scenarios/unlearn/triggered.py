@@ -40,7 +40,7 @@ def triggered_rows(rows: JudgedRows, poison: Poison, forget: Split) -> JudgedRow
     attack = rows.parts["attack"]
     stamped = poison.stamped(attack)
     unseen = Split(
-        torch.cat([attack.images, stamped.images]),
+        torch.cat([attack.inputs, stamped.inputs]),
         torch.cat([attack.labels, torch.full_like(stamped.labels, poison.target)]),
     )
     parts = {**rows.parts, "forget": forget, "attack": unseen, "stamped": poison.stamped(rows.parts["test"])}

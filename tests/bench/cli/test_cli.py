@@ -1,22 +1,21 @@
 """The command line: what each command prints, and how it exits."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 
 def test_help_answers_without_torch(command):
-    import subprocess
-    import sys
-
     heavy = "{'torch', 'numpy', 'pydantic', 'pandas'}"
     code = f"import sys, bench.cli.main; assert not {heavy} & set(sys.modules), sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert "run" in command("--help", plugin=False).stdout
 
 
-def test_run_leaves_records_a_leaderboard_and_verdicts(command, write_suite, tmp_path):
-    done = command("run", write_suite(), "--profile", "smoke")
+def test_run_leaves_records_a_leaderboard_and_verdicts(command, program, write_suite, tmp_path):
+    done = program("run", write_suite(), "--profile", "smoke", "--jobs", "1")
     assert done.returncode == 0, done.stderr
     assert "6 cells run, 0 on record, 0 failed" in done.stdout
     assert "holds" in done.stdout
@@ -75,13 +74,16 @@ def test_list_and_show_speak_json(command):
     assert "digits" in listed["suites"]
     shown = json.loads(command("show", "toy-nearest-mean", "--json").stdout)
     assert shown["parameters"]["shrink"] == {"type": "number", "default": 0.0, "at least": 0, "at most": 1}
+    assert shown["of every row"].keys() == {"method", "label", "search"}
     assert shown["sees"]["toy"] == sorted(
         ["images", "labels", "compute", "device", "seed", "generator", "num_classes", "input_shape", "progress"]
     )
 
 
 def test_show_explains_a_scenario_and_a_suite(command, write_suite):
-    assert "images: labels or unlabeled" in command("show", "toy").stdout
+    told = command("show", "toy").stdout
+    assert "images: labels or unlabeled" in told
+    assert "trials: type integer, default 0, at least 0, at most 10000, Validation trials of each row" in told
     assert "seconds: type number or none, default None, above 0" in command("show", "datafree").stdout
     assert "toy-noisy-mean" in command("show", write_suite(), "--profile", "smoke").stdout
 

@@ -71,4 +71,10 @@ class K(Settings):
     assert (one, other, kind) == ("one-two", "other", "k")
     assert first == {"family": "x", "scenarios": ["a", "b"], "access": ["y", "z"], "paper": None, "summary": "Does."}
     assert (second["summary"], second["access"], second["scenarios"]) == ("About the file.", [], ["a"])
-    assert third == {"headline": "accuracy", "lower": "l", "upper": "u", "summary": "A kind."}
+    assert third == {
+        "headline": "accuracy",
+        "lower": "l",
+        "upper": "u",
+        "takes": ["images", "texts"],
+        "summary": "A kind.",
+    }

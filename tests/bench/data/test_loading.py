@@ -19,7 +19,7 @@ def test_sizes_are_class_balanced_and_parts_do_not_meet(cifar: Path):
     assert dataset.train.labels.bincount().tolist() == [10] * 10
     assert dataset.validation.labels.bincount().tolist() == [5] * 10
     assert dataset.test.labels.bincount().tolist() == [2] * 10
-    parts = [rows_of(split.images) for split in (dataset.train, dataset.validation, dataset.test)]
+    parts = [rows_of(split.inputs) for split in (dataset.train, dataset.validation, dataset.test)]
     assert len(parts[0] | parts[1] | parts[2]) == 170
 
 
@@ -36,8 +36,8 @@ def test_sizes_that_do_not_divide_by_the_classes_differ_by_one(cifar: Path):
 def test_a_smaller_training_part_lies_inside_a_larger_one_whatever_is_held_out(cifar: Path):
     small = load(DataSpec(name="cifar10", train=50, validation=20))
     large = load(DataSpec(name="cifar10", train=100, validation=60))
-    assert rows_of(small.train.images) < rows_of(large.train.images)
-    assert rows_of(small.validation.images) < rows_of(large.validation.images)
+    assert rows_of(small.train.inputs) < rows_of(large.train.inputs)
+    assert rows_of(small.validation.inputs) < rows_of(large.validation.inputs)
 
 
 def test_a_class_with_few_rows_gives_all_it_has():
@@ -51,10 +51,10 @@ def test_images_are_contiguous_bytes_with_the_moments_of_the_training_part(cifar
     dataset = load(DataSpec(name="cifar10", size=8))
     assert dataset.shape == (3, 8, 8)
     for split in (dataset.train, dataset.validation, dataset.test):
-        assert split.images.dtype == torch.uint8
-        assert split.images.is_contiguous()
+        assert split.inputs.dtype == torch.uint8
+        assert split.inputs.is_contiguous()
         assert split.labels.dtype == torch.int64
-    pixels = dataset.train.images.double() / 255
+    pixels = dataset.train.inputs.double() / 255
     assert torch.allclose(torch.tensor(dataset.mean).double(), pixels.mean((0, 2, 3)))
     assert torch.allclose(torch.tensor(dataset.std).double(), pixels.std((0, 2, 3), correction=0))
 
@@ -69,14 +69,14 @@ def test_a_file_that_changed_is_read_again(cifar: Path):
     (cifar / "test_batch").write_bytes((cifar / "data_batch_1").read_bytes())
     after = load(DataSpec(name="cifar10"))
     assert after.fingerprint != before.fingerprint
-    assert not torch.equal(after.test.images, before.test.images)
+    assert not torch.equal(after.test.inputs, before.test.inputs)
 
 
 def test_a_proxy_has_exactly_the_other_set_s_shape(cifar: Path, mnist: Path):
     own = load(DataSpec(name="cifar10", size=16))
     proxy = load_like("mnist", own)
     assert proxy.shape == own.shape == (3, 16, 16)
-    assert torch.equal(proxy.train.images[:, 0], proxy.train.images[:, 2])
+    assert torch.equal(proxy.train.inputs[:, 0], proxy.train.inputs[:, 2])
     assert (proxy.name, len(proxy.train), len(proxy.mean)) == ("mnist", 180, 3)
     assert load_like("digits", own).shape == (3, 16, 16)
     grey = load_like("cifar10", load(DataSpec(name="mnist")))
@@ -94,10 +94,10 @@ def test_a_proxy_is_never_stood_in_for():
     [
         (
             {"train": 190},
-            "asks for 190 training and 20 validation images and cifar10 has 200 for both",
+            "asks for 190 training and 20 validation rows and cifar10 has 200 for both",
         ),
-        ({"validation": 200}, "asks for some training and 200 validation images"),
-        ({"test": 41}, "asks for 41 test images and cifar10 has 40"),
+        ({"validation": 200}, "asks for some training and 200 validation rows"),
+        ({"test": 41}, "asks for 41 test rows and cifar10 has 40"),
         ({"size": 20}, "can be pooled to 32, 16, 8, 4, 2, 1"),
     ],
 )

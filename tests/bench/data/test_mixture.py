@@ -16,7 +16,6 @@ from bench.data.mixture import Limits, drawn
 from bench.data.remote import UnreachableError
 from bench.data.spec import DataSpec
 from bench.data.texts.corpora import CORPORA
-from bench.data.texts.tokens import decode
 from bench.errors import DataError
 
 EACH = 30
@@ -61,8 +60,8 @@ def test_classes_are_those_of_the_members_in_order():
 def test_texts_have_one_vocabulary_and_labels_of_their_own():
     data = load(DataSpec(name="texts", validation=12))
     labels = torch.cat([data.train.labels, data.validation.labels])
-    numbers = decode(torch.cat([data.train.images, data.validation.images]).numpy())
-    assert data.shape == (2, 1, 48)
+    numbers = torch.cat([data.train.inputs, data.validation.inputs])
+    assert data.shape == (48,)
     first = 0
     names = {}
     for member in SOURCES["texts"].members:
@@ -120,9 +119,9 @@ def test_pictures_are_the_members_images_at_one_shape():
     assert labels.bincount().tolist() == [5] * 40
     assert data.test.labels.bincount().tolist() == [2] * 40
     digits = load(DataSpec(name="mnist"))
-    every = torch.cat([digits.train.images, digits.validation.images])
+    every = torch.cat([digits.train.inputs, digits.validation.inputs])
     framed = {image.tobytes() for image in to_side(every, 32).numpy()}
-    drawn_digits = torch.cat([data.train.images, data.validation.images])[labels < 10]
+    drawn_digits = torch.cat([data.train.inputs, data.validation.inputs])[labels < 10]
     assert all(torch.equal(image[0], image[2]) and image[:1].numpy().tobytes() in framed for image in drawn_digits)
     assert identify(DataSpec(name="pictures", size=16)).shape == (3, 16, 16)
 

@@ -20,8 +20,10 @@ from bench.registry import Method, Scenario
 from bench.scenarios.fuse import scenario as fuse
 from bench.scenarios.unlearn import measures
 from bench.schema.recipe import Recipe
+from bench.suite.claims import Claim
 from bench.suite.rows import SuiteRow
-from bench.suite.suite import Claim, Suite, SuiteScenario
+from bench.suite.scenarios import SuiteScenario
+from bench.suite.suite import Suite
 from bench.task import monitor
 
 

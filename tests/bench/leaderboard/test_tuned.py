@@ -10,6 +10,7 @@ from bench.leaderboard import chart, tuned, write
 from bench.leaderboard.building import build
 from bench.leaderboard.selection import select
 from bench.schema.search import Range
+from bench.suite.scenarios import given_board
 
 from .conftest import asked_of
 
@@ -129,8 +130,8 @@ def test_a_tuned_row_stands_beside_itself_without_its_search(tuned_suite, chosen
     (gram,) = (row for row in tuned_suite.scenarios["skewed"].rows if row.label == "gram")
     as_given = dataclasses.replace(gram, search={})
     suite = held_against(tuned_suite, as_given)
-    assert tuned.given_board(suite.scenarios["again"], suite.scenarios) is suite.scenarios["skewed"]
-    assert tuned.given_board(suite.scenarios["skewed"], suite.scenarios) is None
+    assert given_board(suite.scenarios["again"], suite.scenarios) is suite.scenarios["skewed"]
+    assert given_board(suite.scenarios["skewed"], suite.scenarios) is None
     before = [record("gram", seed, 50 + seed, params=as_given.params) for seed in (0, 1)]
     after = [chosen(seed, scenario="skewed-tuned") for seed in (0, 1)]
     board = build(suite, [*before, *after, record("transport", 0, 50, scenario="skewed-tuned")])

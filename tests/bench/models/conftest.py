@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from bench.data.spec import Dataset, DataSpec, Split
+from bench.data.spec import Dataset, DataSpec, Images, Split
 from bench.models.spec import ModelSpec
 from bench.schema.recipe import Recipe
 
@@ -26,7 +26,7 @@ def digits() -> Dataset:
     labels = torch.tensor(raw.target)
     parts = [Split(images[rows], labels[rows]) for rows in (slice(600), slice(600, 900), slice(900, None))]
     names = tuple("0123456789")
-    return Dataset("digits", "digits", "0123456789abcdef", names, *parts, mean=(0.3,), std=(0.37,))
+    return Images("digits", "digits", "0123456789abcdef", names, *parts, mean=(0.3,), std=(0.37,))
 
 
 @pytest.fixture

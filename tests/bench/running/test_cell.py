@@ -1,4 +1,4 @@
-"""What a scenario's monitor saw comes into the record, and a method starts in a process that holds nothing spare."""
+"""What observers saw comes into the record, and a method starts in a process that holds nothing spare."""
 
 import base64
 import platform
@@ -7,17 +7,21 @@ import psutil
 import pytest
 import torch
 
+from bench.errors import BenchError
 from bench.records import png
 from bench.running.cell import give_back_freed_memory, observed
+from bench.scenarios.fuse.path import Walk
+from bench.task.monitor import Observations
+from bench.task.observer import Observer
 
 SPENT = {"seconds": 5.0, "peak_memory_mb": 1.0, "flops": 2.0, "samples": {}}
 
 
 class Seen:
-    """The judge's side of a monitor that saw all there is to see."""
+    """An observer that saw all there is to see."""
 
-    def costs(self):
-        return {"distillation_seconds": 2.0, "images_kept": 64}
+    def costs(self, spent):
+        return {"share_of_looking": 2.0 / spent["seconds"], "images_kept": 64}
 
     def curves(self):
         return {"accuracy": [(0.5, 0.3), (1.0, 0.4)]}
@@ -26,32 +30,45 @@ class Seen:
         return {"images": torch.arange(4 * 3 * 2 * 2, dtype=torch.uint8).reshape(4, 3, 2, 2)}
 
 
-class Blind(Seen):
-    """One whose method never told anything."""
+class Other:
+    """One that saw a curve only."""
 
-    def costs(self):
+    def costs(self, spent):
         return {}
 
-    curves = pictures = costs
+    def curves(self):
+        return {"loss": [(0.0, 1.0)]}
+
+    def pictures(self):
+        return {}
 
 
 def test_a_record_keeps_costs_curves_and_a_picture():
-    fields = observed(Seen(), SPENT)
-    told = {"synthesis_seconds": 3.0, "distillation_seconds": 2.0, "images_kept": 64}
-    assert fields["costs"] == SPENT | told
+    fields = observed([Seen()], SPENT)
+    assert fields["costs"] == SPENT | {"share_of_looking": 0.4, "images_kept": 64}
     assert fields["curves"] == {"accuracy": [(0.5, 0.3), (1.0, 0.4)]}
     sheet = base64.b64decode(fields["pictures"]["images"])
     assert sheet == png.encode(png.grid(Seen().pictures()["images"].numpy()))
     assert png.size(sheet) == (11, 2)
 
 
-def test_nothing_told_is_nothing_kept():
-    assert observed(Blind(), SPENT) == {"costs": SPENT, "curves": {}, "pictures": {}}
+def test_without_observers_there_are_the_costs_alone():
+    assert observed([], SPENT) == {"costs": SPENT, "curves": {}, "pictures": {}}
 
 
-@pytest.mark.parametrize("seconds", [2.0, 1.9])
-def test_synthesis_never_takes_less_than_no_time(seconds):
-    assert observed(Seen(), SPENT | {"seconds": seconds})["costs"]["synthesis_seconds"] == 0.0
+def test_all_observers_are_kept_and_none_may_hide_what_another_told():
+    fields = observed([Seen(), Other()], SPENT)
+    assert list(fields["curves"]) == ["accuracy", "loss"]
+    with pytest.raises(BenchError, match="Other tells curves loss, which are there already; rename one"):
+        observed([Other(), Other()], SPENT)
+    with pytest.raises(BenchError, match="Seen tells costs images_kept"):
+        observed([Seen()], SPENT | {"images_kept": 1})
+
+
+@pytest.mark.parametrize("observer", [Observations(lambda _: 0.0), Walk(wanted=True)])
+def test_monitor_and_path_are_observers(observer):
+    kept: Observer = observer
+    assert observed([kept], SPENT) == {"costs": SPENT, "curves": {}, "pictures": {}}
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's malloc can be told to")

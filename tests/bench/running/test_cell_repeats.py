@@ -10,7 +10,6 @@ from bench.device import Device
 from bench.errors import Skip
 from bench.running.cell import Job, part_of, run_cell
 from bench.running.plan import plan
-from bench.scenarios import Situation
 from bench.suite import suite as suites
 
 MORE = 3
@@ -26,13 +25,12 @@ def kind(toy, monkeypatch):
     def with_repeats(self, lab):
         situation, train = prepare(self, lab), lab.dataset.train
         repeats = [
-            {"images": lambda k=k: train.images[k::7], "labels": lambda k=k: train.labels[k::7]} for k in range(MORE)
+            {"images": lambda k=k: train.inputs[k::7], "labels": lambda k=k: train.labels[k::7]} for k in range(MORE)
         ]
-        judge = {**situation.judge, "repeats": repeats, "costs": {"retraining_seconds": 2.5}}
-        return Situation(situation.providers, judge)
+        return replace(situation, repeats=repeats, costs={"retraining_seconds": 2.5})
 
     def remember(self, situation, result, lab):
-        handed.append((result, situation.judge.get("repeated")))
+        handed.append((result, situation.repeated))
         return score(self, situation, result, lab)
 
     monkeypatch.setattr(settings, "prepare", with_repeats)
@@ -83,7 +81,7 @@ def test_each_repeat_has_draws_of_its_own(kind, run, monkeypatch):
 
     def on_the_same_rows(self, lab):
         situation = prepare(self, lab)
-        return replace(situation, judge={**situation.judge, "repeats": [situation.providers] * MORE})
+        return replace(situation, repeats=[situation.providers] * MORE)
 
     monkeypatch.setattr(settings, "prepare", on_the_same_rows)
     run("toy-noisy-mean")
@@ -151,4 +149,4 @@ def test_trials_of_a_search_run_no_repeats(kind, run, write_suite):
     [cell] = [c for c in plan(suite, (0,)).cells if c.row.search]
     record = run_cell(Job(cell, suite.name, suite.profile, Device(), write_suite().parent / "zoo"), lambda *_: None)
     assert record.status == "ok", record.reason
-    assert [repeated is not None for _, repeated in kind] == [False, False, True]
+    assert [len(repeated) for _, repeated in kind] == [0, 0, MORE]

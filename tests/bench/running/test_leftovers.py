@@ -139,7 +139,7 @@ def test_data_written_to_are_seen():
     data = load(DataSpec(name="digits", train=20, validation=5, test=5))
     before = leftovers.state_of(data)
     assert leftovers.changed(before, leftovers.state_of(data)) == []
-    data.train.images[:3].zero_()
+    data.train.inputs[:3].zero_()
     data.test.labels.numpy()[0] += 1  # behind torch's back
     assert leftovers.changed(before, leftovers.state_of(data)) == ["training data", "test data"]
     assert leftovers.state_of(None) == {}

@@ -1,15 +1,9 @@
-"""Nothing is lost: failures stay in their row, kills lose only cells in flight, two runs share one folder."""
+"""Nothing is lost: failures stay in their row, what was written is safe (kills: `tests/long/test_kills.py`)."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 import warnings
 from pathlib import Path
 
-import psutil
 import pytest
 
 import bench
@@ -28,49 +22,54 @@ BAD = {
     "toy-wrong-shape": "logits of shape",
     "toy-not-a-model": "a model or predictor was expected, got int",
     "toy-peeks": "method 'toy-peeks' touched task.labels without access: declare 'labels'",
-    "toy-dies": "its worker process died (exit code 3",
-    "toy-ends-quietly": "its worker process died (exit code 0",
     "toy-raises-what-cannot-travel": "TwoWordsError (which has no message) (toy.py:",
     "toy-interrupts": "KeyboardInterrupt: enough (toy.py:",
     "toy-exits": "SystemExit: 0 (toy.py:",
-    "toy-hangs": "stopped after max_seconds = 20",
 }
 
 
 @pytest.fixture
-def run(toy, tmp_path):
+def run_by_workers(toy, tmp_path):
+    """`run_by_workers(path, ...)` -> the frame of a run of the toy suite, by a worker process."""
+
     def call(path, **more):
-        return bench.run(path, "smoke", plugins=[toy], results=tmp_path / "results", **({"jobs": 2} | more))
+        return bench.run(path, "smoke", plugins=[toy], results=tmp_path / "results", **({"jobs": 1} | more))
 
     return call
 
 
-def test_bad_methods_fail_alone_and_say_why(run, write_suite, tmp_path):
-    path = write_suite(methods=[*BAD, "toy-skips"])
-    path.write_text(path.read_text().replace('kind = "toy"', 'kind = "toy"\nmax_seconds = 20'))
-    frame = run(path, seeds=[0]).set_index("label")
+@pytest.fixture
+def run(run_by_workers, no_workers):
+    """As `run_by_workers`, in this process."""
+    return run_by_workers
+
+
+def test_methods_that_fail_do_so_alone_and_say_why(run, write_suite, tmp_path):
+    frame = run(write_suite(methods=[*BAD, "toy-skips"]), seeds=[0]).set_index("label")
     for label, reason in BAD.items():
         assert frame.loc[label, "status"] == "failed", label
         assert reason in frame.loc[label, "reason"]
     assert frame.loc["toy-skips", ["status", "reason"]].tolist() == ["skipped", "digits are not to its taste"]
     assert frame.loc["toy-nearest-mean", "accuracy"] > 0.7
     assert frame.loc["toy-constant", "status"] == "ok"
-    records = Store(tmp_path / "results" / "toysuite" / "smoke.jsonl").read()
-    assert len(records) == len(BAD) + 3
+    assert len(Store(tmp_path / "results" / "toysuite" / "smoke.jsonl").read()) == len(BAD) + 3
+
+
+def test_a_dead_process_and_what_a_row_leaves_changed_reach_no_other_row(run_by_workers, write_suite):
+    """More ways to die, and to hang, are in `tests/long/test_kills.py`."""
+    path = write_suite(methods=["toy-dies", "toy-leaves-a-mess", "toy-looks-around"])
+    frame = run_by_workers(path, seeds=[0]).set_index("label")
+    assert frame.loc["toy-dies", "status"] == "failed"
+    assert "its worker process died (exit code 3" in frame.loc["toy-dies", "reason"]
+    assert frame.loc["toy-leaves-a-mess", "reason"] == "it left a mess"
+    assert frame.loc["toy-looks-around", "reason"] == "torch.float32 None True"
+    assert frame.loc["toy-nearest-mean", "accuracy"] > 0.7
 
 
 def test_a_cache_that_cannot_be_written_is_told(run, write_suite, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE", "/proc/none/cache")
     with pytest.raises(BenchError, match=r"/proc/none/cache/claims cannot be written .*set BENCH_CACHE"):
         run(write_suite())
-
-
-def test_what_a_row_leaves_changed_does_not_reach_the_next(run, write_suite):
-    path = write_suite(methods=["toy-leaves-a-mess", "toy-looks-around"])
-    frame = run(path, seeds=[0], jobs=1).set_index("label")
-    assert frame.loc["toy-leaves-a-mess", "reason"] == "it left a mess"
-    assert frame.loc["toy-looks-around", "reason"] == "torch.float32 None True"
-    assert frame.loc["toy-nearest-mean", "accuracy"] > 0.7
 
 
 def test_a_second_run_runs_nothing_and_failures_are_tried_again(run, write_suite, tmp_path):
@@ -84,76 +83,13 @@ def test_a_second_run_runs_nothing_and_failures_are_tried_again(run, write_suite
 
 
 def test_two_runs_give_equal_records(run, write_suite):
+    """`tests/long` runs two worker processes, and then one."""
     path = write_suite()
     columns = ["key", "label", "seed", "accuracy", "nll", "ece"]
     first = run(path)
-    again = run(path, force=True, jobs=1)
+    again = run(path, force=True)
     assert first[columns].equals(again[columns])
     assert first["provenance.started"].max() <= again["provenance.started"].min()
-
-
-def start(path, results, **environment):
-    """A run of its own process, in its own process group."""
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "bench", "run", path, "--profile", "smoke", "--results", results, "--jobs", "1"),
-            *("--plugin", ROOT / "tests" / "toy.py"),
-        ],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_for(path, seconds=240):
-    end = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < end, f"{path} did not appear"
-        time.sleep(0.05)
-
-
-def test_kill_9_in_a_cell_loses_that_cell_only_and_the_next_run_goes_on(run, write_suite, tmp_path):
-    path = write_suite(methods=["toy-waits"])
-    began, results = tmp_path / "began", tmp_path / "results"
-    process = start(path, results, TOY_BEGAN=str(began), TOY_WAITS="600")
-    wait_for(began)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    store = Store(results / "toysuite" / "smoke.jsonl")
-    before = store.read()
-    assert [r.label for r in before] == ["toy-constant"]
-    os.environ["TOY_BEGAN"], os.environ["TOY_WAITS"] = str(began), "0"
-    try:
-        frame = run(path)
-    finally:
-        del os.environ["TOY_BEGAN"], os.environ["TOY_WAITS"]
-    assert frame["status"].tolist() == ["ok"] * 6
-    assert store.read()[0] == before[0]
-    assert len(store.read()) == 6
-
-
-def test_workers_end_with_the_run_that_was_killed(write_suite, tmp_path):
-    began = tmp_path / "began"
-    process = start(write_suite(methods=["toy-waits"]), tmp_path / "results", TOY_BEGAN=str(began), TOY_WAITS="600")
-    wait_for(began)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    process.kill()  # the run alone, not its group
-    process.communicate()
-    _, alive = psutil.wait_procs(workers, timeout=120)
-    assert not alive
-
-
-def test_a_polite_kill_says_how_to_go_on(write_suite, tmp_path):
-    began = tmp_path / "began"
-    process = start(write_suite(methods=["toy-waits"]), tmp_path / "results", TOY_BEGAN=str(began), TOY_WAITS="600")
-    wait_for(began)
-    process.terminate()
-    told = process.communicate(timeout=240)[0]
-    assert process.returncode == 130
-    assert "the same command goes on from there" in told
-    assert "Traceback" not in told
 
 
 def test_kill_9_in_a_write_leaves_a_torn_line_that_is_set_aside(run, write_suite, tmp_path):
@@ -167,20 +103,6 @@ def test_kill_9_in_a_write_leaves_a_torn_line_that_is_set_aside(run, write_suite
     assert frame["status"].tolist() == ["ok"] * 3
     assert len(store.read()) == 3
     assert store.path.with_suffix(".jsonl.torn").exists()
-
-
-def test_two_runs_at_once_share_the_work(write_suite, tmp_path):
-    path = write_suite(methods=["toy-waits", "toy-noisy-mean"])
-    results = tmp_path / "results"
-    runs = [start(path, results, TOY_BEGAN=str(tmp_path / "began"), TOY_WAITS="2") for _ in range(2)]
-    told = [process.communicate(timeout=300)[0] for process in runs]
-    assert [process.returncode for process in runs] == [0, 0], told
-    records = Store(results / "toysuite" / "smoke.jsonl").read()
-    assert sorted((r.label, r.seed) for r in records) == sorted(
-        (label, seed)
-        for label in ("toy-constant", "toy-nearest-mean", "toy-noisy-mean", "toy-waits")
-        for seed in (0, 1)
-    )
 
 
 def test_a_model_that_cannot_be_trained_fails_its_cells_only(run, write_suite, tmp_path):
@@ -206,7 +128,7 @@ student = "small"
     assert "mine.safetensors" in frame.loc[("broken", "teacher"), "reason"]
 
 
-def test_each_record_names_the_data_of_its_own_cell(run, write_suite):
+def test_each_record_names_the_data_of_its_own_cell(common_cache, run, write_suite):
     more = """
 [datasets.drawn]
 name = "shapes32"
@@ -224,7 +146,7 @@ data = "drawn"
     assert frame["status"].tolist() == ["ok", "ok"]
 
 
-def test_a_scenario_may_train_its_standard_models_on_data_of_its_own(write_suite, tmp_path):
+def test_a_scenario_may_train_its_standard_models_on_data_of_its_own(no_workers, write_suite, tmp_path):
     more = """
 [models.small]
 arch = "mlp"

@@ -112,7 +112,7 @@ def tuned_suite(toy, write_suite):
     return write
 
 
-def test_a_tuned_row_is_chosen_on_validation_and_scored_on_test(toy, tuned_suite, tmp_path):
+def test_a_tuned_row_is_chosen_on_validation_and_scored_on_test(no_workers, toy, tuned_suite, tmp_path):
     path = tuned_suite()
     bench.run(path, "smoke", plugins=[toy], results=tmp_path, jobs=1, seeds=[0])
     records = {r.label: r for r in Store(tmp_path / "toysuite" / "smoke.jsonl").read()}
@@ -122,11 +122,11 @@ def test_a_tuned_row_is_chosen_on_validation_and_scored_on_test(toy, tuned_suite
     assert record.costs["tuning_seconds"] > 0
     assert record.asked["search"] == {"shrink": [1.0, 0.5]}
     data = load(DataSpec(name="digits"))
-    images, labels = data.train.images[:200].flatten(1).float() / 255, data.train.labels[:200]
+    images, labels = data.train.inputs[:200].flatten(1).float() / 255, data.train.labels[:200]
     means = 0.5 * torch.stack([images[labels == c].mean(0) for c in range(10)])
 
     def accuracy(split):
-        z = -torch.cdist(split.images.flatten(1).float() / 255, means).square()
+        z = -torch.cdist(split.inputs.flatten(1).float() / 255, means).square()
         return float((z.argmax(1) == split.labels).double().mean())
 
     assert record.curves["validation"][-1][1] == accuracy(data.validation)

@@ -6,7 +6,6 @@ import csv
 import json
 
 import pytest
-from bench.run.plan import plan
 from click.testing import CliRunner
 
 from bench import registry
@@ -14,6 +13,7 @@ from bench.cli.main import cli
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard import as_data, build, claim_lines, write
 from bench.metrics.metric import Metric
+from bench.running.plan import plan
 from bench.suite import suite as suites
 from bench.suite.checking import check
 

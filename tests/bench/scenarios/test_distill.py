@@ -59,11 +59,11 @@ def test_the_teacher_is_trained_on_all_images_and_the_student_sees_its_share_of_
     assert teacher.rows.kind == "all"
     task = grant(DistillTask, situation.providers, {"labels"}, "scratch")
     assert torch.bincount(task.labels).tolist() == [8] * 4
-    assert task.images.shape == (32, 1, 8, 8)
+    assert task.inputs.shape == (32, 1, 8, 8)
     train = lab.dataset.train
     assert all(
-        any(torch.equal(i, j) for j in train.images[train.labels == y])
-        for i, y in zip(task.images, task.labels, strict=True)
+        any(torch.equal(i, j) for j in train.inputs[train.labels == y])
+        for i, y in zip(task.inputs, task.labels, strict=True)
     )
 
 
@@ -76,14 +76,14 @@ def test_seeds_draw_other_images(lab, situation, tmp_path):
 
 def test_access_to_outputs_is_no_access_to_weights(situation, lab):
     task = grant(DistillTask, situation.providers, {"outputs"}, "kd")
-    x = as_input(lab.dataset.test.images[:3])
+    x = as_input(lab.dataset.test.inputs[:3])
     with torch.no_grad():
         expected = situation.judge["teacher"](x)
     assert torch.equal(task.teacher_outputs(x), expected)
     for secret in ("teacher", "images", "labels"):
         with pytest.raises(AccessDenied, match=f"'kd' touched task.{secret} without access"):
             getattr(task, secret)
-    assert grant(DistillTask, situation.providers, {"unlabeled"}, "kd").images.dtype == torch.uint8
+    assert grant(DistillTask, situation.providers, {"unlabeled"}, "kd").inputs.dtype == torch.uint8
 
 
 def test_every_method_gets_copies_of_its_own(situation):
@@ -94,11 +94,11 @@ def test_every_method_gets_copies_of_its_own(situation):
     with torch.no_grad():
         for parameter in (*one.teacher.parameters(), *one.student.parameters()):
             parameter.zero_()
-    one.images.zero_()
+    one.inputs.zero_()
     assert two.teacher.head.weight.abs().sum() > 0
     assert situation.judge["teacher"].head.weight.abs().sum() > 0
     assert two.student.head.weight.abs().sum() > 0
-    assert two.images.float().mean() > 0
+    assert two.inputs.float().mean() > 0
     assert situation.providers["images"]().float().mean() > 0
 
 
@@ -136,7 +136,7 @@ def test_a_predictor_is_scored_by_hand(situation, lab):
 
     score = HALF.score(situation, uniform, lab)
     with torch.no_grad():
-        z = situation.judge["teacher"](as_input(test.images)).double()
+        z = situation.judge["teacher"](as_input(test.inputs)).double()
     p = z.softmax(1)
     assert score.metrics["teacher_kl"] == pytest.approx(float((p * (p * 4).log()).sum(1).mean()), rel=1e-5)
     assert score.metrics["nll"] == pytest.approx(np.log(4))

@@ -59,7 +59,7 @@ def test_each_access_opens_what_it_says(situation, lab):
     for secret in ("teacher", "small"):
         with pytest.raises(AccessDenied, match=f"'kd' touched task.{secret} without access: declare 'weights'"):
             getattr(closed, secret)
-    assert len(closed.images) == len(closed.labels) == len(lab.dataset.train)
+    assert len(closed.inputs) == len(closed.labels) == len(lab.dataset.train)
     opened = grant(SqueezeTask, situation.providers, {"weights"}, "ws")
     assert opened.teacher.head.in_features == 2 * opened.small.head.in_features == 2 * opened.student.head.in_features
     with pytest.raises(AccessDenied, match="labels"):

@@ -12,7 +12,9 @@ import pytest
 from bench import registry
 from bench.errors import SuiteError
 from bench.suite import suite as suites
-from bench.suite.checking import check, json_schema
+from bench.suite.checking import check
+from bench.suite.json_schema import json_schema
+from bench.suite.layers import with_profile
 
 RESULTS = Path(__file__).parents[3] / "results"
 
@@ -30,7 +32,7 @@ def test_the_schema_takes_our_suites_in_all_their_profiles(validator, name):
     content = suites.read(path)
     assert not [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(content)]
     for profile in content["profiles"]:
-        merged = suites.with_profile(content, path, profile) | {"profiles": {}}
+        merged = with_profile(content, path, profile) | {"profiles": {}}
         assert not [f"{error.json_path}: {error.message[:200]}" for error in validator.iter_errors(merged)]
 
 
@@ -45,13 +47,11 @@ arch = "mlp"
 kind = "fuse"
 model = "m"
 methods = [{ method = "ot-fusion", label = "mine" }]
-[[claims]]
-id = "c"
+[claims.c]
 paper = "p"
 says = "s"
 scenario = "f"
-better = "mine"
-worse = "average"
+compare = { better = "mine", worse = "average" }
 [profiles.cpu]
 """
 
@@ -83,11 +83,11 @@ def test_the_schema_knows_every_key(validator, write_suite, old, new, taken):
     [
         (
             'worse = "average"',
-            'worse = "average"\nmetric = "acuracy"',
+            'worse = "average", metric = "acuracy"',
             "claim 'c': unknown metric 'acuracy' of fuse scenarios; did you mean 'accuracy'",
         ),
-        ('worse = "average"', 'worse = "average"\nmetric = "samples"', "claim 'c': unknown metric 'samples'"),
-        ('worse = "average"', 'worse = "average"\nmetric = "relearn_steps"', "'relearn_steps' of fuse scenarios"),
+        ('worse = "average"', 'worse = "average", metric = "samples"', "claim 'c': unknown metric 'samples'"),
+        ('worse = "average"', 'worse = "average", metric = "relearn_steps"', "'relearn_steps' of fuse scenarios"),
         ("[models.m]", "[recipe]\nbatch_size = 201\n[models.m]", r"\[recipe\] batch_size = 201 is more than the 200"),
         (
             'arch = "mlp"',
@@ -112,7 +112,7 @@ def test_check_refuses_what_cannot_be_meant(write_suite, old, new, told):
 
 @pytest.mark.parametrize("metric", ["accuracy", "nll", "barrier", "accuracy_owner_1", "seconds", "tuning_seconds"])
 def test_check_takes_what_is_measured(write_suite, metric):
-    check(write_suite(text=SUITE.replace('worse = "average"', f'worse = "average"\nmetric = "{metric}"')))
+    check(write_suite(text=SUITE.replace('worse = "average"', f'worse = "average", metric = "{metric}"')))
 
 
 def test_every_metric_of_the_committed_records_is_declared_by_its_kind():

@@ -1,10 +1,14 @@
 """Suites: every fault is told with file, table and key, and what would be right."""
 
+import tomllib
+
+import jsonschema
 import pytest
 
 from bench.errors import SuiteError
 from bench.suite import suite as suites
 from bench.suite.checking import check
+from bench.suite.json_schema import json_schema
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -140,10 +144,10 @@ methods = METHODS
         (
             'better = "toy-nearest-mean"',
             'better = "toy-nearest"',
-            r"claim 'means' names row 'toy-nearest' of hand; did you",
+            r"\[claims.means\] names row 'toy-nearest' of hand; did you",
         ),
-        ('scenario = "hand"', 'scenario = "hands"', r"claim 'means' names scenario 'hands'; did you mean 'hand'"),
-        ('says = "A', 'sayz = "A', r"\[claims #1\] unknown key 'sayz'; did you mean 'says'"),
+        ('scenario = "hand"', 'scenario = "hands"', r"\[claims.means\] names scenario 'hands'; did you mean 'hand'"),
+        ('says = "A', 'sayz = "A', r"\[claims.means\] unknown key 'sayz'; did you mean 'says'"),
         ("[profiles.smoke]", "[profiles.smok]", r"no profile 'smoke'; did you mean 'smok'"),
         ("[profiles.smoke]", '[profiles.smoke]\nextends = "cpu"', r"extends = 'cpu'"),
         (
@@ -221,68 +225,88 @@ NO_LIST = [value for value in WRONG if value != "[1]"]
 TEXTS = ["3", "true", "nan", "2024-01-01", "['a']", "{ a = 1 }"]
 
 
-@pytest.mark.parametrize(
-    ("after", "key", "values"),
-    [
-        ("title = 'Toy'", "title", TEXTS),
-        (
-            "title = 'Toy'",
-            "seeds",
-            [*NO_LIST, "[true]", "[-1]", "[0.0]", "['0']", "[nan]", "[4294967296]", "[[0]]", "[1, 1]"],
-        ),
-        ("title = 'Toy'", "threads", [*WRONG, "0", "100000"]),
-        ("title = 'Toy'", "max_seconds", [w for w in WRONG if w != "0.5"]),
-        ("title = 'Toy'", "precision", [*TEXTS, '"fp8"']),
-        ('kind = "toy"', "rows", WRONG),
-        ('kind = "toy"', "max_seconds", [w for w in WRONG if w != "0.5"]),
-        ('kind = "toy"', "trials", WRONG),
-        ('kind = "toy"', "extends", [*TEXTS, '"nobody"', '"hand"', '""']),
-        ('kind = "toy"', "data", [*TEXTS, '"nobody"', '""']),
-        ('kind = "toy"', "title", TEXTS),
-        ('kind = "toy"', "lower", [*TEXTS, '"nobody"', '""', '"toy-nearest-mean"']),
-        ('kind = "toy"', "upper", [*TEXTS, '"nobody"', '""', '"toy-constant"']),
-        ('name = "digits"', "train", WRONG),
-        ('name = "digits"', "offline", TEXTS),
-        ("[profiles.smoke]", "extends", [*TEXTS, '"nobody"', '"smoke"', '""']),
-        ("[profiles.smoke]", "seeds", [*NO_LIST, "[true]"]),
-        ("[profiles.smoke]", "data", [v for v in WRONG if v != "{ a = 1 }"]),
-        ("[profiles.smoke]", "data", ["{ a = 1 }"]),
-        ("[profiles.smoke]", "scenarios", WRONG),
-        ("[profiles.smoke]", "scenarios.hand", WRONG),
-        ("[profiles.smoke]", "scenarios.hand.rows", WRONG),
-        ("[profiles.smoke]", "scenarios.hand.max_seconds", ["nan", "inf", "-inf", "true", "0"]),
-        ("[profiles.smoke]", "scenarios.hand.extends", TEXTS),
-        ("[profiles.smoke]", "models", WRONG),
-        ("[profiles.smoke]", "profiles", [*WRONG, "{}"]),
-        ("[profiles.smoke]", "models = { m = { arch = 'mlp', weights = VALUE } } #", [*TEXTS, '""', '"\\u0000"']),
-        ("[profiles.smoke]", "recipe", WRONG),
-        ("[profiles.smoke]", "recipe.epochs", WRONG),
-        ("[profiles.smoke]", "recipe.peak_lr", ["nan", "inf", "-1", "1e30", "true", '"0.1"']),
-        ("[profiles.smoke]", "claims", [*WRONG, "[[]]", "['a']"]),
-        ("[profiles.smoke]", "scenarios.hand.kind", [*TEXTS, '"tay"']),
+CASES = [
+    ("title = 'Toy'", "title", TEXTS),
+    (
+        "title = 'Toy'",
+        "seeds",
+        [*NO_LIST, "[true]", "[-1]", "[0.0]", "['0']", "[nan]", "[4294967296]", "[[0]]", "[1, 1]"],
+    ),
+    ("title = 'Toy'", "threads", [*WRONG, "0", "100000"]),
+    ("title = 'Toy'", "max_seconds", [w for w in WRONG if w != "0.5"]),
+    ("title = 'Toy'", "precision", [*TEXTS, '"fp8"']),
+    ('kind = "toy"', "rows", WRONG),
+    ('kind = "toy"', "max_seconds", [w for w in WRONG if w != "0.5"]),
+    ('kind = "toy"', "trials", WRONG),
+    ('kind = "toy"', "extends", [*TEXTS, '"nobody"', '"hand"', '""']),
+    ('kind = "toy"', "data", [*TEXTS, '"nobody"', '""']),
+    ('kind = "toy"', "title", TEXTS),
+    ('kind = "toy"', "lower", [*TEXTS, '"nobody"', '""', '"toy-nearest-mean"']),
+    ('kind = "toy"', "upper", [*TEXTS, '"nobody"', '""', '"toy-constant"']),
+    ('name = "digits"', "train", WRONG),
+    ('name = "digits"', "offline", TEXTS),
+    ("[profiles.smoke]", "extends", [*TEXTS, '"nobody"', '"smoke"', '""']),
+    ("[profiles.smoke]", "seeds", [*NO_LIST, "[true]"]),
+    ("[profiles.smoke]", "data", [v for v in WRONG if v != "{ a = 1 }"]),
+    ("[profiles.smoke]", "data", ["{ a = 1 }"]),
+    ("[profiles.smoke]", "scenarios", WRONG),
+    ("[profiles.smoke]", "scenarios.hand", WRONG),
+    ("[profiles.smoke]", "scenarios.hand.rows", WRONG),
+    ("[profiles.smoke]", "scenarios.hand.max_seconds", ["nan", "inf", "-inf", "true", "0"]),
+    ("[profiles.smoke]", "scenarios.hand.extends", TEXTS),
+    ("[profiles.smoke]", "models", WRONG),
+    ("[profiles.smoke]", "profiles", [*WRONG, "{}"]),
+    ("[profiles.smoke]", "models = { m = { arch = 'mlp', weights = VALUE } } #", [*TEXTS, '""', '"\\u0000"']),
+    ("[profiles.smoke]", "recipe", WRONG),
+    ("[profiles.smoke]", "recipe.epochs", WRONG),
+    ("[profiles.smoke]", "recipe.peak_lr", ["nan", "inf", "-1", "1e30", "true", '"0.1"']),
+    ("[profiles.smoke]", "claims", [*WRONG, "[[]]", "['a']"]),
+    ("[profiles.smoke]", "scenarios.hand.kind", [*TEXTS, '"tay"']),
+    (
+        "[profiles.smoke]",
+        "scenarios.hand.methods",
+        ["3", '"toy-skips"', "[[]]", "[{}]", "[2024-01-01]", "{ a = 1 }"],
+    ),
+    *(
         (
             "[profiles.smoke]",
-            "scenarios.hand.methods",
-            ["3", '"toy-skips"', "[[]]", "[{}]", "[2024-01-01]", "{ a = 1 }"],
-        ),
-        *(
-            (
-                "[profiles.smoke]",
-                f"scenarios.hand.methods = [{{ method = 'toy-nearest-mean', {key} = VALUE }}] #",
-                values,
-            )
-            for key, values in (("label", [*TEXTS, '""', '"a|b"']), ("search", WRONG), ("shrink", WRONG[:7]))
-        ),
-        ("[profiles.smoke]", "scenarios.hand.methods = [{ method = VALUE, label = 'x' }] #", TEXTS),
-    ],
-)
+            f"scenarios.hand.methods = [{{ method = 'toy-nearest-mean', {key} = VALUE }}] #",
+            values,
+        )
+        for key, values in (("label", [*TEXTS, '""', '"a|b"']), ("search", WRONG), ("shrink", WRONG[:7]))
+    ),
+    ("[profiles.smoke]", "scenarios.hand.methods = [{ method = VALUE, label = 'x' }] #", TEXTS),
+]
+"""(line after which a key is put, the key, values that it cannot have)."""
+
+
+@pytest.mark.parametrize(("after", "key", "values"), CASES)
 def test_no_wrong_value_is_more_than_a_message(write_suite, after, key, values):
     for value in values:
-        line = key.replace("VALUE", value) if "VALUE" in key else f"{key} = {value}"
-        path = write_suite(text=PLAIN.replace(after, line if after.startswith(key) else f"{after}\n{line}"))
+        path = write_suite(text=with_key(after, key, value))
         with pytest.raises(SuiteError, match=r"toysuite\.toml") as told:
             suites.load(path, "smoke")
-        assert "not valid TOML" not in str(told.value), (line, told.value)
+        assert "not valid TOML" not in str(told.value), (key, value, told.value)
+
+
+def with_key(after: str, key: str, value: str) -> str:
+    line = key.replace("VALUE", value) if "VALUE" in key else f"{key} = {value}"
+    return PLAIN.replace(after, line if after.startswith(key) else f"{after}\n{line}")
+
+
+def told_by_the_reader_only(key: str, value: str) -> bool:
+    """What no JSON Schema can tell: numbers that are none, 0.0 from 0, what other tables hold."""
+    names = {"data": '"nobody"', "extends": '"nobody" "hand" "smoke"', "lower": '"nobody" "toy-nearest-mean"'}
+    names["upper"] = '"nobody" "toy-constant"'
+    return value in ("nan", "inf", "-inf", "[0.0]") or value in names.get(key, "").split()
+
+
+@pytest.mark.parametrize(("after", "key", "values"), [case for case in CASES if case[0] != "[profiles.smoke]"])
+def test_the_schema_refuses_what_the_reader_refuses(toy, after, key, values):
+    validator = jsonschema.Draft202012Validator(json_schema())
+    for value in values:
+        if not told_by_the_reader_only(key, value):
+            assert not validator.is_valid(tomllib.loads(with_key(after, key, value))), (key, value)
 
 
 PLAIN = """
@@ -352,7 +376,7 @@ def test_a_labelled_row_may_be_a_reference_where_the_suite_says_so(write_suite):
 def test_a_claim_compares_two_rows(write_suite):
     path = write_suite()
     path.write_text(path.read_text().replace('worse = "toy-constant"', 'worse = "toy-nearest-mean"'))
-    with pytest.raises(SuiteError, match=r"claim 'means' holds row 'toy-nearest-mean' against itself"):
+    with pytest.raises(SuiteError, match=r"\[claims.means\] holds row 'toy-nearest-mean' against itself"):
         suites.load(path, "smoke")
 
 

@@ -1,5 +1,6 @@
 """Gram matrices and Fisher information against loops over images, texts, rows and classes."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.data.images.kind import ImageProblem
+from bench.data.texts.kind import TextProblem
 from bench.device import Device, as_input
 from bench.errors import BenchError
 from bench.models import build
-from bench.models.layers import Problem
 from bench.models.text import TextClassifier, text_classifier
 from bench.task.statistics import diagonal_fisher, gram_matrices
 
@@ -20,7 +22,7 @@ LENGTHS = (4, 9, 1, 6)
 
 
 def make(arch: str, **options):
-    problem = SimpleNamespace(shape=SHAPE, mean=(0.5, 0.4), std=(0.2, 0.3))
+    problem = SimpleNamespace(problem=partial(ImageProblem, shape=SHAPE, mean=(0.5, 0.4), std=(0.2, 0.3)))
     return build(arch, options, 3, problem, seed=0).double().eval()
 
 
@@ -68,7 +70,7 @@ def test_layers_whose_patches_are_not_a_plain_unfold_have_no_gram():
 def naive_fisher(model, images):
     total = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
     for image in images:
-        z = model(as_input(image[None]).double())[0]
+        z = model(as_input(image[None], torch.float64))[0]
         for c, p in enumerate(z.softmax(0).tolist()):
             gradients = torch.autograd.grad(z.log_softmax(0)[c], list(model.parameters()), retain_graph=True)
             for name, g in zip(total, gradients, strict=True):
@@ -118,7 +120,7 @@ def test_the_model_is_left_as_it_was(images, statistic):
 @pytest.mark.parametrize("statistic", [gram_matrices, diagonal_fisher])
 def test_no_images_and_overflow_are_refused(images, statistic):
     model = make("mlp", width=4, depth=1)
-    with pytest.raises(BenchError, match="no images"):
+    with pytest.raises(BenchError, match="no inputs"):
         statistic(model, images[:0], CPU)
     with torch.no_grad():
         model.hidden[0].weight.fill_(float("inf"))
@@ -129,18 +131,17 @@ def test_no_images_and_overflow_are_refused(images, statistic):
 @pytest.fixture
 def text_model() -> TextClassifier:
     torch.manual_seed(0)
-    made = text_classifier(Problem(3, (2, 1, 30), (), ()), width=8, depth=2, heads=2, vocabulary=400)
+    made = text_classifier(TextProblem(3, 30, 400), width=8, depth=2, heads=2)
     return made.double().eval()
 
 
 def texts(length: int) -> Tensor:
-    """The same four texts, uint8 [4, 2, 1, length]."""
+    """The same four texts, int64 [4, length]."""
     rows = torch.randint(1, 400, (4, 9), generator=torch.Generator().manual_seed(0))
-    rows = nn.functional.pad(rows * (torch.arange(9) < torch.tensor(LENGTHS)[:, None]), (0, length - 9))
-    return torch.stack([rows >> 8, rows & 255], 1)[:, :, None].to(torch.uint8)
+    return nn.functional.pad(rows * (torch.arange(9) < torch.tensor(LENGTHS)[:, None]), (0, length - 9))
 
 
-def restated(model: TextClassifier, images: Tensor) -> dict[str, Tensor]:
+def restated(model: TextClassifier, tokens: Tensor) -> dict[str, Tensor]:
     """Mean outer products over real tokens, text by text through the encoder that knows neither packing nor masks."""
     inputs: dict[str, list[Tensor]] = {}
     hooks = [
@@ -148,9 +149,8 @@ def restated(model: TextClassifier, images: Tensor) -> dict[str, Tensor]:
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear)
     ]
-    for image, length in zip(images.long(), LENGTHS, strict=True):
-        numbers = (image[0, 0] * 256 + image[1, 0])[:length]
-        x = model.embed(numbers[None]) + model.position[:, :length]
+    for row, length in zip(tokens, LENGTHS, strict=True):
+        x = model.embed(row[None, :length]) + model.position[:, :length]
         model.head(model.encoder(x).mean(1))
     for hook in hooks:
         hook.remove()
@@ -184,7 +184,7 @@ def test_fisher_of_texts_is_the_definition_text_by_text(text_model):
     assert fisher.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(fisher[name], value, rtol=1e-9, atol=1e-14, msg=name)
-    words = set((texts(9).long()[:, 0] * 256 + texts(9).long()[:, 1]).flatten().tolist()) - {0}
+    words = set(texts(9).flatten().tolist()) - {0}
     seen = fisher["embed.weight"].any(1).nonzero().flatten().tolist()
     assert set(seen) == words  # the others, padding too, have none
 

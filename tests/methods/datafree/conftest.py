@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from bench.data import load
+from bench.data.images.kind import ImageProblem
 from bench.data.spec import Dataset, DataSpec
 from bench.device import Device
 from bench.models import build
@@ -24,7 +26,9 @@ RECIPE = Recipe(epochs=6, batch_size=64, augment="shift", peak_lr=0.1)
 
 def network(width: int, *, classes: int = 10, shape: tuple[int, int, int] = (1, 8, 8), **options: object) -> nn.Module:
     """An untrained ResNet-8 that takes pixels of mean 0.3 and spread 0.37 (those of digits)."""
-    problem = SimpleNamespace(shape=shape, mean=(0.3,) * shape[0], std=(0.37,) * shape[0])
+    problem = SimpleNamespace(
+        problem=partial(ImageProblem, shape=shape, mean=(0.3,) * shape[0], std=(0.37,) * shape[0])
+    )
     return build("resnet8", {"width": width, **options}, classes, problem, seed=width)  # type: ignore[arg-type]
 
 
@@ -38,7 +42,7 @@ def trained(digits: Dataset) -> nn.Module:
     """A ResNet-8 of width 6 that classifies digits; frozen, in eval mode. Tests get copies."""
     teacher = network(6)
     train = digits.train
-    fit(teacher, train.images, train.labels, RECIPE, generator=torch.Generator().manual_seed(0), device=Device())
+    fit(teacher, train.inputs, train.labels, RECIPE, generator=torch.Generator().manual_seed(0), device=Device())
     return teacher.requires_grad_(False)
 
 
@@ -76,7 +80,7 @@ def make_task(digits: Dataset) -> Callable[..., DataFreeTask]:
             "progress": lambda done, total: None,
         }
         if "unlabeled" in access:
-            given["images"] = digits.train.images
+            given["images"] = digits.train.inputs
         return DataFreeTask(given, access, "test")
 
     return make
@@ -89,7 +93,7 @@ def accuracy(digits: Dataset) -> Callable[[nn.Module], float]:
 
     def measure(model: nn.Module) -> float:
         with torch.no_grad():
-            z = model.eval()(part.images.float() / 255)
+            z = model.eval()(part.inputs.float() / 255)
         return float((z.argmax(1) == part.labels).float().mean())
 
     return measure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import get_args
 
 import pytest
@@ -200,17 +201,55 @@ def test_the_search_finds_what_moves_the_teacher(trained, make_task):
     assert moved(10) > 20 * moved(0) > 0
 
 
-def test_retrospection_waits_for_the_last_share_and_leaves_the_running_statistics(trained, make_task):
+def test_retrospection_leaves_the_running_statistics(trained, make_task):
     task = make_task(trained)
     student = task.student.train()
-    extra = retrospection.retrospection(task, weight=1.0, last=0.25, portion=0.1, steps=2)
     before = {name: b.clone() for name, b in student.named_buffers()}
-    x = images(16)
-    assert extra(student, x, 0.74) is None
-    term = extra(student, x, 0.75)
-    term.backward()
+    retrospection.retrospection(task, student, images(16), portion=0.1, steps=2).backward()
     assert all(torch.equal(before[name], b) for name, b in student.named_buffers())
     assert any(float(p.grad.abs().sum()) > 0 for p in student.parameters())
+
+
+def staged(task, updates: int, **options) -> retrospection.RetrospectiveTraining:
+    options = {"weight": 1.0, "rate": 0.02, "portion": 0.1, "steps": 2} | options
+    return retrospection.RetrospectiveTraining(task, updates=updates, **options)
+
+
+def test_the_stage_is_the_last_updates_at_a_rate_of_its_own(trained, make_task):
+    training, x = staged(make_task(trained, steps=8), 3), images(16)
+    rates, momenta = [], []
+    training._optimizer.register_step_pre_hook(lambda optimizer, *_: momenta.append(len(optimizer.state)))
+    while training.running:
+        training.imitate(x)
+        rates.append(training._optimizer.param_groups[0]["lr"])
+    assert rates[5:] == [0.02] * 3
+    assert rates[:5] == pytest.approx([0.05 * (1 + math.cos(math.pi * done / 8)) for done in range(5)])
+    assert [held == 0 for held in momenta] == [True, *[False] * 4, True, *[False] * 2]  # it begins from rest
+
+
+def test_in_the_stage_the_gradients_of_host_and_retrospection_add_up(trained, make_task):
+    """One update from rest: by the host's loss alone and with retrospection, whose gradient is computed apart."""
+    x = images(16)
+    moved = []
+    for weight in (1e-12, 1.0):
+        task = make_task(trained, steps=1)
+        task.__dict__["weight_decay"] = 0.0
+        training = staged(task, 1, weight=weight)
+        before = {name: p.detach().clone() for name, p in training.model.named_parameters()}
+        training.update(lambda t=training: t.model(x).square().mean(), x)
+        moved.append({name: (before[name] - p.detach()) / 0.02 for name, p in training.model.named_parameters()})
+    task = make_task(trained, steps=1)
+    student = task.student.train()
+    student(x)  # the host's loss has seen the images first
+    retrospection.retrospection(task, student, x, portion=0.1, steps=2).backward()
+    for name, p in student.named_parameters():
+        torch.testing.assert_close(moved[1][name] - moved[0][name], p.grad, rtol=0, atol=1e-4, msg=name)
+
+
+def test_a_stage_longer_than_the_budget_is_all_of_it_and_none_is_none(trained, make_task):
+    assert staged(make_task(trained, steps=4), 9).retrospecting
+    assert not staged(make_task(trained, steps=4), 0).retrospecting
+    assert not staged(make_task(trained, steps=4), 9, weight=0.0).retrospecting
 
 
 # ---------------------------------------------------------------------------------------------------------- the hosts
@@ -236,14 +275,14 @@ def test_with_both_parts_off_it_is_distillation_on_proxy_images(trained, make_ta
 @pytest.mark.parametrize("part", [{"c": 0.0}, {"retrospect": 0.0}])
 @pytest.mark.parametrize("host", HOSTS)
 def test_each_part_changes_the_student(trained, make_task, host, part):
-    off = {"c": 0.1, "retrospect": 1.0, "last": 0.3, "layers": 1, "check": 0} | part
+    off = {"c": 0.1, "retrospect": 1.0, "stage": 3, "steps": 2, "layers": 1, "check": 0} | part
     alone = plain(host, make_task(trained, steps=11))
     assert not equal(alone, abd(make_task(trained, steps=11), host=host, **off, **SMALL))
 
 
 @pytest.mark.parametrize("part", [{"c": 0.0}, {"retrospect": 0.0}])
 def test_each_part_changes_the_student_of_proxy_images(trained, make_task, part):
-    off = {"c": 0.1, "retrospect": 1.0, "last": 0.3, "layers": 1, "check": 0} | part
+    off = {"c": 0.1, "retrospect": 1.0, "stage": 3, "steps": 2, "layers": 1, "check": 0} | part
     assert not equal(
         references.kd_proxy(proxy_task(make_task, trained)), abd_proxy(proxy_task(make_task, trained), **off)
     )
@@ -251,7 +290,7 @@ def test_each_part_changes_the_student_of_proxy_images(trained, make_task, part)
 
 def test_the_teacher_is_left_as_it_was(trained, make_task):
     teacher = copy.deepcopy(trained)
-    abd(make_task(teacher, steps=6), **SMALL)
+    abd(make_task(teacher, steps=6), stage=2, steps=2, **SMALL)
     assert equal(trained, teacher)
 
 
@@ -270,6 +309,6 @@ def test_updates_are_the_boards(trained, make_task):
     training = []
     task = make_task(trained, steps=7)
     task.__dict__["progress"] = lambda done, total: training.append(done)
-    abd(task, last=0.3, **SMALL)
+    abd(task, stage=3, steps=2, **SMALL)
     assert len(training) == 7
     assert StudentTraining(task).done == 0

@@ -34,7 +34,7 @@ def task_on(make_task, trained):
 @pytest.fixture
 def pool(digits):
     """300 images, two thirds of them noise, and which they are."""
-    real = digits.train.images[:100]
+    real = digits.train.inputs[:100]
     noise = torch.randint(0, 256, (200, 1, 8, 8), generator=torch.Generator().manual_seed(1)).byte()
     return torch.cat([real, noise]), torch.arange(300) >= 100
 

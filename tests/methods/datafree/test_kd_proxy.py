@@ -25,7 +25,7 @@ def test_the_student_sees_the_given_images_and_only_them(make_task, trained):
 def test_on_the_teachers_own_images_it_is_kd_real(make_task, trained, digits):
     real = kd_real(make_task(trained, steps=3, access=("weights", "unlabeled")))
     task = make_task(trained, steps=3, access=("weights", "proxy"))
-    task.__dict__["proxy"] = digits.train.images
+    task.__dict__["proxy"] = digits.train.inputs
     proxy = kd_proxy(task)
     assert all(torch.equal(a, b) for a, b in zip(real.parameters(), proxy.parameters(), strict=True))
 

@@ -37,7 +37,7 @@ def test_codes_of_mean_0_and_variance_1_are_on_the_prior():
 def test_it_learns_to_rebuild_images_and_what_the_teacher_says(trained, make_task, digits):
     task = make_task(trained)
     memory = memory_of(task)
-    x = digits.train.images[:48].float() / 255
+    x = digits.train.inputs[:48].float() / 255
     t = trained(x)
     before = float(memory.loss(x, t).detach())
     for _ in range(60):
@@ -95,7 +95,7 @@ def test_without_replay_nothing_is_recalled_or_kept(trained, make_task, monkeypa
 
 def test_the_memory_does_not_grow(trained, make_task, digits):
     memory = memory_of(make_task(trained))
-    x = digits.train.images[:8].float() / 255
+    x = digits.train.inputs[:8].float() / 255
     memory.learn(x, trained(x))
     held = [p.shape for p in memory.decoder.parameters()]
     for _ in range(5):

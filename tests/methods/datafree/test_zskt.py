@@ -125,7 +125,7 @@ def test_networks_are_compared_where_both_have_as_many_stages(trained, untrained
 
 
 def test_attention_transfer_brings_the_maps_together(trained, make_task, digits):
-    x = digits.validation.images[:64].float() / 255
+    x = digits.validation.inputs[:64].float() / 255
 
     def gap(beta: float) -> float:
         student = zskt(make_task(trained, steps=40, batch_size=32), beta=beta, **SMALL).eval()

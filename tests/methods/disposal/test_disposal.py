@@ -81,7 +81,7 @@ def network(make_task):
 @pytest.fixture
 def batch(make_task):
     task = make_task("gradient-collision")
-    return task.source_images[:32].float() / 255, task.source_labels[:32]
+    return task.source_inputs[:32].float() / 255, task.source_labels[:32]
 
 
 def same(one: nn.Module, other: nn.Module, part: str = "") -> bool:
@@ -227,19 +227,19 @@ def test_ascent_spoils_the_old_head_and_keeps_the_target(make_task, situation):
 
     old = [
         accuracy(
-            UnderSourceHead(copy.deepcopy(network), task.source_head).train(), task.source_images, task.source_labels
+            UnderSourceHead(copy.deepcopy(network), task.source_head).train(), task.source_inputs, task.source_labels
         )
         for network in (situation.judge["model"], model)
     ]
     assert old[0] > 0.6
     assert old[1] < 0.3
-    assert accuracy(model, task.target_images, task.target_labels) > 0.9
+    assert accuracy(model, task.target_inputs, task.target_labels) > 0.9
 
 
 @pytest.mark.parametrize("name", ["keep-target", "target-finetune"])
 def test_who_trains_on_the_target_alone_sees_no_source(make_task, name):
-    with pytest.raises(AccessDenied, match="source_images"):
-        _ = make_task(name).source_images
+    with pytest.raises(AccessDenied, match="source_inputs"):
+        _ = make_task(name).source_inputs
 
 
 def test_no_method_sees_validation_rows(make_task):

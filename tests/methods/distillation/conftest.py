@@ -32,7 +32,7 @@ def network(width: int, depth: int, seed: int = 0) -> nn.Module:
 def trained() -> nn.Module:
     """An MLP of two hidden layers of 256, trained in about a second."""
     model, train = network(256, 2), load(DATA).train
-    fit(model, train.images, train.labels, TEACHER, generator=torch.Generator().manual_seed(0), device=Device())
+    fit(model, train.inputs, train.labels, TEACHER, generator=torch.Generator().manual_seed(0), device=Device())
     return model.requires_grad_(False)
 
 
@@ -55,7 +55,7 @@ def make_task() -> Callable[..., Task]:
             "teacher": trained,
             "teacher_outputs": lambda: BlackBox(trained()),
             "student": lambda: network(32, 1, seed),
-            "images": lambda: train.images[index],
+            "inputs": lambda: train.inputs[index],
             "labels": lambda: train.labels[index],
             "recipe": lambda: recipe,
         }
@@ -71,7 +71,7 @@ def accuracy() -> Callable[[nn.Module], float]:
 
     def measure(model: nn.Module) -> float:
         with torch.no_grad():
-            z = model(part.images.float() / 255)
+            z = model(part.inputs.float() / 255)
         return 100 * float((z.argmax(1) == part.labels).double().mean())
 
     return measure

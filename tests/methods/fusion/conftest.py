@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from bench.data.images.kind import ImageProblem
 from bench.device import Device
 from bench.models import build
 from bench.models.permutation import permute, random_permutations
@@ -29,7 +31,7 @@ NETWORKS = {
 def build_network(name: str, seed: int = 0, num_classes: int = 4) -> nn.Module:
     """A float64 network with every parameter and statistic away from its initial value, as after training."""
     arch, options = NETWORKS[name]
-    problem = SimpleNamespace(shape=SHAPE, mean=(0.4,), std=(0.3,))
+    problem = SimpleNamespace(problem=partial(ImageProblem, shape=SHAPE, mean=(0.4,), std=(0.3,)))
     model = build(arch, options, num_classes, problem, seed=seed).double().eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(seed + 100)
     for entry, tensor in model.state_dict().items():
@@ -55,7 +57,7 @@ def wide_network() -> Callable[..., nn.Module]:
 
     def make(name: str, **more: Any) -> nn.Module:
         arch, options = NETWORKS[name]
-        problem = SimpleNamespace(shape=SHAPE, mean=(0.4,), std=(0.3,))
+        problem = SimpleNamespace(problem=partial(ImageProblem, shape=SHAPE, mean=(0.4,), std=(0.3,)))
         options = options | {option: 2 * options[option] for option in ("width", "heads") if option in options} | more
         return build(arch, options, 4, problem, seed=5).double().eval().requires_grad_(False)
 

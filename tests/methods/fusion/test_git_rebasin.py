@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from bench.data.images.kind import ImageProblem
 from bench.models.permutation import permute, random_permutations, sizes
 from methods.fusion.git_rebasin import ascent, git_rebasin, objective, weight_matching
 from methods.fusion.state import own_state
@@ -63,11 +64,12 @@ def test_no_group_can_gain_by_itself_at_the_end(network):
 
 def test_one_hidden_layer_is_solved_to_the_optimum(network):
     """With a single group it is one assignment problem: no permutation of 5 units does better."""
+    from functools import partial
     from types import SimpleNamespace
 
     from bench.models import build
 
-    problem = SimpleNamespace(shape=(1, 2, 2), mean=(0.5,), std=(0.5,))
+    problem = SimpleNamespace(problem=partial(ImageProblem, shape=(1, 2, 2), mean=(0.5,), std=(0.5,)))
     models = [build("mlp", {"width": 5, "depth": 1}, 3, problem, seed=seed) for seed in (0, 1)]
     a, b = (own_state(model) for model in models)
     spec, weights = models[0].permutation_spec(), [name for name, _ in models[0].named_parameters()]
@@ -110,11 +112,12 @@ def test_more_restarts_never_end_lower(network, fuse_task):
 @pytest.mark.parametrize("seed", range(20))
 def test_a_reordered_deep_mlp_is_recovered_in_any_order(shuffled, seed):
     """Local search has no guarantee beyond one hidden layer; 20 of 20 orders find the copy at width 64."""
+    from functools import partial
     from types import SimpleNamespace
 
     from bench.models import build
 
-    problem = SimpleNamespace(shape=(1, 8, 8), mean=(0.5,), std=(0.5,))
+    problem = SimpleNamespace(problem=partial(ImageProblem, shape=(1, 8, 8), mean=(0.5,), std=(0.5,)))
     model = build("mlp", {"width": 64, "depth": 4}, 10, problem, seed=seed)
     spec, state = model.permutation_spec(), own_state(model)
     perms = random_permutations(spec, state, seeded(seed))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from bench.data.images.kind import ImageProblem
 from bench.device import Device, as_input
 from bench.models.permutation import permute
 from bench.models.train import recalibrate
@@ -68,11 +69,12 @@ def features_of(model: nn.Module, images) -> list[np.ndarray]:
 
 
 def tiny_mlps(units: int = 5) -> list[nn.Module]:
+    from functools import partial
     from types import SimpleNamespace
 
     from bench.models import build
 
-    problem = SimpleNamespace(shape=(1, 8, 8), mean=(0.5,), std=(0.5,))
+    problem = SimpleNamespace(problem=partial(ImageProblem, shape=(1, 8, 8), mean=(0.5,), std=(0.5,)))
     return [build("mlp", {"width": units, "depth": 2}, 3, problem, seed=seed).double().eval() for seed in (0, 1)]
 
 

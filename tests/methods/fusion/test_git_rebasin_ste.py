@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
+from bench.data.images.kind import ImageProblem
 from bench.device import as_input
 from bench.errors import BenchError
 from bench.models.permutation import permute, random_permutations
@@ -30,7 +31,7 @@ def pair(network, name):
 @pytest.fixture
 def ste(fuse_task, images):
     def run(parents, seed=0, **options):
-        return git_rebasin_ste(fuse_task(parents, images=images, labels=LABELS, generator=seeded(seed)), **options)
+        return git_rebasin_ste(fuse_task(parents, inputs=images, labels=LABELS, generator=seeded(seed)), **options)
 
     return run
 
@@ -73,11 +74,12 @@ def test_the_projection_goes_on_from_where_it_starts(network):
 
 
 def test_the_projection_of_one_hidden_layer_is_the_nearest_permutation():
+    from functools import partial
     from types import SimpleNamespace
 
     from bench.models import build
 
-    problem = SimpleNamespace(shape=(1, 2, 2), mean=(0.5,), std=(0.5,))
+    problem = SimpleNamespace(problem=partial(ImageProblem, shape=(1, 2, 2), mean=(0.5,), std=(0.5,)))
     a, b = (build("mlp", {"width": 5, "depth": 1}, 3, problem, seed=seed) for seed in (0, 1))
     spec, free, state = a.permutation_spec(), own_state(a), own_state(b)
     free = {name: free[name] for name, _ in a.named_parameters()}

@@ -32,9 +32,9 @@ def tuning_task(fuse_task, network, images):
         labels = parents[1](images.float() / 255).argmax(1)
         return fuse_task(
             parents,
-            images=images,
+            inputs=images,
             labels=(labels + 1) % 4,
-            validation_images=images,
+            validation_inputs=images,
             validation_labels=labels,
             recipe=RECIPE,
         )
@@ -63,7 +63,7 @@ def test_tuning_is_the_parents_recipe_at_a_share_of_the_rate(tuning_task, start)
     order = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=draws)))
     expected = copy.deepcopy(starting_network(tuning_task(), start)).requires_grad_(True)
     recipe = Recipe(epochs=3, batch_size=4, peak_lr=0.5 * 0.02, augment="shift", weight_decay=1e-3)
-    fit(expected, task.images, task.labels, recipe, generator=order, device=Device())
+    fit(expected, task.inputs, task.labels, recipe, generator=order, device=Device())
     tuned = merge_then_finetune(task, start=start, epochs=3, lr_share=0.02).state_dict()
     for name, w in expected.state_dict().items():
         torch.testing.assert_close(tuned[name], w, msg=name)
@@ -93,7 +93,7 @@ def test_parents_stay_as_they_were(tuning_task):
 
 def test_tuning_lowers_the_loss(tuning_task):
     task = tuning_task("mlp")
-    x = task.images.float() / 255
+    x = task.inputs.float() / 255
 
     @torch.no_grad()
     def loss(model):

@@ -20,9 +20,9 @@ def soup_task(fuse_task, network, images):
                 for p in parent.parameters():
                     p.add_(number * spread * torch.randn(p.shape, generator=generator, dtype=p.dtype))
         held_out = torch.randint(0, 256, (300, *images.shape[1:]), dtype=torch.uint8, generator=generator)
-        plain = fuse_task(parents, validation_images=held_out, validation_labels=torch.zeros(300, dtype=torch.int64))
+        plain = fuse_task(parents, validation_inputs=held_out, validation_labels=torch.zeros(300, dtype=torch.int64))
         labels = calibrated(plain, network(name))(held_out.double() / 255).argmax(1)
-        return fuse_task(parents, validation_images=held_out, validation_labels=labels)
+        return fuse_task(parents, validation_inputs=held_out, validation_labels=labels)
 
     return make
 

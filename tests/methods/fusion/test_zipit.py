@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from bench import Skip
+from bench.data.images.kind import ImageProblem
 from bench.device import Device, as_input
 from bench.models.train import recalibrate
 from methods.fusion.features import joint_moments
@@ -166,11 +167,12 @@ def double(model: nn.Module) -> nn.Module:
 
 def test_units_that_double_each_other_make_room_for_all_of_both_parents(zip_task, images):
     """Half of each parent's units are spare: within a budget, the zipped network is the ensemble. A matching is not."""
+    from functools import partial
     from types import SimpleNamespace
 
     from bench.models import build
 
-    problem = SimpleNamespace(shape=(1, 8, 8), mean=(0.5,), std=(0.5,))
+    problem = SimpleNamespace(problem=partial(ImageProblem, shape=(1, 8, 8), mean=(0.5,), std=(0.5,)))
     parents = [double(build("mlp", {"width": 8, "depth": 1}, 4, problem, seed=seed).double()) for seed in (0, 1)]
     x = as_input(images).double()
     expected = Ensemble(parents, SEEN[:2] > 0)(x)

@@ -40,7 +40,7 @@ def a_task(epochs: int = 5) -> MergeTask:
         "init": init,
         "parents": parents,
         "heads": [copy.deepcopy(p.head).requires_grad_(False) for p in parents],
-        "images": images,
+        "inputs": images,
         "labels": [torch.randint(0, 3, (12,)) for _ in range(2)],
         "recipe": Recipe(epochs=epochs, batch_size=8, optimizer="adamw", augment="none"),
         "device": torch.device("cpu"),
@@ -126,7 +126,7 @@ def test_stage_two_stays_in_the_span_of_the_leading_components_and_lowers_the_lo
 
 @torch.no_grad()
 def loss_of(task: MergeTask, model: nn.Module) -> float:
-    parts = zip(task.heads, task.images, task.labels, strict=True)
+    parts = zip(task.heads, task.inputs, task.labels, strict=True)
     return sum(float(nn.functional.cross_entropy(h(model.features(x / 255)), y)) for h, x, y in parts)
 
 
@@ -189,7 +189,7 @@ def test_the_best_source_is_that_which_knows_the_labelled_images(number: int):
     task = a_task()
     for head in task.heads:
         head.weight.mul_(1000.0)  # sure of what it says
-    parts = zip(task.heads, task.images, strict=True)
+    parts = zip(task.heads, task.inputs, strict=True)
     task.__dict__["labels"] = [h(task.parents[number].features(x / 255)).argmax(1) for h, x in parts]
     assert best_source(task) == number
 

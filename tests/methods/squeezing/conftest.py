@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from bench.data import load, select
+from bench.data.images.kind import ImageProblem
 from bench.data.spec import DataSpec, Rows
 from bench.device import Device
 from bench.models import build
@@ -32,7 +33,7 @@ OPTIONS = {
 
 def network(name: str, width: int, seed: int = 0, **options: object) -> nn.Module:
     """An untrained network in eval mode whose norms and statistics are away from their initial values."""
-    problem = SimpleNamespace(shape=(1, 8, 8), mean=(0.3,), std=(0.37,))
+    problem = SimpleNamespace(problem=functools.partial(ImageProblem, shape=(1, 8, 8), mean=(0.3,), std=(0.37,)))
     own = {"width": width, **OPTIONS.get(name, {}), **options}
     model = build(name.partition("-")[0], own, 10, problem, seed=seed).eval()  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(seed)
@@ -60,7 +61,7 @@ def trained(width: int, rows: float = 1.0) -> nn.Module:
     model, train = build("mlp", {"width": width, "depth": 2, "norm": "batch"}, 10, load(DATA), seed=1), load(DATA).train
     index = select(Rows(kind="random", share=rows), train.labels)
     generator = torch.Generator().manual_seed(0)
-    fit(model, train.images[index], train.labels[index], RECIPE, generator=generator, device=Device())
+    fit(model, train.inputs[index], train.labels[index], RECIPE, generator=generator, device=Device())
     return model
 
 
@@ -82,7 +83,7 @@ def make_task() -> Callable[..., Task]:
             "teacher": lambda: copy.deepcopy(trained(64)).requires_grad_(False),
             "small": lambda: copy.deepcopy(trained(8, 0.3)),
             "student": lambda: build("mlp", {"width": 8, "depth": 2, "norm": "batch"}, 10, dataset, seed=2),
-            "images": lambda: dataset.train.images,
+            "inputs": lambda: dataset.train.inputs,
             "labels": lambda: dataset.train.labels,
             "recipe": lambda: recipe,
         }
@@ -98,7 +99,7 @@ def accuracy() -> Callable[[nn.Module], float]:
 
     def measure(model: nn.Module) -> float:
         with torch.no_grad():
-            z = model(part.images.float() / 255)
+            z = model(part.inputs.float() / 255)
         return 100 * float((z.argmax(1) == part.labels).double().mean())
 
     return measure

@@ -110,7 +110,7 @@ def test_decay_on_products_is_weight_decay_where_nothing_is_factored(make_networ
         model = make_network("mlp-batch", 8)
         own = recipe.model_copy(update={"weight_decay": decay})
         generator = torch.Generator().manual_seed(0)
-        fit(model, task.images, task.labels, own, generator=generator, device=Device(), loss=loss)
+        fit(model, task.inputs, task.labels, own, generator=generator, device=Device(), loss=loss)
         ends.append(torch.cat([p.flatten() for p in model.parameters()]))
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-6)
 

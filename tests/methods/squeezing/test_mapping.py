@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from bench.data.images.kind import ImageProblem
 from bench.errors import Skip
 from bench.models import build
 from methods.squeezing.initial import chosen_entries, copy_subnetwork, gaussian, one_hot
@@ -148,7 +150,7 @@ def test_the_largest_units_are_chosen(make_network):
 
 
 def test_networks_that_no_map_joins_are_skipped(make_network):
-    problem = SimpleNamespace(shape=(3, 8, 8), mean=(0.3,) * 3, std=(0.3,) * 3)
+    problem = SimpleNamespace(problem=partial(ImageProblem, shape=(3, 8, 8), mean=(0.3,) * 3, std=(0.3,) * 3))
     colour = build("resnet8", {"width": 4}, 10, problem, seed=0)
     with pytest.raises(Skip, match=r"normalize.mean has 1 entries on axis 1 and the teacher's .* has 3"):
         pairs(make_network("resnet8", 4), colour)

@@ -67,7 +67,7 @@ def test_density_one_is_fine_tuning_the_teacher(make_task, recipe):
     task = make_task(recipe=recipe)
     task.student = copy.deepcopy(task.teacher)
     expected, other = copy.deepcopy(task.teacher).requires_grad_(True), make_task(recipe=recipe)
-    fit(expected, other.images, other.labels, recipe, generator=other.generator, device=Device())
+    fit(expected, other.inputs, other.labels, recipe, generator=other.generator, device=Device())
     model = pruned(task)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-6, atol=1e-7)
@@ -84,7 +84,7 @@ def test_weights_go_along_the_cubic_schedule_and_none_comes_back(make_task, monk
     task = make_task(recipe=RECIPES["sgd"])
     total = weights(task.teacher).numel()
     target = count(task.student) - (count(task.teacher) - total)
-    steps = 2 * (len(task.images) // 32)
+    steps = 2 * (len(task.inputs) // 32)
     pruned(task, until=0.5)
     span = round(steps / 2)
     wanted = [total - round((total - target) * (1 - (1 - t / span) ** 3)) for t in range(span)] + [target] * 2

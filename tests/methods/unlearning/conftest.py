@@ -35,7 +35,7 @@ def trained() -> nn.Module:
     dataset = load(DATA)
     model = build("mlp", {"width": 48, "depth": 2, "norm": "batch"}, 10, dataset, seed=0)
     generator = torch.Generator().manual_seed(0)
-    fit(model, dataset.train.images, dataset.train.labels, RECIPE, generator=generator, device=Device())
+    fit(model, dataset.train.inputs, dataset.train.labels, RECIPE, generator=generator, device=Device())
     return model
 
 
@@ -67,12 +67,12 @@ def make_task() -> Callable[..., Task]:
             "progress": lambda done, total: None,
             "model": copy.deepcopy(trained()),
             "student": build("mlp", {"width": 48, "depth": 2, "norm": "batch"}, 10, load(DATA), seed=7),
-            "retain_images": train.images[~forget],
+            "retain_inputs": train.inputs[~forget],
             "retain_labels": train.labels[~forget],
-            "forget_images": train.images[forget],
+            "forget_inputs": train.inputs[forget],
             "forget_labels": train.labels[forget],
             "forget_class": FORGOTTEN if rows is None else None,
-            "validation_images": validation.images,
+            "validation_inputs": validation.inputs,
             "validation_labels": validation.labels,
             "recipe": RECIPE,
         } | replaced
@@ -91,7 +91,7 @@ def accuracy() -> Callable[..., float]:
         split = load(DATA).validation
         rows = (split.labels == FORGOTTEN) == forgotten
         with torch.inference_mode():
-            hits = model.eval()(split.images[rows].float() / 255).argmax(1) == split.labels[rows]
+            hits = model.eval()(split.inputs[rows].float() / 255).argmax(1) == split.labels[rows]
         return float(hits.double().mean())
 
     return measure

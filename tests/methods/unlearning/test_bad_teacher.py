@@ -15,7 +15,7 @@ def test_no_label_is_in_reach(make_task, hidden):
 
 def test_the_original_has_nothing_to_learn_about_retained_rows(make_task, original):
     task = make_task("bad-teacher")
-    x = task.retain_images.float() / 255
+    x = task.retain_inputs.float() / 255
     loss = two_teachers(task.model, task.student, 1.0)
     value = loss(original.eval(), x, torch.zeros(len(x), dtype=torch.int64), torch.arange(len(x)))
     value.backward()
@@ -29,7 +29,7 @@ def test_the_original_has_nothing_to_learn_about_retained_rows(make_task, origin
 def test_the_loss_by_hand(make_task, temperature):
     task = make_task("bad-teacher")
     good, bad = task.model.eval(), task.student.eval()
-    x = torch.cat([task.retain_images[:6], task.forget_images[:4]]).float() / 255
+    x = torch.cat([task.retain_inputs[:6], task.forget_inputs[:4]]).float() / 255
     y = torch.tensor([0] * 6 + [1] * 4)
     student = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
     with torch.no_grad():
@@ -45,7 +45,7 @@ def test_a_share_of_the_retained_rows_is_trained_on(make_task, share, steps):
     """500 rows, 43 to 57 of them forgotten, in batches of 64; a handful of rows is one batch."""
     totals = []
     task = make_task("bad-teacher", progress=lambda done, total: totals.append(total))
-    rows = max(1, round(share * len(task.retain_images))) + len(task.forget_images)
+    rows = max(1, round(share * len(task.retain_inputs))) + len(task.forget_inputs)
     assert max(1, rows // 64) == steps
     bad_teacher(task, share=share, epochs=2)
     assert totals == [2 * steps] * (2 * steps)
@@ -67,7 +67,7 @@ def test_it_forgets_a_class_with_high_entropy_and_keeps_the_others(make_task, or
 
     def entropy(network):
         with torch.no_grad():
-            p = network.eval()(task.forget_images.float() / 255).softmax(1)
+            p = network.eval()(task.forget_inputs.float() / 255).softmax(1)
         return float(-(p * p.clamp(min=1e-12).log()).sum(1).mean())
 
     assert entropy(model) > entropy(original) + 0.2

@@ -12,8 +12,8 @@ BOTH = {"boundary-shrink": boundary_shrink, "boundary-expand": boundary_expand}
 
 def test_nearest_classes_against_a_plain_loop(make_task, original):
     task = make_task("boundary-shrink")
-    found = nearest_classes(original.eval(), task.forget_images, task.forget_labels, 0.1)
-    for image, label, nearest in zip(task.forget_images, task.forget_labels, found, strict=True):
+    found = nearest_classes(original.eval(), task.forget_inputs, task.forget_labels, 0.1)
+    for image, label, nearest in zip(task.forget_inputs, task.forget_labels, found, strict=True):
         x = (image[None].float() / 255).requires_grad_()
         nn.functional.cross_entropy(original(x), label[None]).backward()
         attacked = ((x + 0.1 * x.grad.sign()).clamp(0, 1) * 255).round() / 255
@@ -48,8 +48,8 @@ def close(one, other):
 def test_a_step_of_shrinking(make_task, original):
     task = make_task("boundary-shrink")
     task.recipe = task.recipe.model_copy(update={"augment": "none"})
-    labels = nearest_classes(original, task.forget_images, task.forget_labels, 0.1)
-    one_step(original, task.forget_images, labels, 0.02)
+    labels = nearest_classes(original, task.forget_inputs, task.forget_labels, 0.1)
+    one_step(original, task.forget_inputs, labels, 0.02)
     close(boundary_shrink(task, epochs=1, lr=0.02, batch_size=len(labels)), original)
 
 
@@ -57,9 +57,9 @@ def test_a_step_of_expanding(make_task, original):
     task = make_task("boundary-expand")
     task.recipe = task.recipe.model_copy(update={"augment": "none"})
     original.head = widened(original.head, torch.Generator().manual_seed(0))
-    one_step(original, task.forget_images, torch.full((len(task.forget_images),), 10), 0.02)
+    one_step(original, task.forget_inputs, torch.full((len(task.forget_inputs),), 10), 0.02)
     original.head = narrowed(original.head)
-    close(boundary_expand(task, epochs=1, lr=0.02, batch_size=len(task.forget_images)), original)
+    close(boundary_expand(task, epochs=1, lr=0.02, batch_size=len(task.forget_inputs)), original)
 
 
 def test_there_is_one_class_more_in_training_and_only_then(make_task):
@@ -92,8 +92,8 @@ def test_it_forgets_a_class_and_leaves_batchnorm(name, make_task, original, same
 
 def test_shrinking_sends_forgotten_rows_to_their_nearest_classes(make_task, original):
     task = make_task("boundary-shrink")
-    nearest = nearest_classes(original, task.forget_images, task.forget_labels, 0.1)
-    images = task.forget_images.float() / 255
+    nearest = nearest_classes(original, task.forget_inputs, task.forget_labels, 0.1)
+    images = task.forget_inputs.float() / 255
     model = boundary_shrink(task, epochs=20, lr=3e-3, batch_size=16)
     assert float((model(images).argmax(1) == nearest).double().mean()) > 0.7
 
@@ -107,7 +107,7 @@ def test_three_forgotten_rows_cost_no_accuracy_and_draws_come_from_the_task(name
 
 
 @pytest.mark.parametrize("name", BOTH)
-@pytest.mark.parametrize("hidden", ["retain_images", "retain_labels", "validation_images"])
+@pytest.mark.parametrize("hidden", ["retain_inputs", "retain_labels", "validation_inputs"])
 def test_no_retained_row_is_in_reach(name, hidden, make_task):
     with pytest.raises(AccessDenied, match=hidden):
         getattr(make_task(name), hidden)

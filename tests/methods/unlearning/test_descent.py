@@ -25,19 +25,19 @@ def test_ascent_forgets_a_class_and_keeps_the_others(make_task, original, accura
 def test_the_loss_by_hand(make_task, original):
     task = make_task("neggrad-plus")
     task.recipe = task.recipe.model_copy(update={"augment": "none"})
-    x, y = task.retain_images[:16].float() / 255, task.retain_labels[:16]
-    whole = len(task.forget_images)
+    x, y = task.retain_inputs[:16].float() / 255, task.retain_labels[:16]
+    whole = len(task.forget_inputs)
     with torch.no_grad():
         value = descent_and_ascent(task, 0.7, whole, clip=1e9)(original.eval(), x, y, torch.arange(16))
         keep = nn.functional.cross_entropy(original(x), y, label_smoothing=0.1)
-        forget = nn.functional.cross_entropy(original(task.forget_images.float() / 255), task.forget_labels)
+        forget = nn.functional.cross_entropy(original(task.forget_inputs.float() / 255), task.forget_labels)
     assert float(value) == pytest.approx(float(0.7 * keep - 0.3 * forget), rel=1e-5)
 
 
 def test_a_row_beyond_the_clip_pulls_no_more(make_task):
     task = make_task("neggrad-plus")
     model = task.model.eval()
-    x, y = task.retain_images[:16].float() / 255, task.retain_labels[:16]
+    x, y = task.retain_inputs[:16].float() / 255, task.retain_labels[:16]
     descent_and_ascent(task, 0.0, 16, clip=1e-9)(model, x, y, torch.arange(16)).backward()
     assert all(p.grad is None or not p.grad.any() for p in model.parameters())
 
@@ -46,12 +46,12 @@ def test_batchnorm_sees_one_mixture(make_task):
     """Statistics after a step are those of both batches together."""
     task = make_task("neggrad-plus")
     task.recipe = task.recipe.model_copy(update={"augment": "none"})
-    x, y = task.retain_images[:16].float() / 255, task.retain_labels[:16]
+    x, y = task.retain_inputs[:16].float() / 255, task.retain_labels[:16]
     norm = task.model.train().norms[0]
     norm.reset_running_stats()
-    descent_and_ascent(task, 0.9, len(task.forget_images), clip=5.0)(task.model, x, y, torch.arange(16))
+    descent_and_ascent(task, 0.9, len(task.forget_inputs), clip=5.0)(task.model, x, y, torch.arange(16))
     with torch.no_grad():
-        both = torch.cat([x, task.forget_images.float() / 255])
+        both = torch.cat([x, task.forget_inputs.float() / 255])
         mean = task.model.hidden[0](task.model.normalize(both).flatten(1)).mean(0)
     torch.testing.assert_close(norm.running_mean, norm.momentum * mean)
 

@@ -26,7 +26,7 @@ def test_the_whole_method_against_a_plain_loop(make_task, original, rows):
     alpha = 1e-4
     task = make_task("fisher-forgetting", rows=rows)
     generator = torch.Generator().manual_seed(0)
-    images = task.retain_images[torch.randperm(len(task.retain_images), generator=generator)[:12]]
+    images = task.retain_inputs[torch.randperm(len(task.retain_inputs), generator=generator)[:12]]
     fisher = plain_fisher(original, images)
     expected = {}
     for name, p in original.named_parameters():
@@ -82,7 +82,7 @@ def test_a_class_is_gone_and_accuracy_falls_with_the_noise(make_task, original, 
     assert accuracy(fisher_forgetting(make_task("fisher-forgetting"), alpha=1.0, rows=100)) < 0.5
 
 
-@pytest.mark.parametrize("hidden", ["forget_images", "forget_labels", "retain_labels", "validation_images"])
+@pytest.mark.parametrize("hidden", ["forget_inputs", "forget_labels", "retain_labels", "validation_inputs"])
 def test_it_sees_retained_images_only(make_task, hidden):
     with pytest.raises(AccessDenied, match=hidden):
         getattr(make_task("fisher-forgetting"), hidden)

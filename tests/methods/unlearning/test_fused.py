@@ -94,7 +94,7 @@ def test_a_full_adapter_is_training_the_matrices(make_task, original):
 
     fit(
         original,
-        task.retain_images,
+        task.retain_inputs,
         task.retain_labels,
         tuning_recipe(task.recipe, 1, 0.05),
         generator=torch.Generator().manual_seed(0),
@@ -113,7 +113,7 @@ def test_critical_layers_are_those_that_a_round_changes_most(make_task, original
     trained = copy.deepcopy(original)
     recipe = tuning_recipe(task.recipe, 1, 0.05)
     generator = torch.Generator().manual_seed(0)
-    fit(trained, task.retain_images, task.retain_labels, recipe, generator=generator, device=Device())
+    fit(trained, task.retain_inputs, task.retain_labels, recipe, generator=generator, device=Device())
     state, start = trained.state_dict(), original.state_dict()
     moved = [float((state[name] - start[name]).abs().sum()) for name in names]
     assert sorted(names) == ["head.weight", "hidden.0.weight", "hidden.1.weight"]
@@ -123,7 +123,7 @@ def test_critical_layers_are_those_that_a_round_changes_most(make_task, original
 
 def test_training_the_adapter_fits_the_retained_rows(make_task, original):
     task = make_task("fused")
-    images, labels = task.retain_images.float() / 255, task.retain_labels
+    images, labels = task.retain_inputs.float() / 255, task.retain_labels
     result = fused(task)
     with torch.no_grad():
         before, after = (
@@ -143,7 +143,7 @@ def test_draws_come_from_the_task(make_task, same):
     assert not same(fused(make_task("fused"), epochs=1), fused(make_task("fused", seed=1), epochs=1))
 
 
-@pytest.mark.parametrize("hidden", ["forget_images", "forget_labels", "forget_class"])
+@pytest.mark.parametrize("hidden", ["forget_inputs", "forget_labels", "forget_class"])
 def test_it_never_sees_what_is_forgotten(make_task, hidden):
     with pytest.raises(AccessDenied, match=hidden):
         getattr(make_task("fused"), hidden)

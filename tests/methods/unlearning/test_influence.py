@@ -59,7 +59,7 @@ def test_on_least_squares_one_step_is_retraining():
 
 def test_gradients_of_single_rows_are_autograds_and_add_up(make_task, original):
     task = make_task("influence")
-    images, labels = task.retain_images[:7], task.retain_labels[:7]
+    images, labels = task.retain_inputs[:7], task.retain_labels[:7]
     rows = gradient_rows(original, images, labels, 0.1)
     for image, label, row in zip(images, labels, rows, strict=True):
         z = original(image[None].float() / 255)
@@ -84,11 +84,11 @@ def test_a_step_lands_on_the_weights_that_it_is_for_in_any_memory_format():
 
 def test_the_whole_step(make_task, original):
     task = make_task("influence")
-    picked = torch.randperm(len(task.retain_images), generator=torch.Generator().manual_seed(0))[:20]
-    g = gradient_rows(original, task.retain_images[picked], task.retain_labels[picked], 0.1)
-    forgotten = summed_gradient(original, task.forget_images, task.forget_labels, 0.1)
-    retained = summed_gradient(original, task.retain_images, task.retain_labels, 0.1)
-    f, r = len(task.forget_images), len(task.retain_images)
+    picked = torch.randperm(len(task.retain_inputs), generator=torch.Generator().manual_seed(0))[:20]
+    g = gradient_rows(original, task.retain_inputs[picked], task.retain_labels[picked], 0.1)
+    forgotten = summed_gradient(original, task.forget_inputs, task.forget_labels, 0.1)
+    retained = summed_gradient(original, task.retain_inputs, task.retain_labels, 0.1)
+    f, r = len(task.forget_inputs), len(task.retain_inputs)
     v = forgotten / (f + r) - f / ((f + r) * r) * retained
     damping = 2.0 * float(torch.linalg.eigvalsh(g @ g.T / 20)[-1])
     before = torch.cat([p.detach().flatten() for p in original.parameters()])
@@ -120,7 +120,7 @@ def test_rows_without_a_gradient_have_no_fisher_information(make_task):
         influence(task)
 
 
-@pytest.mark.parametrize("hidden", ["validation_images", "student"])
+@pytest.mark.parametrize("hidden", ["validation_inputs", "student"])
 def test_the_rest_is_denied(make_task, hidden):
     with pytest.raises(AccessDenied, match=hidden):
         getattr(make_task("influence"), hidden)

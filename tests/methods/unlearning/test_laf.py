@@ -48,7 +48,7 @@ def test_the_scale_of_features_does_not_matter(make_task, original):
     task = make_task("laf")
     found = []
     for model in (original, large):
-        kept, gone = (features_of(model, images, task.device) for images in (task.retain_images, task.forget_images))
+        kept, gone = (features_of(model, images, task.device) for images in (task.retain_inputs, task.forget_inputs))
         scale, generator = Scale(torch.cat([kept, gone])), torch.Generator().manual_seed(0)
         torch.manual_seed(0)
         k = train_vae(itertools.repeat(scale(gone)), latent=4, steps=3, lr=1e-3, batch_size=64, generator=generator)
@@ -72,13 +72,13 @@ def test_the_error_of_unscaled_features_would_have_no_slope_left():
 
 def test_views_are_augmented_anew_in_each_epoch_or_computed_once(make_task, original):
     task = make_task("laf")
-    look = views(original, task.forget_images, "shift", torch.Generator().manual_seed(0), task.device)
+    look = views(original, task.forget_inputs, "shift", torch.Generator().manual_seed(0), task.device)
     first, second = next(look), next(look)
-    assert first.shape == second.shape == (len(task.forget_images), 48)
+    assert first.shape == second.shape == (len(task.forget_inputs), 48)
     assert not torch.equal(first, second)
-    still = views(original, task.forget_images, "none", torch.Generator(), task.device)
+    still = views(original, task.forget_inputs, "none", torch.Generator(), task.device)
     assert next(still) is next(still)
-    assert torch.equal(next(still), features_of(original, task.forget_images, task.device))
+    assert torch.equal(next(still), features_of(original, task.forget_inputs, task.device))
 
 
 def test_batches_are_augmented_as_in_training(make_task, same):

@@ -12,7 +12,7 @@ PLAIN = {"augment": "none", "momentum": 0.0, "weight_decay": 0.0, "batch_size": 
 
 def cross_entropy_gradient(model, task):
     """Gradient of mean cross-entropy over all forgotten rows, in eval mode, a list over parameters."""
-    z = model.eval()(task.forget_images.float() / 255)
+    z = model.eval()(task.forget_inputs.float() / 255)
     return torch.autograd.grad(nn.functional.cross_entropy(z, task.forget_labels), list(model.parameters()))
 
 
@@ -27,7 +27,7 @@ def test_one_step_goes_up_the_gradient(make_task, original):
 
 def test_a_small_step_raises_the_loss(make_task, original):
     task = make_task("neggrad")
-    x, y = task.forget_images.float() / 255, task.forget_labels
+    x, y = task.forget_inputs.float() / 255, task.forget_labels
     climbed = neggrad(task, epochs=1, lr=1e-3)
     with torch.no_grad():
         before = nn.functional.cross_entropy(original.eval()(x), y)
@@ -36,7 +36,7 @@ def test_a_small_step_raises_the_loss(make_task, original):
 
 
 def test_the_loss_by_hand(make_task, original):
-    x = make_task("neggrad").forget_images.float() / 255
+    x = make_task("neggrad").forget_inputs.float() / 255
     y = torch.arange(len(x)) % 10
     with torch.no_grad():
         rows = nn.functional.cross_entropy(original.eval()(x), y, reduction="none")
@@ -57,7 +57,7 @@ def test_batchnorm_statistics_stay(make_task, same, original):
     assert not same(model, original, "hidden")
 
 
-@pytest.mark.parametrize("hidden", ["retain_images", "retain_labels", "validation_images", "student"])
+@pytest.mark.parametrize("hidden", ["retain_inputs", "retain_labels", "validation_inputs", "student"])
 def test_it_sees_nothing_but_the_forgotten_rows(make_task, hidden):
     with pytest.raises(AccessDenied, match=hidden):
         getattr(make_task("neggrad"), hidden)

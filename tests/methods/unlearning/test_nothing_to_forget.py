@@ -22,7 +22,7 @@ def right(dataset):
     """Share of validation images that a model gets right."""
 
     def measure(model):
-        images, labels = dataset.validation.images, dataset.validation.labels
+        images, labels = dataset.validation.inputs, dataset.validation.labels
         with torch.inference_mode():
             return float((model.eval()(images.float() / 255).argmax(1) == labels).double().mean())
 

@@ -23,7 +23,7 @@ def test_with_nothing_to_forget_amnesiac_is_training_on_by_adam(make_task, origi
     task = make_task("amnesiac", rows=NOTHING)
     fit(
         original,
-        task.retain_images,
+        task.retain_inputs,
         task.retain_labels,
         by_adam(tuning_recipe(task.recipe, 2, 1e-3)),
         generator=torch.Generator().manual_seed(0),
@@ -35,8 +35,8 @@ def test_with_nothing_to_forget_amnesiac_is_training_on_by_adam(make_task, origi
 def test_only_forgotten_rows_get_other_labels(make_task, original):
     """By hand: retained rows keep theirs, the others get the task's draws."""
     task = make_task("random-labels")
-    retained = len(task.retain_images)
-    x = torch.cat([task.retain_images[:20], task.forget_images[:30]]).float() / 255
+    retained = len(task.retain_inputs)
+    x = torch.cat([task.retain_inputs[:20], task.forget_inputs[:30]]).float() / 255
     y = torch.cat([task.retain_labels[:20], torch.zeros(30, dtype=torch.int64)])
     index = torch.cat([torch.arange(20), retained + torch.arange(30)])
     drawn = torch.randint(10, (50,), generator=torch.Generator().manual_seed(task.seed))
@@ -66,7 +66,7 @@ def test_a_wrong_label_is_never_the_right_one_and_any_other():
 def test_fixed_labels_are_learnt(make_task):
     task = make_task("amnesiac")
     wrong = wrong_labels(task.forget_labels, 10, torch.Generator().manual_seed(task.seed))
-    images = task.forget_images.float() / 255
+    images = task.forget_inputs.float() / 255
     task.recipe = task.recipe.model_copy(update={"augment": "none"})
     model = amnesiac(task, epochs=30, lr=0.01)
     with torch.no_grad():
@@ -74,7 +74,7 @@ def test_fixed_labels_are_learnt(make_task):
     assert float((predicted == wrong).float().mean()) > 0.5  # by chance 1 in 9
 
 
-@pytest.mark.parametrize("hidden", ["forget_labels", "validation_images", "student"])
+@pytest.mark.parametrize("hidden", ["forget_labels", "validation_inputs", "student"])
 def test_random_labels_need_no_true_label(make_task, hidden):
     with pytest.raises(AccessDenied, match=hidden):
         getattr(make_task("random-labels"), hidden)
@@ -93,7 +93,7 @@ def test_forgotten_rows_come_after_the_retained_ones(make_task, original):
     """Every row of an epoch is seen with its own picture, label and index."""
     task = make_task("amnesiac")
     recipe = task.recipe.model_copy(update={"augment": "none", "epochs": 1, "batch_size": 50})
-    retained, forgotten = (task.retain_images, task.retain_labels), (task.forget_images, task.forget_labels + 100)
+    retained, forgotten = (task.retain_inputs, task.retain_labels), (task.forget_inputs, task.forget_labels + 100)
     images, labels = torch.cat([retained[0], forgotten[0]]), torch.cat([retained[1], forgotten[1]])
     seen = []
 

@@ -20,7 +20,7 @@ def test_weights_outside_of_the_mask_stay_to_the_bit(make_task, original, ratio)
     task = make_task("salun")
     assert task.recipe.momentum > 0
     assert task.recipe.weight_decay > 0
-    mask = largest(forgetting_gradient(original, task.forget_images, task.forget_labels, task.device), ratio)
+    mask = largest(forgetting_gradient(original, task.forget_inputs, task.forget_labels, task.device), ratio)
     model = salun(task, ratio=ratio, epochs=2)
     moved = 0
     for name, p in model.named_parameters():
@@ -35,10 +35,10 @@ def test_weights_outside_of_the_mask_stay_to_the_bit(make_task, original, ratio)
 def test_saliency_against_a_plain_loop(make_task, original):
     task = make_task("salun")
     total = [torch.zeros_like(p) for p in original.parameters()]
-    for image, label in zip(task.forget_images, task.forget_labels, strict=True):
+    for image, label in zip(task.forget_inputs, task.forget_labels, strict=True):
         loss = nn.functional.cross_entropy(original.eval()(image[None].float() / 255), label[None])
         total = [t + g for t, g in zip(total, torch.autograd.grad(loss, list(original.parameters())), strict=True)]
-    saliency = forgetting_gradient(original.train(), task.forget_images, task.forget_labels, task.device, batch_size=20)
+    saliency = forgetting_gradient(original.train(), task.forget_inputs, task.forget_labels, task.device, batch_size=20)
     assert list(saliency) == [name for name, _ in original.named_parameters()]
     for s, t in zip(saliency.values(), total, strict=True):
         torch.testing.assert_close(s, t.abs(), rtol=1e-4, atol=1e-5)

@@ -17,7 +17,7 @@ def test_without_max_steps_and_divergence_it_is_training_on(make_task, original)
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(original.parameters(), lr=1e-3, weight_decay=task.recipe.weight_decay)
     original.train()
-    for x, rows in itertools.islice(endless(task.retain_images, 64, "shift", generator, torch.device("cpu")), 12):
+    for x, rows in itertools.islice(endless(task.retain_inputs, 64, "shift", generator, torch.device("cpu")), 12):
         optimizer.zero_grad()
         nn.functional.cross_entropy(original(x), task.retain_labels[rows], label_smoothing=0.1).backward()
         optimizer.step()
@@ -29,7 +29,7 @@ def test_without_max_steps_and_divergence_it_is_training_on(make_task, original)
 def test_without_max_steps_the_forgotten_rows_do_not_matter(make_task, same):
     one = scrub(make_task("scrub"), turns=1, ascent_turns=0)
     noise = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8)
-    assert same(one, scrub(make_task("scrub", forget_images=noise), turns=1, ascent_turns=0))
+    assert same(one, scrub(make_task("scrub", forget_inputs=noise), turns=1, ascent_turns=0))
     assert not same(one, scrub(make_task("scrub"), turns=1, ascent_turns=1))
 
 
@@ -46,10 +46,10 @@ def test_rewinding_is_never_farther_from_its_reference_than_the_last_turn(make_t
     task = make_task("scrub-r", rows=rows)
     last, rewound = scrub(make_task("scrub", rows=rows)), scrub_r(task)
     alike = torch.isin(task.validation_labels, task.forget_labels)
-    wanted = share_right(last, task.validation_images[alike], task.validation_labels[alike], 10)
+    wanted = share_right(last, task.validation_inputs[alike], task.validation_labels[alike], 10)
 
     def distance(model):
-        return abs(share_right(model, task.forget_images, task.forget_labels, 10) - wanted)
+        return abs(share_right(model, task.forget_inputs, task.forget_labels, 10) - wanted)
 
     assert distance(rewound) <= min(distance(last), distance(task.model))
 
@@ -61,14 +61,14 @@ def predicted(model, images):
 def test_rewinding_may_go_all_the_way_back(make_task, original, same):
     """Right about all unseen rows at the end, right about all forgotten ones only before the beginning."""
     task = make_task("scrub-r")
-    hits = predicted(original, task.forget_images)
-    unseen = predicted(scrub(make_task("scrub")), task.validation_images)
+    hits = predicted(original, task.forget_inputs)
+    unseen = predicted(scrub(make_task("scrub")), task.validation_inputs)
     task = make_task("scrub-r", forget_labels=hits, validation_labels=unseen)
     assert same(scrub_r(task), original)
 
 
 def test_of_equally_near_checkpoints_the_latest_is_taken(make_task, original, same):
-    hits = predicted(original, make_task("scrub-r").forget_images)
+    hits = predicted(original, make_task("scrub-r").forget_inputs)
     rewound = scrub_r(make_task("scrub-r", forget_labels=hits), turns=1, ascent_turns=0, lr=1e-6)
     assert same(rewound, scrub(make_task("scrub"), turns=1, ascent_turns=0, lr=1e-6))
     assert not same(rewound, original)

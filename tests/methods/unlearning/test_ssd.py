@@ -38,7 +38,7 @@ def test_importances_against_a_plain_loop(monkeypatch, arch, options, numbers):
     monkeypatch.setattr(module, "GRADIENT_NUMBERS", numbers)  # 1: row after row
     dataset = load(DIGITS)
     model = build(arch, options, 10, dataset, seed=0).train()
-    images, labels = dataset.train.images[:7], dataset.train.labels[:7]
+    images, labels = dataset.train.inputs[:7], dataset.train.labels[:7]
     found = squared_gradients(model, images, labels, torch.device("cpu"))
     for name, wanted in by_loop(model, images, labels).items():
         torch.testing.assert_close(found[name], wanted, rtol=1e-3, atol=1e-6)
@@ -70,16 +70,16 @@ def test_infinite_threshold_is_the_identity(make_task, original, same):
 @pytest.mark.parametrize("rows", [None, torch.arange(100)])
 def test_beyond_the_inverse_of_the_forgotten_share_nothing_is_selected(make_task, original, same, rows):
     task = make_task("ssd", rows=rows)
-    bound = 500 / len(task.forget_images)
+    bound = 500 / len(task.forget_inputs)
     assert same(ssd(task, alpha=1.001 * bound), original)
     assert not same(ssd(make_task("ssd", rows=rows), alpha=0.5 * bound), original)
 
 
 def test_weights_are_multiplied_as_the_formula_says(make_task, original):
     task = make_task("ssd")
-    forgotten, retained = len(task.forget_images), len(task.retain_images)
-    gone = by_loop(original, task.forget_images, task.forget_labels)
-    kept = by_loop(original, task.retain_images, task.retain_labels)
+    forgotten, retained = len(task.forget_inputs), len(task.retain_inputs)
+    gone = by_loop(original, task.forget_inputs, task.forget_labels)
+    kept = by_loop(original, task.retain_inputs, task.retain_labels)
     first = {name: p.detach().clone() for name, p in original.named_parameters()}
     chosen = 0
     for name, p in ssd(task, alpha=3.0, dampening=0.7).named_parameters():

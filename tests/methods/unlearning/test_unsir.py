@@ -59,7 +59,7 @@ def test_some_of_each_class():
 
 def test_an_epoch_of_one_batch_is_a_step_of_adam(make_task, original):
     task = make_task("unsir")
-    images, labels = task.retain_images[:30].float() / 255, task.retain_labels[:30]
+    images, labels = task.retain_inputs[:30].float() / 255, task.retain_labels[:30]
     optimizer = torch.optim.Adam(original.train().parameters(), lr=1e-3)
     order = torch.randperm(30, generator=torch.Generator().manual_seed(0))
     nn.functional.cross_entropy(original(images[order]), labels[order], label_smoothing=0.1).backward()
@@ -77,7 +77,7 @@ def test_impair_forgets_and_repair_brings_back_the_others(make_task, original, a
     models = {name: unsir(make_task("unsir"), repair_lr=lr) for name, lr in repairs.items()}
     assert accuracy(models["repaired"], forgotten=True) < accuracy(original, forgotten=True) - 0.4
     assert accuracy(models["repaired"]) > accuracy(original) - 0.15
-    images, labels = task.retain_images.float() / 255, task.retain_labels
+    images, labels = task.retain_inputs.float() / 255, task.retain_labels
     with torch.no_grad():
         loss = {name: nn.functional.cross_entropy(model(images), labels) for name, model in models.items()}
     assert float(loss["repaired"]) < float(loss["impaired"])
@@ -89,7 +89,7 @@ def test_draws_come_from_the_task(make_task, same):
     assert not same(unsir(make_task("unsir"), **few), unsir(make_task("unsir", seed=1), **few))
 
 
-@pytest.mark.parametrize("hidden", ["forget_images", "forget_labels", "validation_images"])
+@pytest.mark.parametrize("hidden", ["forget_inputs", "forget_labels", "validation_inputs"])
 def test_no_forgotten_row_is_in_reach(make_task, hidden):
     with pytest.raises(AccessDenied, match=hidden):
         getattr(make_task("unsir"), hidden)

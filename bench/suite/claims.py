@@ -1,0 +1,93 @@
+"""The claims of a suite: one table, a verdict for each board that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench import registry
+from bench.errors import SuiteError, near_miss
+from bench.schema.tables import ClaimTable
+from bench.suite.faults import checked, shown
+from bench.suite.scenarios import SuiteScenario, given_board
+from bench.types import check_label
+
+ABOUT = "{about}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a paper says, as a comparison of two rows of one scenario. See `ClaimTable` and `Comparison`."""
+
+    id: str
+    paper: str
+    says: str
+    scenario: str
+    better: str
+    worse: str
+    metric: str | None = None
+    times: float = 1.0
+    margin: float = 0.0
+
+
+def claims_on(tables: object, scenarios: Mapping[str, SuiteScenario], where: str) -> tuple[Claim, ...]:
+    """Every claim on every board that it names, in the order of the file. Raises SuiteError."""
+    if isinstance(tables, list):
+        raise SuiteError(
+            f"{where}: claims are tables [claims.ID] now, and what they compare stands in "
+            'compare = { better = "...", worse = "..." }, with metric, times and margin; see docs/contracts.md'
+        )
+    if not isinstance(tables, dict):
+        raise SuiteError(f"{where}: claims must be tables [claims.ID]")
+    claims: dict[str, Claim] = {}
+    for name, table in tables.items():
+        for claim in _claims(name, checked(ClaimTable, table, where, f"claims.{name}"), scenarios, where):
+            if claim.id in claims:
+                raise SuiteError(f"{where}: two claims have the id {claim.id!r}")
+            claims[claim.id] = claim
+    return tuple(claims.values())
+
+
+def _claims(name: str, table: ClaimTable, scenarios: Mapping[str, SuiteScenario], where: str) -> Iterator[Claim]:
+    at = f"{where}: [claims.{name}]"
+    if table.compare.better == table.compare.worse:
+        raise SuiteError(f"{at} holds row {table.compare.better!r} against itself")
+    boards = {board: [ending] for board, ending in (table.scenarios or {str(table.scenario): ""}).items()}
+    for board in boards:
+        if board not in scenarios:
+            raise SuiteError(f"{at} names scenario {shown(board)}{near_miss(board, scenarios)}")
+    for board, ending in boards.items():
+        yield _claim([name, *ending], table.says, table, board, scenarios, at)
+    if table.swept is None:
+        return
+    above = {board: given_board(scenario, scenarios) for board, scenario in scenarios.items()}
+    swept = [(board, given.name) for board, given in above.items() if given is not None and given.name in boards]
+    if not swept:
+        raise SuiteError(
+            f"{at} says what is so where rows are swept, and no scenario with trials extends {', '.join(boards)}"
+        )
+    for board, given in swept:
+        yield _claim([name, *boards[given], "swept"], table.swept, table, board, scenarios, at)
+
+
+def _claim(
+    words: Sequence[str], says: str, table: ClaimTable, name: str, scenarios: Mapping[str, SuiteScenario], at: str
+) -> Claim:
+    board = scenarios[name]
+    given = given_board(board, scenarios)
+    about = board.about or (given.about if given is not None else None)
+    rows = {row.label: row for row in board.rows}
+    for label in (table.compare.better, table.compare.worse):
+        if label not in rows:
+            raise SuiteError(f"{at} names row {label!r} of {board.name}{near_miss(label, rows)}")
+    method = registry.METHODS.get(rows[table.compare.better].method)
+    paper = table.paper or method.paper
+    if paper is None:
+        raise SuiteError(f"{at} needs a paper; method {method.name!r}, of row {table.compare.better!r}, names none")
+    if ABOUT in says and about is None:
+        raise SuiteError(f"{at} says {ABOUT}, and [scenarios.{board.name}] has no `about`")
+    try:
+        full = check_label("-".join(filter(None, words)))
+    except ValueError as error:
+        raise SuiteError(f"{at} cannot be an id: {error}") from None
+    return Claim(full, paper, says.replace(ABOUT, about or ""), board.name, **table.compare.model_dump())
