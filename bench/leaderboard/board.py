@@ -10,7 +10,7 @@ from bench.metrics.metric import Cost, Metric, find, measured, undeclared
 from bench.verdicts.looks import Schedule
 from bench.verdicts.verdict import Answer
 
-Role = Literal["lower", "upper", "reference"]
+Role = Literal["lower", "upper", "reference", "control"]
 Status = Literal["ok", "partial", "failed", "skipped", "missing"]
 
 
@@ -81,7 +81,7 @@ class Row:
     summary: str
     params: dict[str, Any]
     role: Role | None
-    """Set for references, which are not ranked."""
+    """Set for references and controls, which are not ranked."""
     status: Status
     reasons: tuple[str, ...]
     """Why seeds failed or were skipped, or why there is nothing."""
@@ -164,6 +164,8 @@ class Verdict:
     times: float
     """`worse` is multiplied by it before it is compared."""
     margin: float
+    equal_within: float | None
+    """Half the width of the region of equality; None where the claim has none."""
     answer: Answer
     reason: str
     """Why nothing else was answered; "" where the interval says it."""

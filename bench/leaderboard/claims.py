@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench import registry
-from bench.leaderboard import comparing, pairing
+from bench.leaderboard import comparing, measures, pairing
 from bench.leaderboard.board import Estimate, Verdict
 from bench.leaderboard.comparing import Seeds
+from bench.leaderboard.looking import seeds_reached, with_value
+from bench.leaderboard.questions import post_hoc, question
 from bench.leaderboard.selection import EARLIER, NOT_RUN, Selection
 from bench.metrics.metric import Metric
-from bench.records.record import Record
-from bench.records.vouches import Vouches
 from bench.suite.claims import Claim
 from bench.suite.suite import Suite
 from bench.verdicts import verdict
 from bench.verdicts.interval import Sample
-from bench.verdicts.looks import Reached, Schedule, reached
+from bench.verdicts.looks import Reached, Schedule
 from bench.verdicts.multiplicity import q_values
 from bench.verdicts.verdict import Judged, Question
 
@@ -56,8 +56,8 @@ def case(suite: Suite, claim: Claim, selection: Selection, schedule: Schedule) -
     found = None
     if come.look is not None:
         found = comparing.sample_of_difference(better, worse, come.groups, metric, claim.times)
-    question = Question(claim.margin)
-    judged = verdict.judge(question, schedule, come.look, found)
+    asked = question(suite, claim, metric, selection, schedule, better, come)
+    judged = verdict.judge(asked, schedule, come.look, found)
     notes = [*_failures(claim, metric, records, come.failed), *_repeated(come)]
     notes += [pairing.told(claim.better, claim.worse, apart)] if apart else []
     if come.look is None and not notes:
@@ -69,7 +69,10 @@ def case(suite: Suite, claim: Claim, selection: Selection, schedule: Schedule) -
         below, of = comparing.below({s: row[s] for g in come.groups for s in g}, lower, metric)
         if 0 < below < of and metric.name == kind.headline:
             notes.append(f"{label} is below its lower reference at {below} of {of} seeds")
-    return Case(claim, metric, question, come, found, judged, tuple(notes))
+    if judged.answer == "equal" and post_hoc(suite, claim, metric):
+        within = f"{measures.number(metric, asked.equal_within)} {metric.unit}"
+        notes.append(f"differences within {within} are equal; this was chosen after results had been seen")
+    return Case(claim, metric, asked, come, found, judged, tuple(notes))
 
 
 def verdicts(found: Iterable[Case]) -> tuple[Verdict, ...]:
@@ -77,31 +80,6 @@ def verdicts(found: Iterable[Case]) -> tuple[Verdict, ...]:
     read = list(found)
     q = q_values({one.claim.id: one.judged.adjusted_p for one in read})
     return tuple(_verdict(one, q[one.claim.id]) for one in read)
-
-
-def with_value(row: Seeds, metric: Metric) -> dict[int, Record]:
-    """The seeds of a row that have a result, and the metric in it."""
-    return {s: r for s, r in row.items() if r.status == "ok" and comparing.value(r, metric.name) is not None}
-
-
-def seeds_reached(suite: Suite, schedule: Schedule, done: Seeds, failed: Iterable[int] = ()) -> Reached:
-    """How far the seeds of one row, or of two that are paired, have come.
-
-    Args:
-        suite: the order of its seeds.
-        schedule: its looks.
-        done: seed -> record (of one of two rows) where there is a result.
-        failed: seeds that were run, and gave none.
-    """
-    order = suite.seeds_in_order(len(done) + schedule.looks[-1].n)
-    return reached(schedule, order, done, set(failed), lambda seed: standard_models(done[seed]))
-
-
-def standard_models(record: Record) -> Hashable:
-    """What tells the standard models of two seeds apart: their weights, and the seed where not all are known."""
-    weights: Mapping[str, str] = Vouches.shipped().weights(record)
-    asked = record.asked.get("zoo", {})
-    return tuple(sorted(weights.items())) if asked and asked.keys() <= weights.keys() else record.seed
 
 
 def _verdict(found: Case, q: float | None) -> Verdict:
@@ -122,6 +100,7 @@ def _verdict(found: Case, q: float | None) -> Verdict:
         metric=found.metric.name,
         times=claim.times,
         margin=claim.margin,
+        equal_within=found.question.equal_within,
         answer=judged.answer,
         reason=judged.reason,
         notes=found.notes,

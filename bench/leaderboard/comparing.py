@@ -104,6 +104,14 @@ def sample_of_difference(
     return sample(groups, dict(zip(seeds, values.tolist(), strict=True)), scores)
 
 
+def sample_of_row(row: Seeds, groups: Sequence[Sequence[int]], metric: Metric) -> Sample:
+    """The metric of one row at the seeds of a look, with its error by test examples. Arguments as above."""
+    seeds = [seed for group in groups for seed in group]
+    values = dict(zip(seeds, _values(row, seeds, metric.name).tolist(), strict=True))
+    correct = _correct(row, seeds, metric)
+    return sample(groups, values, None if correct is None else correct.astype(np.int8))
+
+
 def below(row: Seeds, lower: Seeds, metric: Metric) -> tuple[int, int]:
     """At how many of the seeds that both have a row is worse than its lower reference, and how many these are."""
     seeds = [s for s in row if s in lower]

@@ -11,9 +11,9 @@ from typing import Any
 from bench import registry
 from bench.leaderboard import comparing, floors, pairing, tuned
 from bench.leaderboard.board import Role, Row, Section, Status
-from bench.leaderboard.claims import seeds_reached
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.costing import costs_of
+from bench.leaderboard.looking import seeds_reached
 from bench.leaderboard.selection import EARLIER, NOT_RUN, Selection
 from bench.metrics.metric import Metric
 from bench.records.record import Record
@@ -117,7 +117,7 @@ class _Source:
             year=method.year if method else None,
             summary=method.summary if method else "",
             params=dict(row.params),
-            role=self.role(row.label, method.family if method else None),
+            role=self.role(row),
             status=status,
             reasons=reasons,
             seeds=tuple(ok),
@@ -176,13 +176,16 @@ class _Source:
         where = before.scenario.name
         return [f"not paired with itself in {where} {why}: {', '.join(labels)}" for why, labels in found.items()]
 
-    def role(self, label: str, family: str | None) -> Role | None:
+    def role(self, row: SuiteRow) -> Role | None:
         """References are those of the kind, and rows whose method is one (`family = "reference"`)."""
-        if label == self.scenario.lower:
+        if row.label == self.scenario.lower:
             return "lower"
-        if label == self.scenario.upper:
+        if row.label == self.scenario.upper:
             return "upper"
-        return "reference" if label in self.references or family == "reference" else None
+        method = registry.METHODS.entries.get(row.method)
+        if row.label in self.references or (method is not None and method.family == "reference"):
+            return "reference"
+        return "control" if row.control else None
 
     def state(self, label: str) -> tuple[Status, tuple[str, ...]]:
         """Status of a row over its seeds, and the reasons of what is not ok, each with its seeds."""
@@ -221,8 +224,7 @@ class _Source:
     @cached_property
     def may_rank(self) -> tuple[str, ...]:
         """Labels of the rows that are ranked where they have results."""
-        families = {row.label: registry.METHODS.entries.get(row.method) for row in self.scenario.rows}
-        return tuple(label for label, m in families.items() if self.role(label, m.family if m else None) is None)
+        return tuple(row.label for row in self.scenario.rows if self.role(row) is None)
 
     def ranked(self, label: str) -> dict[int, Record]:
         """A row at the seeds that rows are ranked on; at all of its seeds where it has none of those."""

@@ -11,7 +11,7 @@ from bench.metrics.metric import Cost, Metric
 from bench.verdicts.multiplicity import told
 from bench.verdicts.verdict import BOTH_SIDES, Answer
 
-ROLES = {"lower": "lower reference", "upper": "upper reference", "reference": "reference"}
+ROLES = {"lower": "lower reference", "upper": "upper reference", "reference": "reference", "control": "control"}
 
 
 def more_costs(section: Section) -> list[Cost]:

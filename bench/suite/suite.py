@@ -45,6 +45,8 @@ class Suite:
     """`[datasets.NAME]`: further data sets, which scenarios choose with `data = "NAME"`."""
     looks: tuple[int, ...] = STANDARD
     """After how many seeds claims are judged."""
+    equal_within_post_hoc: float | None = None
+    """Region of equality of claims about accuracy that have none of their own, chosen after results had been seen."""
 
     def seeds_in_order(self, count: int) -> tuple[int, ...]:
         """The first `count` seeds in the order in which looks take them: those of the suite, then 0, 1, 2 and so on."""
@@ -168,6 +170,7 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
         scenarios=scenarios,
         claims=_claims(merged.get("claims", {}), header.claims_of, scenarios, path, where),
         looks=looks,
+        equal_within_post_hoc=header.equal_within_post_hoc,
     )
 
 

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.leaderboard.building import build
+from bench.schema.tables import Effort, Requirement
 
 
 @pytest.fixture
@@ -182,3 +185,54 @@ def test_q_values_are_those_of_the_suites_judged_claims(make_claim, suite_of, re
     assert 0 < first.p < first.q < second.q
     assert second.q == pytest.approx(max(first.q, second.q))
     assert (third.p, third.q) == (None, None)
+
+
+def test_what_is_required_and_not_there_makes_a_claim_untestable(judge, record):
+    records = [
+        record(label, seed, right, metrics={"worst_drop": drop + 0.001 * seed})
+        for label, right, drop in (("gram", 90, 0.02), ("average", 50, 0.2))
+        for seed in range(3)
+    ]
+
+    def found(row, least):
+        return judge(records, "gram", "average", requires=Requirement(row=row, metric="worst_drop", at_least=least))
+
+    assert found("average", 0.1).answer == "holds"
+    none = found("gram", 0.05)
+    assert none.answer == "not testable here"
+    assert "of gram is to be at least 0.05, and is 0.021 (" in none.reason
+    assert found("gram", 0.021).answer == "undecided"
+    assert "what it requires is open" in found("gram", 0.021).reason
+
+
+def near(record):
+    """Two rows that differ at one example in a thousand."""
+    wide = np.arange(1000)
+    return [record(label, s, wide < 800 + s + (label == "gram")) for label in ("gram", "average") for s in range(3)]
+
+
+def test_rows_are_equal_within_what_the_claim_declares(judge, record, make_claim, suite_of):
+    found = judge(near(record), "gram", "average", equal_within=0.02, margin=0.02)
+    assert (found.answer, found.notes, found.equal_within) == ("fails", (), 0.02)
+    found = judge(near(record), "gram", "average", equal_within=0.02)
+    assert (found.answer, found.notes) == ("equal", ())
+    assert judge(near(record), "gram", "average").answer == "undecided"
+    chosen_later = replace(suite_of((make_claim("gram", "average"),)), equal_within_post_hoc=0.02)
+    [verdict] = build(chosen_later, near(record)).claims
+    assert verdict.answer == "equal"
+    assert verdict.notes == ("differences within 2.0 % are equal; this was chosen after results had been seen",)
+
+
+def test_a_claim_that_would_fail_with_little_effort_is_under_run(judge, record):
+    records = [*some(record, "gram", 20, costs={"images_kept": 400}), *some(record, "average", 60)]
+
+    def answer(**effort):
+        verdict = judge(records, "gram", "average", effort=Effort(**effort))
+        return verdict.answer, verdict.reason
+
+    assert answer(of="images_kept", paper=1000, at_least=0.1) == ("fails", "")
+    assert answer(of="images_kept", paper=10000, at_least=0.1) == (
+        "under-run",
+        "4% of the paper's effort, and below 10% nothing fails",
+    )
+    assert answer(of="share", paper=9, at_least=0.2)[0] == "under-run"  # a parameter, 0.9

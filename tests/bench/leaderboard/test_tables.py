@@ -226,3 +226,13 @@ def test_a_row_whose_method_is_a_reference_is_not_ranked(suite, record, monkeypa
     records = [record("average", 0, 40), record("ensemble", 0, 60), record("gram", 0, 50)]
     gram = next(row for row in skewed(suite, records).rows if row.label == "gram")
     assert (gram.role, gram.rank) == ("reference", None)
+
+
+def test_a_control_is_marked_and_not_ranked(suite, full):
+    def marked(scenario):
+        return replace(scenario, rows=tuple(replace(r, control=r.label == "gram") for r in scenario.rows))
+
+    scenarios = suite.scenarios | {"skewed": marked(suite.scenarios["skewed"])}
+    rows = {row.label: row for row in skewed(replace(suite, scenarios=scenarios), full).rows}
+    assert (rows["gram"].role, rows["gram"].rank) == ("control", None)
+    assert (rows["transport (acts)"].rank, rows["transport"].rank) == (1, 2)
