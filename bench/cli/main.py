@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -326,17 +327,21 @@ def _result_files(suite: Any, results: Path) -> list[Path]:
 
 
 def _board(suite: Any, path: Path) -> Any:
-    from bench.leaderboard import build
+    from bench.leaderboard import build, looked
     from bench.records.store import Store
+    from bench.verdicts import history
 
     content = Store(path).content()
-    return build(suite, content.records, content.faults)
+    return build(suite, content.records, content.faults, history.read(looked.path_of(path)))
 
 
 def _write_board(suite: Any, path: Path, console: Console) -> None:
-    from bench.leaderboard import write
+    from bench.leaderboard import looked, write
+    from bench.records.provenance import provenance
 
     board = _board(suite, path)
+    if new := looked.write_down(board, path, provenance()["commit"], datetime.now(UTC).isoformat(timespec="seconds")):
+        console.print(f"wrote {len(new)} looks to {looked.path_of(path)}", markup=False, soft_wrap=True)
     _print_claims(board, console)
     for written in write(board, path.parent):
         console.print(f"wrote {written}", markup=False, soft_wrap=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.metrics.metric import Cost, Metric, find, measured, undeclared
+from bench.verdicts.history import Entry
 from bench.verdicts.looks import Schedule
 from bench.verdicts.verdict import Answer
 
@@ -151,6 +152,25 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """What a claim was answered before."""
+
+    answer: Answer
+    seeds: int
+    scenario: str
+    metric: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    why: str
+    """What replaced it."""
+    hash: str
+    """Of the settings that it hung on (`bench.verdicts.history`)."""
+    commit: str
+    day: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the records say to a claim."""
 
@@ -182,6 +202,8 @@ class Verdict:
     """Of the margin, two-sided, at this look."""
     q: float | None
     """The q-value among the suite's claims that were judged."""
+    earlier: tuple[Earlier, ...]
+    """What it was answered before, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +250,10 @@ class Board:
     schedule: Schedule
     """The looks at which its claims are judged."""
     claims: tuple[Verdict, ...]
+    dropped: tuple[Earlier, ...]
+    """The last answers to claims that the suite makes no more; `why` is the claim's id."""
+    looked: tuple[Entry, ...]
+    """What is to be written down of the claims, but for commit and date."""
     sections: tuple[Section, ...]
 
     def data_of(self, section: Section) -> DataUse:
@@ -236,7 +262,11 @@ class Board:
 
     def metric_of(self, verdict: Verdict) -> Metric:
         """What a claim compares."""
-        return next(s for s in self.sections if s.name == verdict.scenario).metric(verdict.metric)
+        return self.metric_named(verdict.scenario, verdict.metric)
+
+    def metric_named(self, scenario: str, name: str) -> Metric:
+        """What is declared of a metric of a scenario; its name alone where the suite has no such scenario."""
+        return next((s.metric(name) for s in self.sections if s.name == scenario), undeclared(name))
 
 
 def as_data(board: Board) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench import registry
+from bench.leaderboard import looked
 from bench.leaderboard.board import Board, DataUse, Provenance
 from bench.leaderboard.claims import cases, verdicts
 from bench.leaderboard.selection import Selection, select
@@ -13,20 +14,26 @@ from bench.records.record import Record, conflicts
 from bench.running.plan import asked_of
 from bench.suite.scenarios import SuiteScenario
 from bench.suite.suite import Suite
-from bench.verdicts.looks import schedule
+from bench.verdicts.history import Entry
 
 
-def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = ()) -> Board:
+def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = (), past: Sequence[Entry] = ()) -> Board:
     """The board of a suite at its profile; rows of the suite without a record are there too, and say so.
 
     Args:
         suite: what rows and claims there are (`bench.suite.suite.load`).
         records: of this suite and profile, in file order; what does not count is set aside and told.
         faults: messages of damaged lines, to be told as well.
+        past: the looks that were written down before (`bench.verdicts.history.read`).
+
+    Raises:
+        BenchError: the suite leaves out a look that it had declared.
     """
     read = list(map(with_derived, records))
     selection = select(suite, read, asked_of(suite, read))
-    looks = schedule(suite.looks)
+    looks = looked.looks_of(suite, past)
+    found = cases(suite, selection, looks)
+    now = looked.entries(found, looks)
     return Board(
         suite=suite.name,
         title=suite.title,
@@ -36,7 +43,9 @@ def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = ()) -
         set_aside=(*selection.set_aside, *conflicts(read), *faults),
         provenance=_provenance(selection.records),
         schedule=looks,
-        claims=verdicts(cases(suite, selection, looks)),
+        claims=verdicts(found, looked.earlier(past, now)),
+        dropped=looked.dropped(past, (claim.id for claim in suite.claims)),
+        looked=now,
         sections=sections(suite, selection, looks),
     )
 

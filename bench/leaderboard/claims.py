@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import registry
 from bench.leaderboard import comparing, measures, pairing
-from bench.leaderboard.board import Estimate, Verdict
+from bench.leaderboard.board import Earlier, Estimate, Verdict
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.looking import seeds_reached, with_value
 from bench.leaderboard.questions import post_hoc, question
 from bench.leaderboard.selection import EARLIER, NOT_RUN, Selection
 from bench.metrics.metric import Metric
+from bench.records.record import Record
 from bench.suite.claims import Claim
 from bench.suite.suite import Suite
 from bench.verdicts import verdict
@@ -33,6 +34,8 @@ class Case:
     found: Sample | None
     """The differences at the last complete look; None before the first."""
     judged: Judged
+    pair: tuple[Record, Record] | None
+    """Both rows at the first seed of the look."""
     notes: tuple[str, ...]
     """What else has to be known of the answer."""
 
@@ -72,17 +75,19 @@ def case(suite: Suite, claim: Claim, selection: Selection, schedule: Schedule) -
     if judged.answer == "equal" and post_hoc(suite, claim, metric):
         within = f"{measures.number(metric, asked.equal_within)} {metric.unit}"
         notes.append(f"differences within {within} are equal; this was chosen after results had been seen")
-    return Case(claim, metric, asked, come, found, judged, tuple(notes))
+    first = come.groups[0][0] if come.groups else None
+    pair = None if first is None else (better[first], worse[first])
+    return Case(claim, metric, asked, come, found, judged, pair, tuple(notes))
 
 
-def verdicts(found: Iterable[Case]) -> tuple[Verdict, ...]:
-    """What a board shows of its claims, the q-value of each among them all."""
+def verdicts(found: Iterable[Case], earlier: Mapping[str, tuple[Earlier, ...]]) -> tuple[Verdict, ...]:
+    """What a board shows of its claims: the q-value of each among them all, and what it was answered before."""
     read = list(found)
     q = q_values({one.claim.id: one.judged.adjusted_p for one in read})
-    return tuple(_verdict(one, q[one.claim.id]) for one in read)
+    return tuple(_verdict(one, q[one.claim.id], earlier.get(one.claim.id, ())) for one in read)
 
 
-def _verdict(found: Case, q: float | None) -> Verdict:
+def _verdict(found: Case, q: float | None, earlier: tuple[Earlier, ...]) -> Verdict:
     claim, judged = found.claim, found.judged
     ends = judged.interval
     difference = None
@@ -109,6 +114,7 @@ def _verdict(found: Case, q: float | None) -> Verdict:
         difference=difference,
         p=judged.p,
         q=q,
+        earlier=earlier,
     )
 
 

@@ -35,7 +35,19 @@ def _claims(board: Board) -> str:
         return ""
     head = ["verdict", "claim", "scenario", "difference", "interval", "needed", "seeds", "p", "q", "paper"]
     body = table(head, [_claim(v, board.metric_of(v)) for v in board.claims], "lllrrrrrrl")
-    return f"## Claims\n\n{_plain(wording.looks(board))} {_plain(wording.counts(board))}\n\n{body}"
+    intro = f"{_plain(wording.looks(board))} {_plain(wording.counts(board))}"
+    return "\n\n".join(filter(None, ("## Claims", intro, body, _earlier(board))))
+
+
+def _earlier(board: Board) -> str:
+    """What claims were answered before, and those that are made no more, folded away."""
+    lines = [f"- `{v.id}`: {_plain(wording.was(board, e))}" for v in board.claims for e in v.earlier]
+    lines += [f"- made no more: {_plain(wording.was(board, e))}" for e in board.dropped]
+    if not lines:
+        return ""
+    return (
+        f"<details><summary>Earlier verdicts, and what replaced them</summary>\n\n{chr(10).join(lines)}\n\n</details>"
+    )
 
 
 def _claim(v: Verdict, metric: Metric) -> list[str]:

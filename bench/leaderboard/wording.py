@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from bench.leaderboard import measures
-from bench.leaderboard.board import Board, DataUse, Difference, Estimate, Row, Section, Verdict
+from bench.leaderboard.board import Board, DataUse, Difference, Earlier, Estimate, Row, Section, Verdict
 from bench.metrics.metric import Cost, Metric
 from bench.verdicts.multiplicity import told
 from bench.verdicts.verdict import BOTH_SIDES, Answer
@@ -135,6 +135,15 @@ def looks(board: Board) -> str:
     """At how many seeds the board's claims are judged."""
     at = ", ".join(f"{look.n}{' (added later)' if look.added else ''}" for look in board.schedule.looks)
     return f"Claims are judged at {at} seeds, each at the last of these looks that is complete."
+
+
+def was(board: Board, earlier: Earlier) -> str:
+    """An earlier answer, its numbers, what replaced it, and on what it hung."""
+    metric = board.metric_named(earlier.scenario, earlier.metric)
+    found = None if earlier.mean is None else Estimate(earlier.mean, earlier.low, earlier.high)
+    numbers = f", {measures.heading(metric)} {against(metric, found)}" if found else ""
+    origin = ", ".join(filter(None, (f"settings {earlier.hash}", f"commit {earlier.commit}", earlier.day)))
+    return f"{earlier.answer} at {earlier.seeds} seeds{numbers}; {earlier.why} ({origin})"
 
 
 def remark(verdict: Verdict) -> str:
