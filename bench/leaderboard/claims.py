@@ -10,7 +10,7 @@ from bench.leaderboard import comparing, measures, pairing
 from bench.leaderboard.board import Earlier, Estimate, Verdict
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.looking import seeds_reached, with_value
-from bench.leaderboard.questions import post_hoc, question
+from bench.leaderboard.questions import post_hoc, premise, question
 from bench.leaderboard.selection import EARLIER, NOT_RUN, Selection
 from bench.metrics.metric import Metric
 from bench.records.record import Record
@@ -31,6 +31,8 @@ class Case:
     metric: Metric
     question: Question
     reached: Reached
+    premise_reached: Reached | None
+    """How far the row has come that shows what the claim requires; None where it requires nothing."""
     found: Sample | None
     """The differences at the last complete look; None before the first."""
     judged: Judged
@@ -59,7 +61,8 @@ def case(suite: Suite, claim: Claim, selection: Selection, schedule: Schedule) -
     found = None
     if come.look is not None:
         found = comparing.sample_of_difference(better, worse, come.groups, metric, claim.times)
-    asked = question(suite, claim, metric, selection, schedule, better, come)
+    needed, premise_come = premise(suite, claim, selection, schedule)
+    asked = question(suite, claim, metric, needed, better, come)
     judged = verdict.judge(asked, schedule, come.look, found)
     notes = [*_failures(claim, metric, records, come.failed), *_repeated(come)]
     notes += [pairing.told(claim.better, claim.worse, apart)] if apart else []
@@ -77,7 +80,7 @@ def case(suite: Suite, claim: Claim, selection: Selection, schedule: Schedule) -
         notes.append(f"differences within {within} are equal; this was chosen after results had been seen")
     first = come.groups[0][0] if come.groups else None
     pair = None if first is None else (better[first], worse[first])
-    return Case(claim, metric, asked, come, found, judged, pair, tuple(notes))
+    return Case(claim, metric, asked, come, premise_come, found, judged, pair, tuple(notes))
 
 
 def verdicts(found: Iterable[Case], earlier: Mapping[str, tuple[Earlier, ...]]) -> tuple[Verdict, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.leaderboard.board import Board, Earlier
+from bench.leaderboard.board import Earlier
 from bench.leaderboard.claims import Case
 from bench.records.store import LOOKS
 from bench.suite.suite import Suite
@@ -81,11 +81,11 @@ def dropped(past: Sequence[Entry], made: Iterable[str]) -> tuple[Earlier, ...]:
     return tuple(_earlier(e, e.claim) for name, e in history.current(past).items() if name not in there)
 
 
-def write_down(board: Board, results: Path, commit: str | None, date: str) -> list[Entry]:
-    """Add the looks of a board to the file beside its results file, and return those that say something new.
+def write_down(now: Iterable[Entry], results: Path, commit: str | None, date: str) -> list[Entry]:
+    """Add looks to the file beside their results file, and return those that say something new.
 
     Args:
-        board: just built.
+        now: `entries`, or those of a board (`Board.looked`).
         results: `<profile>.jsonl`.
         commit: of the code that judged; None where nobody knows.
         date: ISO 8601.
@@ -93,7 +93,7 @@ def write_down(board: Board, results: Path, commit: str | None, date: str) -> li
     Raises:
         BenchError: the file is damaged, or cannot be written.
     """
-    return history.add(path_of(results), (replace(e, commit=commit or "", date=date) for e in board.looked))
+    return history.add(path_of(results), (replace(e, commit=commit or "", date=date) for e in now))
 
 
 def _earlier(entry: Entry, why: str) -> Earlier:

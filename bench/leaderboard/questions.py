@@ -21,7 +21,12 @@ ACCURACY = "accuracy"
 
 
 def question(
-    suite: Suite, claim: Claim, metric: Metric, selection: Selection, schedule: Schedule, better: Seeds, come: Reached
+    suite: Suite,
+    claim: Claim,
+    metric: Metric,
+    premise: verdict.Premise | None,
+    better: Seeds,
+    come: Reached,
 ) -> verdict.Question:
     """What is asked of the difference, and what the records say to that beside the difference itself.
 
@@ -29,15 +34,14 @@ def question(
         suite: the claim's.
         claim: it.
         metric: what it is about.
-        selection: the records that count.
-        schedule: the suite's looks.
+        premise: what it requires, as found.
         better: the row that is said to be better, where it has a result.
         come: how far the claim's seeds have come.
     """
     return verdict.Question(
         claim.margin,
         claim.equal_within or post_hoc(suite, claim, metric),
-        premise(suite, claim, selection, schedule),
+        premise,
         effort(claim, better, [seed for group in come.groups for seed in group]),
     )
 
@@ -48,17 +52,19 @@ def post_hoc(suite: Suite, claim: Claim, metric: Metric) -> float | None:
     return None if declared else suite.equal_within_post_hoc
 
 
-def premise(suite: Suite, claim: Claim, selection: Selection, schedule: Schedule) -> verdict.Premise | None:
-    """What the claim requires, at the last complete look of the row that has to show it."""
+def premise(
+    suite: Suite, claim: Claim, selection: Selection, schedule: Schedule
+) -> tuple[verdict.Premise, Reached] | tuple[None, None]:
+    """What the claim requires, at the last complete look of the row that has to show it, and how far that row is."""
     wanted = claim.requires
     if wanted is None:
-        return None
+        return None, None
     kind = registry.SCENARIOS.get(suite.scenarios[claim.scenario].kind)
     metric = kind.metric(wanted.metric or kind.headline)
     row = with_value(selection.cells.get((claim.scenario, wanted.row), {}), metric)
     come = seeds_reached(suite, schedule, row)
     found = comparing.sample_of_row(row, come.groups, metric) if come.look is not None else None
-    return verdict.Premise(f"{measures.title(metric)} of {wanted.row}", wanted.at_least, found, come.look)
+    return verdict.Premise(f"{measures.title(metric)} of {wanted.row}", wanted.at_least, found, come.look), come
 
 
 def effort(claim: Claim, row: Seeds, seeds: Sequence[int]) -> verdict.Effort | None:

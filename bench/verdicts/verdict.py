@@ -33,6 +33,11 @@ class Premise:
     """The row's values at its own last complete look; None before the first."""
     look: Look | None
 
+    @property
+    def open(self) -> bool:
+        """Whether nothing is known of it yet, or its interval reaches to both sides."""
+        return _premise(self) == "open"
+
 
 @dataclass(frozen=True)
 class Effort:

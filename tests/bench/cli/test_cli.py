@@ -140,3 +140,14 @@ def test_a_method_of_ten_lines_in_one_file_gets_its_row(command, write_suite, tm
     assert done.returncode == 0, done.stderr
     assert "my-guess" in (tmp_path / "results" / "toysuite" / "smoke.md").read_text()
     assert command("test", "my-guess", "--plugin", plugin).returncode == 0
+
+
+def test_until_decided_shows_its_plan_and_says_what_it_does_not_take(command, write_suite):
+    suite = write_suite()
+    words = ("run", suite, "--profile", "smoke", "--until-decided")
+    shown = command(*words, "--dry-run", "--budget", "4h")
+    assert shown.stdout.splitlines()[1].startswith("  means: 100% to be decided at 3 seeds, 6 more cells and models")
+    refused = command(*words, "--seeds", "0")
+    assert refused.returncode == 2
+    assert "leave out --seeds, --only and --force" in refused.stderr
+    assert "no time like 4h" in command(*words, "--budget", "soon").stderr

@@ -20,7 +20,7 @@ def looks(tmp_path):
 
     def call(suite, records, commit="abc"):
         board = build(suite, records, past=history.read(looked.path_of(results)))
-        return board, looked.write_down(board, results, commit, "2025-12-01T00:00:00+00:00")
+        return board, looked.write_down(board.looked, results, commit, "2025-12-01T00:00:00+00:00")
 
     return call
 
