@@ -55,8 +55,14 @@ MOVED = {
     "bench.tuning": "bench.running.tuning",
     "bench.tuning.Range": "bench.schema.search.Range",
     "lab.bench": "lab.setup",
+    'judge["costs"]': "Situation(costs=...)",
+    'judge["monitor"]': "Situation(observers=...)",
+    'judge["repeated"]': "situation.repeated",
+    'judge["repeats"]': "Situation(repeats=...)",
 }
-"""What plug-ins of contract 1 could name -> what it is called now: modules, names in them, attributes of a `lab`."""
+"""What plug-ins of contract 1 could name -> what it is called now: modules, names in them, attributes of a `lab`, keys
+of what a situation keeps for its judge. Such keys are a scenario's own now: a plug-in that says its contract may have
+them."""
 
 
 def page() -> Path:
@@ -79,7 +85,8 @@ def hold(plugin: str, text: str) -> None:
     except (SyntaxError, ValueError):
         return  # told by who imports it
     said = _said(tree)
-    faults = [f"line {line}: {old} is {MOVED[old] + rest} now" for line, old, rest in _gone(tree)]
+    gone = [*_gone(tree), *(_judged(tree) if said is None else ())]
+    faults = [f"line {line}: {old} is {MOVED[old] + rest} now" for line, old, rest in gone]
     if said in (None, CONTRACT) and not faults:
         return
     older = "an older contract" if said in (None, CONTRACT) else f"contract {said}"
@@ -112,6 +119,23 @@ def _gone(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
                     yield node.lineno, *found
         elif isinstance(node, ast.Attribute) and node.attr == "bench" and ast.unparse(node.value).endswith("lab"):
             yield node.lineno, "lab.bench", ""
+
+
+def _judged(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
+    """Like `_gone`, of keys that the harness once read of a judge: read, written, or given to a `Situation`."""
+    for node in ast.walk(tree):
+        keys: list[ast.expr | None] = []
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("judge"):
+            keys = [node.slice]
+        elif isinstance(node, ast.Assign | ast.AugAssign) and isinstance(node.value, ast.Dict):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            keys = node.value.keys if any(ast.unparse(target) == "judge" for target in targets) else []
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Situation"):
+            given = [*node.args[1:2], *(word.value for word in node.keywords if word.arg == "judge")]
+            keys = [key for value in given if isinstance(value, ast.Dict) for key in value.keys]
+        for key in keys:
+            if isinstance(key, ast.Constant) and (name := f'judge["{key.value!s}"]') in MOVED:
+                yield key.lineno, name, ""
 
 
 def _old_module(name: str) -> tuple[str, str] | None:

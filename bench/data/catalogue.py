@@ -190,7 +190,7 @@ def _lacking(source: Source, place: Path, suffixes: tuple[str, ...]) -> list[str
 def remedy(source: Source) -> str:
     """What to do about a missing or damaged data set, as the end of a message."""
     if source.members:
-        return f"it is made of {', '.join(source.members)}: see `python -m bench data describe` of each"
+        return f"it is made of {', '.join(source.members)}: see `python -m bench data list`"
     folder = places(source)[0]
     table = f", or one table of all into {data_root() / 'text' / source.name}.tsv.gz" if source.kind == "texts" else ""
     return (

@@ -16,7 +16,7 @@ from methods.datafree.student import StudentTraining
 def kd_clean(task: PoisonedTask) -> nn.Module:
     """Distillation on real images from the teacher before it was poisoned: the floor of attack success."""
     training = StudentTraining(task)
-    images = task.images.to(task.device)
+    images = task.inputs.to(task.device)
     while training.running:
         rows = torch.randint(len(images), (task.batch_size,), generator=task.generator).to(task.device)
         x = as_input(augment(images[rows], task.recipe.augment, task.generator))

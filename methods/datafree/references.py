@@ -42,5 +42,5 @@ def kd_proxy(task: DataFreeTask, by: StudentTraining | None = None) -> nn.Module
 def kd_real(task: DataFreeTask) -> nn.Module:
     """Distillation on the teacher's own training images, without their labels."""
     training = StudentTraining(task)
-    distill(training, task.images, task)
+    distill(training, task.inputs, task)
     return training.model

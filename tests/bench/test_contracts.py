@@ -21,6 +21,9 @@ OLD = {
     "from bench.scenarios.fuse import FuseTask": "bench.scenarios.fuse is bench.scenarios.fuse.scenario.FuseTask now",
     "def f(task):\n    from bench.statistics import gram_matrices": "line 2: bench.statistics is bench.task.statis",
     "def prepare(self, lab):\n    return lab.bench.seed": "line 2: lab.bench is lab.setup now",
+    "def f(self, situation):\n    return situation.judge['repeated']": 'judge["repeated"] is situation.repeated now',
+    "x = Situation(providers, {'test': 1, 'repeats': []})": 'judge["repeats"] is Situation(repeats=...) now',
+    "judge = {'monitor': 1}": 'line 1: judge["monitor"] is Situation(observers=...) now',
     "BENCH_CONTRACT = 1": "is written for contract 1 of bench, and this is contract 2",
     "BENCH_CONTRACT = 3": "is written for contract 3 of bench, and this is contract 2",
 }
@@ -35,6 +38,7 @@ from bench.task import task, meter
 from bench.task.task import Access
 from mine.lab import bench
 import nothing_of_ours
+judge = {"monitor": "a key of its own"}
 """
 
 
@@ -66,7 +70,7 @@ def test_a_plugin_of_this_contract_is_taken():
 
 def test_every_old_name_is_refused_and_every_new_one_is_there():
     for old, new in contracts.MOVED.items():
-        if old.startswith("lab."):
+        if old.startswith(("lab.", "judge[")):
             continue
         parent, _, name = old.rpartition(".")
         if not contracts._is_module(old):  # a room may have the name of an old module

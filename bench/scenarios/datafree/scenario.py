@@ -51,7 +51,7 @@ class DataFreeTask(Task):
     """Untrained, and the same for every method of a seed."""
     proxy: Annotated[Tensor, Access("proxy")]
     """Unlabelled images from elsewhere, uint8 [N, C, H, W], at the size and channels of the teacher's data."""
-    images: Annotated[Tensor, Access("unlabeled", "labels")]
+    inputs: Annotated[Tensor, Access("unlabeled", "labels")]
     """The real training images, uint8 [N, C, H, W]: for the references only."""
     labels: Annotated[Tensor, Access("labels")]
     """Their labels, int64 [N]."""
@@ -135,7 +135,7 @@ class DataFree(Settings):
             "teacher": lambda: copy.deepcopy(teacher),
             "student": lambda: lab.fresh(self.student, "student"),
             "proxy": lambda: self._proxy(lab),
-            "images": train.inputs.clone,
+            "inputs": train.inputs.clone,
             "labels": train.labels.clone,
             "budget": lambda: Budget(self.steps, self.seconds, cuda=cuda),
             "monitor": seen.monitor,

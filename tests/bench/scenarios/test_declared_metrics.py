@@ -74,22 +74,16 @@ seeds = [0, 1]
 name = "digits"
 [scenarios.life]
 kind = "regretful"
-[[claims]]
-id = "patience"
+[claims.patience]
 paper = "folklore"
 says = "Who waits regrets less"
 scenario = "life"
-better = "wise"
-worse = "rash"
-metric = "regret"
-[[claims]]
-id = "calm"
+compare = { better = "wise", worse = "rash", metric = "regret" }
+[claims.calm]
 paper = "folklore"
 says = "Who waits needs fewer trials"
 scenario = "life"
-better = "wise"
-worse = "rash"
-metric = "trials_needed"
+compare = { better = "wise", worse = "rash", metric = "trials_needed" }
 [profiles.cpu]
 """
 

@@ -68,9 +68,9 @@ def test_the_teacher_is_trained_on_all_images_and_the_student_sees_its_share_of_
 
 
 def test_seeds_draw_other_images(lab, situation, tmp_path):
-    again = HALF.prepare(make_lab(tmp_path)).providers["images"]()
-    other = HALF.prepare(make_lab(tmp_path, seed=1)).providers["images"]()
-    assert torch.equal(situation.providers["images"](), again)
+    again = HALF.prepare(make_lab(tmp_path)).providers["inputs"]()
+    other = HALF.prepare(make_lab(tmp_path, seed=1)).providers["inputs"]()
+    assert torch.equal(situation.providers["inputs"](), again)
     assert not torch.equal(again, other)
 
 
@@ -80,7 +80,7 @@ def test_access_to_outputs_is_no_access_to_weights(situation, lab):
     with torch.no_grad():
         expected = situation.judge["teacher"](x)
     assert torch.equal(task.teacher_outputs(x), expected)
-    for secret in ("teacher", "images", "labels"):
+    for secret in ("teacher", "inputs", "labels"):
         with pytest.raises(AccessDenied, match=f"'kd' touched task.{secret} without access"):
             getattr(task, secret)
     assert grant(DistillTask, situation.providers, {"unlabeled"}, "kd").inputs.dtype == torch.uint8
@@ -99,7 +99,7 @@ def test_every_method_gets_copies_of_its_own(situation):
     assert situation.judge["teacher"].head.weight.abs().sum() > 0
     assert two.student.head.weight.abs().sum() > 0
     assert two.inputs.float().mean() > 0
-    assert situation.providers["images"]().float().mean() > 0
+    assert situation.providers["inputs"]().float().mean() > 0
 
 
 def test_the_recipe_is_the_scenarios_else_the_models_else_the_suites(lab):

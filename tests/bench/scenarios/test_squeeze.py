@@ -78,7 +78,7 @@ def test_the_small_network_can_be_trained_on_and_the_teacher_not(situation):
 
 
 def test_images_can_be_a_share(lab):
-    images = Squeeze(teacher="wide", student="net", fraction=0.5).prepare(lab).providers["images"]()
+    images = Squeeze(teacher="wide", student="net", fraction=0.5).prepare(lab).providers["inputs"]()
     assert len(images) == len(lab.dataset.train) // 2
 
 

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from bench.conformance import _graph
+from bench.conformance import reachable
 from bench.task.handle import Handle, behind
 
 
@@ -19,7 +19,7 @@ def test_walking_a_handle_does_not_reach_what_is_behind_it():
     secret = Secret()
     handle = Handle(secret)
     assert behind(handle) is secret
-    assert not any(thing is secret for thing in _graph([handle]))
+    assert not any(thing is secret for thing in reachable([handle]))
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])

@@ -31,5 +31,5 @@ def test_noise_is_standard_normal_behind_the_normaliser(trained, make_task):
 
 
 def test_noise_needs_no_images_and_real_images_need_no_labels(trained, make_task):
-    with pytest.raises(AccessDenied, match=r"touched task.images without access"):
+    with pytest.raises(AccessDenied, match=r"touched task.inputs without access"):
         kd_real(make_task(trained))

@@ -126,7 +126,7 @@ def test_a_task_holds_what_was_declared_and_nothing_else(lab):
     task = task_of(fuse, lab, "weights")
     assert [p.training for p in task.parents] == [False, False]
     assert task.class_counts.tolist() == [[30] * 5 + [0] * 5, [0] * 5 + [30] * 5]
-    for attribute in ("grams", "fishers", "unlabeled", "images", "labels"):
+    for attribute in ("grams", "fishers", "unlabeled", "inputs", "labels"):
         with pytest.raises(AccessDenied, match=f"'test' touched task.{attribute} without access"):
             getattr(task, attribute)
     full = task_of(fuse, lab, "grams", "fisher", "unlabeled", "labels")

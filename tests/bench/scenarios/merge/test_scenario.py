@@ -177,9 +177,9 @@ def test_what_is_handed_out_belongs_to_the_method(lab):
 @pytest.mark.parametrize("access", ["weights", "labels", "unlabeled", "grams", "fisher"])
 def test_nothing_is_held_without_its_access(lab, access):
     task = a_task(merge(), lab, {access})
-    granted = {"weights": ["init", "parents", "heads"], "labels": ["images", "labels"], "grams": ["grams"],
+    granted = {"weights": ["init", "parents", "heads"], "labels": ["inputs", "labels"], "grams": ["grams"],
                "fisher": ["fishers"], "unlabeled": ["unlabeled"]}  # fmt: skip
-    for name in ("init", "parents", "heads", "experts", "grams", "fishers", "unlabeled", "images", "labels"):
+    for name in ("init", "parents", "heads", "experts", "grams", "fishers", "unlabeled", "inputs", "labels"):
         if name in granted[access]:
             getattr(task, name)
         else:
