@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from bench.device import resolve
@@ -91,8 +92,16 @@ def until_decided(
     """
     began, found = clock(), Found()
     tried: set[Place] = {(cell.scenario.name, cell.row.label, cell.seed) for cell in planned.cells}
-    more = {"results": results, "jobs": jobs, "device": device, "plugins": plugins, "report": report}
-    found.failed = len(runner.execute(planned, keep_unvouched=keep_unvouched, **more).failed)
+    execute = partial(
+        runner.execute,
+        results=results,
+        jobs=jobs,
+        device=device,
+        keep_unvouched=keep_unvouched,
+        plugins=plugins,
+        report=report,
+    )
+    found.failed = len(execute(planned).failed)
     store = runner.store_of(planned, results)
     ahead = looking_ahead(planned, device)
     while True:
@@ -108,7 +117,7 @@ def until_decided(
         places = [cell for step in batch for cell in step.cells if cell in ahead.cells]
         tried.update(places)  # type: ignore[arg-type]
         cells = tuple(ahead.cells[cell] for cell in places)  # type: ignore[index]
-        outcome = runner.execute(replace(planned, cells=cells, faults={}), keep_unvouched=keep_unvouched, **more)
+        outcome = execute(replace(planned, cells=cells, faults={}))
         found.failed += len(outcome.failed)
     found.lines = list(left_lines(now, {c.claim for c in waiting}, tried))
     return found
@@ -171,7 +180,7 @@ def candidates(now: Judging, ahead: Ahead, records: Iterable[Record], tried: Col
             continue
         cells: dict[Hashable, float] = {at: expected.get(ahead.cells[at].key, usual) for at in places}
         for scenario, _, seed in places:
-            cells |= ahead.models[scenario, seed]
+            cells.update(ahead.models[scenario, seed].items())
         found.append(Candidate(case.claim.id, chance, cells))
     return found
 
@@ -204,14 +213,13 @@ def plan_lines(steps: Sequence[Step], now: Judging, jobs: int, shown: int = SHOW
     """The plan, its first steps one by one."""
     total = span(sum(step.seconds for step in steps) / jobs)
     yield f"{len(steps)} claims may be decided by more seeds, all of them in about {total} at {jobs} jobs:"
-    at = {case.claim.id: case.reached.next for case in now.cases}
+    cases = {case.claim.id: case for case in now.cases}
     for step in steps[:shown]:
-        look = at[step.claim]
+        look = cases[step.claim].reached.next
         seeds = f"at {look.n} seeds" if look is not None else "by its premise"
-        yield (
-            f"  {step.claim}: {step.chance:.0%} to be decided {seeds}, {len(step.cells)} more cells and models, "
-            f"about {span(step.seconds)}"
-        )
+        chance = "first look" if cases[step.claim].found is None else f"{step.chance:.0%} to be decided"
+        cost = f"{len(step.cells)} more cells and models, about {span(step.seconds)}"
+        yield f"  {step.claim}: {chance} {seeds}, {cost}"
     if len(steps) > shown:
         yield f"  and {len(steps) - shown} more"
 
@@ -227,7 +235,7 @@ def left_lines(now: Judging, waiting: Collection[str], tried: Collection[Place])
         elif case.reached.next is None:
             why = "all looks are taken"
         elif any(at in tried for at in wanted(case, now)[1]) or case.reached.failed:
-            why = "cells failed that the next look waits for"
+            why = "cells failed, or were skipped, that the next look waits for"
         else:
             why = "more seeds tell nothing of them"
         kinds.setdefault(why, []).append(case.claim.id)

@@ -68,10 +68,15 @@ def entries(cases: Iterable[Case], looks: Schedule) -> tuple[Entry, ...]:
 
 
 def earlier(past: Sequence[Entry], now: Iterable[Entry]) -> dict[str, tuple[Earlier, ...]]:
-    """Claim -> what it was answered before, oldest first; the same before and after `now` is written down."""
-    last = history.current(past)
-    new = [e for e in now if e.claim not in last or last[e.claim].says != e.says]
+    """Claim -> what it was answered before, oldest first; the same before and after `now` is written down.
+
+    Where a claim has no complete look now, its last answer is one of before.
+    """
+    last, judged = history.current(past), list(now)
+    new = [e for e in judged if e.claim not in last or last[e.claim].says != e.says]
     found = history.superseded([*past, *new])
+    for claim in last.keys() - {e.claim for e in judged}:
+        found.setdefault(claim, []).append((last[claim], "no look is complete any more"))
     return {claim: tuple(_earlier(entry, why) for entry, why in gone) for claim, gone in found.items()}
 
 

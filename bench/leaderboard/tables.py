@@ -144,11 +144,11 @@ class _Source:
         return (pairing.OTHER_ENVIRONMENT,) * other + (pairing.UNVOUCHED,) * moved
 
     def below(self, label: str) -> list[str]:
-        """At how many seeds a row lies below its lower reference, if at any."""
+        """At how many seeds a row lies below its lower reference, where it is neither all of them nor none."""
         if label in (self.scenario.lower, self.scenario.upper):
             return []
         worse, of = comparing.below(self.ok(label), self.ok(self.scenario.lower), self.headline)
-        return [f"below the lower reference at {worse} of {of} seeds"] if worse else []
+        return [f"below the lower reference at {worse} of {of} seeds"] if 0 < worse < of else []
 
     @cached_property
     def environments(self) -> dict[int, str]:

@@ -112,7 +112,8 @@ def _uses(scenario: suites.SuiteScenario, model: str) -> bool:
 def _refuse_unknown_metric(claim: Claim, scenario: SuiteScenario, at: str) -> None:
     """A claim may be about what the kind of its scenario declares, and so may what it requires."""
     entry = SCENARIOS.get(scenario.kind)
-    for key, name in (("metric", claim.metric), ("requires.metric", claim.requires and claim.requires.metric)):
+    required = claim.requires.metric if claim.requires is not None else None
+    for key, name in (("metric", claim.metric), ("requires.metric", required)):
         if name is not None and not entry.declares(name):
             hint = near_miss(name, names(entry.metrics, entry.costs))
             raise SuiteError(f"{at}: {key}: unknown metric {shown(name)} of {scenario.kind} scenarios{hint}")

@@ -29,7 +29,7 @@ class Entry:
     n: int
     """Seeds of the look; 0 where none was complete."""
     level: float | None
-    answer: str
+    answer: Answer
     reason: str
     mean: float | None
     low: float | None

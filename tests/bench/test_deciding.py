@@ -116,7 +116,7 @@ def test_cells_that_fail_are_tried_once_and_told(decide):
     _, found, records, _ = decide("toy-raises", ', "toy-raises"')
     assert seeds(records, "toy-raises") == [0]
     assert found.failed == 1
-    assert found.lines[-1] == "  undecided, since cells failed that the next look waits for: more"
+    assert found.lines[-1] == "  undecided, since cells failed, or were skipped, that the next look waits for: more"
     _, _, again, _ = decide("toy-raises", ', "toy-raises"')
     assert seeds(again, "toy-raises") == [0, 0]
     assert len(again) == len(records) + 1
@@ -126,7 +126,7 @@ def test_a_dry_run_shows_the_plan_and_runs_nothing(write_suite, tmp_path, toy):
     planned = plan(suites.load(write_suite(text=SUITE.replace("BETTER", "again").replace(", METHODS", "")), "smoke"))
     lines = list(deciding.dry_run_lines(planned, tmp_path / "results", 1, "auto"))
     assert lines[0].startswith("2 claims may be decided by more seeds")
-    assert lines[1].startswith("  means: 100% to be decided at 3 seeds, 6 more cells and models, about ")
+    assert lines[1].startswith("  means: first look at 3 seeds, 6 more cells and models, about ")
     assert not (tmp_path / "results").exists()
 
 

@@ -18,7 +18,7 @@ def test_run_leaves_records_a_leaderboard_and_verdicts(command, program, write_s
     done = program("run", write_suite(), "--profile", "smoke", "--jobs", "1")
     assert done.returncode == 0, done.stderr
     assert "6 cells run, 0 on record, 0 failed" in done.stdout
-    assert "holds" in done.stdout
+    assert "no look is complete: the first is at 3 seeds" in done.stdout
     folder = tmp_path / "results" / "toysuite"
     assert {path.suffix for path in folder.iterdir()} >= {".jsonl", ".md", ".csv", ".html"}
     again = command("run", write_suite(), "--profile", "smoke")
@@ -74,7 +74,7 @@ def test_list_and_show_speak_json(command):
     assert "digits" in listed["suites"]
     shown = json.loads(command("show", "toy-nearest-mean", "--json").stdout)
     assert shown["parameters"]["shrink"] == {"type": "number", "default": 0.0, "at least": 0, "at most": 1}
-    assert shown["of every row"].keys() == {"method", "label", "search"}
+    assert shown["of every row"].keys() == {"method", "label", "search", "control"}
     assert shown["sees"]["toy"] == sorted(
         ["images", "labels", "compute", "device", "seed", "generator", "num_classes", "input_shape", "progress"]
     )
@@ -146,7 +146,7 @@ def test_until_decided_shows_its_plan_and_says_what_it_does_not_take(command, wr
     suite = write_suite()
     words = ("run", suite, "--profile", "smoke", "--until-decided")
     shown = command(*words, "--dry-run", "--budget", "4h")
-    assert shown.stdout.splitlines()[1].startswith("  means: 100% to be decided at 3 seeds, 6 more cells and models")
+    assert shown.stdout.splitlines()[1].startswith("  means: first look at 3 seeds, 6 more cells and models")
     refused = command(*words, "--seeds", "0")
     assert refused.returncode == 2
     assert "leave out --seeds, --only and --force" in refused.stderr

@@ -103,6 +103,14 @@ def test_a_look_that_was_declared_stays(looks, suite_of, make_claim, records):
         looks(replace(suite, looks=(3, 6, 12)), records)
 
 
+def test_a_claim_that_has_no_look_any_more_shows_its_last_answer(looks, suite_of, make_claim, records):
+    suite = suite_of((make_claim("gram", "average"),))
+    looks(suite, records)
+    [verdict] = looks(suite, [r for r in records if r.seed != 1])[0].claims
+    assert (verdict.answer, verdict.seeds) == ("undecided", 0)
+    assert [(e.answer, e.why) for e in verdict.earlier] == [("holds", "no look is complete any more")]
+
+
 def test_a_verdict_of_an_earlier_rule_is_told_as_such(looks, suite_of, make_claim, records, tmp_path):
     path = looked.path_of(tmp_path / "cpu.jsonl")
     old = {"rule": "a plain 95 % interval", "scenario": "skewed", "metric": "accuracy", "margin": 0.0}
