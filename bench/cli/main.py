@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,8 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from bench.running.plan import Plan
 
 FAILED_CELLS = 1
 BAD_INPUT = 2
@@ -72,6 +76,8 @@ def cli() -> None:
 @click.option("--force", is_flag=True, help="Run cells again that are on record.")
 @click.option("--keep-unvouched", is_flag=True, help="Keep records whose code moved; boards mark them.")
 @click.option("--dry-run", is_flag=True, help="Show the cells, which are on record, and the expected time.")
+@click.option("--until-decided", is_flag=True, help="Then add seeds where they decide most claims an hour.")
+@click.option("--budget", metavar="4h", help="Time of --until-decided: hours (4h), minutes (30min) or seconds (90s).")
 @results_option
 @worker_plugin_option
 def run(
@@ -84,6 +90,8 @@ def run(
     force: bool,
     keep_unvouched: bool,
     dry_run: bool,
+    until_decided: bool,
+    budget: str | None,
     results: Path,
     plugins: tuple[Path, ...],
 ) -> None:
@@ -94,8 +102,15 @@ def run(
     from bench.running.workers import default_jobs
 
     results = arguments.results(results)
+    if until_decided and (seeds or only or force):
+        raise click.UsageError("--until-decided chooses rows and seeds itself: leave out --seeds, --only and --force")
+    if budget and not until_decided:
+        raise click.UsageError("--budget is that of --until-decided")
     planned = plan_of(suite, profile, seeds, only, device)
     jobs = jobs or default_jobs(planned.suite.threads)
+    if until_decided:
+        _run_until_decided(planned, results, jobs, device, budget, keep_unvouched, plugins, dry_run)
+        return
     if dry_run:
         for line in dry_run_lines(planned, results, jobs, force):
             click.echo(line)
@@ -115,6 +130,49 @@ def run(
     )
     _write_board(planned.suite, outcome.store.path, terminal)
     if outcome.failed or planned.faults:
+        sys.exit(FAILED_CELLS)
+
+
+def _run_until_decided(
+    planned: Plan,
+    results: Path,
+    jobs: int,
+    device: str,
+    budget: str | None,
+    keep_unvouched: bool,
+    plugins: tuple[Path, ...],
+    dry_run: bool,
+) -> None:
+    """`run --until-decided`."""
+    from bench import deciding
+    from bench.running.progress import Terminal
+    from bench.running.runner import store_of
+
+    seconds = math.inf if budget is None else deciding.budget(budget)
+    if dry_run:
+        for line in deciding.dry_run_lines(planned, results, jobs, device):
+            click.echo(line)
+        return
+    terminal = console()
+
+    def tell(line: str) -> None:
+        terminal.print(plain(line), markup=False, soft_wrap=True)
+
+    found = deciding.until_decided(
+        planned,
+        results=results,
+        jobs=jobs,
+        device=device,
+        budget=seconds,
+        keep_unvouched=keep_unvouched,
+        plugins=plugins,
+        report=Terminal(terminal, jobs),
+        tell=tell,
+    )
+    _write_board(planned.suite, store_of(planned, results).path, terminal)
+    for line in found.lines:
+        tell(line)
+    if found.failed or planned.faults:
         sys.exit(FAILED_CELLS)
 
 
@@ -326,17 +384,23 @@ def _result_files(suite: Any, results: Path) -> list[Path]:
 
 
 def _board(suite: Any, path: Path) -> Any:
-    from bench.leaderboard import build
+    from bench.leaderboard import build, looked
     from bench.records.store import Store
+    from bench.verdicts import history
 
     content = Store(path).content()
-    return build(suite, content.records, content.faults)
+    return build(suite, content.records, content.faults, history.read(looked.path_of(path)))
 
 
 def _write_board(suite: Any, path: Path, console: Console) -> None:
-    from bench.leaderboard import write
+    from bench.leaderboard import looked, write
+    from bench.records.provenance import provenance
 
     board = _board(suite, path)
+    if new := looked.write_down(
+        board.looked, path, provenance()["commit"], datetime.now(UTC).isoformat(timespec="seconds")
+    ):
+        console.print(f"wrote {len(new)} looks to {looked.path_of(path)}", markup=False, soft_wrap=True)
     _print_claims(board, console)
     for written in write(board, path.parent):
         console.print(f"wrote {written}", markup=False, soft_wrap=True)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.metrics.metric import Cost, Metric, find, measured, undeclared
+from bench.verdicts.history import Entry
+from bench.verdicts.looks import Schedule
+from bench.verdicts.verdict import Answer
 
-Role = Literal["lower", "upper", "reference"]
+Role = Literal["lower", "upper", "reference", "control"]
 Status = Literal["ok", "partial", "failed", "skipped", "missing"]
-Answer = Literal["holds", "fails", "undecided", "missing"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Row:
     summary: str
     params: dict[str, Any]
     role: Role | None
-    """Set for references, which are not ranked."""
+    """Set for references and controls, which are not ranked."""
     status: Status
     reasons: tuple[str, ...]
     """Why seeds failed or were skipped, or why there is nothing."""
@@ -96,7 +98,7 @@ class Row:
     first: float | None
     """Share of the resamples in which the row is the best of the ranked ones."""
     above: Difference | None
-    """Against the row above; negative, but for ties of rounding."""
+    """Against the row above, on the seeds that rows are ranked on; negative, but for ties of rounding."""
     costs: Costs | None
     curves: dict[str, Curve]
     """What it shows (see `curves`) -> its mean over seeds."""
@@ -130,6 +132,8 @@ class Section:
     upper: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    ranked_on: tuple[int, ...]
+    """The seeds of the last look that the ranked rows have in common; before the first, those that most rows have."""
     trials: int
     """Validation trials of each row with a search; 0 where nothing is tuned."""
 
@@ -148,6 +152,25 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """What a claim was answered before."""
+
+    answer: Answer
+    seeds: int
+    scenario: str
+    metric: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    why: str
+    """What replaced it."""
+    hash: str
+    """Of the settings that it hung on (`bench.verdicts.history`)."""
+    commit: str
+    day: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the records say to a claim."""
 
@@ -161,11 +184,26 @@ class Verdict:
     times: float
     """`worse` is multiplied by it before it is compared."""
     margin: float
+    equal_within: float | None
+    """Half the width of the region of equality; None where the claim has none."""
     answer: Answer
     reason: str
-    """Why it is undecided or missing; "" otherwise."""
-    difference: Difference | None
-    """`better` against `worse` in the metric's good direction, before the margin is taken off."""
+    """Why nothing else was answered; "" where the interval says it."""
+    notes: tuple[str, ...]
+    """What else has to be known: seeds that failed, that count for nothing, that are no pair."""
+    seeds: int
+    """Of the look: distinct standard models; 0 before the first."""
+    level: float | None
+    """Of the look's interval."""
+    difference: Estimate | None
+    """`better` against `worse` at the look, in the metric's good direction, before the margin is taken off; without
+    an interval where it settles nothing."""
+    p: float | None
+    """Of the margin, two-sided, at this look."""
+    q: float | None
+    """The q-value among the suite's claims that were judged."""
+    earlier: tuple[Earlier, ...]
+    """What it was answered before, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +247,13 @@ class Board:
     set_aside: tuple[str, ...]
     """Records that do not count: how many, and why."""
     provenance: Provenance
+    schedule: Schedule
+    """The looks at which its claims are judged."""
     claims: tuple[Verdict, ...]
+    dropped: tuple[Earlier, ...]
+    """The last answers to claims that the suite makes no more; `why` is the claim's id."""
+    looked: tuple[Entry, ...]
+    """What is to be written down of the claims, but for commit and date."""
     sections: tuple[Section, ...]
 
     def data_of(self, section: Section) -> DataUse:
@@ -218,7 +262,11 @@ class Board:
 
     def metric_of(self, verdict: Verdict) -> Metric:
         """What a claim compares."""
-        return next(s for s in self.sections if s.name == verdict.scenario).metric(verdict.metric)
+        return self.metric_named(verdict.scenario, verdict.metric)
+
+    def metric_named(self, scenario: str, name: str) -> Metric:
+        """What is declared of a metric of a scenario; its name alone where the suite has no such scenario."""
+        return next((s.metric(name) for s in self.sections if s.name == scenario), undeclared(name))
 
 
 def as_data(board: Board) -> dict[str, Any]:

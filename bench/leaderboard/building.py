@@ -3,38 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from bench import registry
+from bench.leaderboard import looked
 from bench.leaderboard.board import Board, DataUse, Provenance
-from bench.leaderboard.claims import verdicts
+from bench.leaderboard.claims import Case, cases, verdicts
 from bench.leaderboard.selection import Selection, select
 from bench.leaderboard.tables import sections
 from bench.records.record import Record, conflicts
 from bench.running.plan import asked_of
 from bench.suite.scenarios import SuiteScenario
 from bench.suite.suite import Suite
+from bench.verdicts.history import Entry
+from bench.verdicts.looks import Schedule
 
 
-def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = ()) -> Board:
+@dataclass(frozen=True)
+class Judging:
+    """The records of a suite that count, and what they say to its claims."""
+
+    selection: Selection
+    looks: Schedule
+    cases: tuple[Case, ...]
+
+
+def judging(suite: Suite, records: Iterable[Record], past: Sequence[Entry] = ()) -> Judging:
+    """What the records say to a suite's claims; arguments and errors are those of `build`."""
+    read = list(map(with_derived, records))
+    selection = select(suite, read, asked_of(suite, read))
+    looks = looked.looks_of(suite, past)
+    return Judging(selection, looks, cases(suite, selection, looks))
+
+
+def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = (), past: Sequence[Entry] = ()) -> Board:
     """The board of a suite at its profile; rows of the suite without a record are there too, and say so.
 
     Args:
         suite: what rows and claims there are (`bench.suite.suite.load`).
         records: of this suite and profile, in file order; what does not count is set aside and told.
         faults: messages of damaged lines, to be told as well.
+        past: the looks that were written down before (`bench.verdicts.history.read`).
+
+    Raises:
+        BenchError: the suite leaves out a look that it had declared.
     """
-    read = list(map(with_derived, records))
-    selection = select(suite, read, asked_of(suite, read))
+    read = list(records)
+    at = judging(suite, read, past)
+    now = looked.entries(at.cases, at.looks)
     return Board(
         suite=suite.name,
         title=suite.title,
         profile=suite.profile,
-        data=_data(suite, selection),
-        records=len(selection.records),
-        set_aside=(*selection.set_aside, *conflicts(read), *faults),
-        provenance=_provenance(selection.records),
-        claims=verdicts(suite, selection),
-        sections=sections(suite, selection),
+        data=_data(suite, at.selection),
+        records=len(at.selection.records),
+        set_aside=(*at.selection.set_aside, *conflicts(read), *faults),
+        provenance=_provenance(at.selection.records),
+        schedule=at.looks,
+        claims=verdicts(at.cases, looked.earlier(past, now)),
+        dropped=looked.dropped(past, (claim.id for claim in suite.claims)),
+        looked=now,
+        sections=sections(suite, at.selection, at.looks),
     )
 
 

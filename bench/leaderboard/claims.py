@@ -1,39 +1,103 @@
-"""What papers claim, and what the records say to it."""
+"""What papers claim, and what the records say to it at the last complete look (docs/statistics.md)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
 from bench import registry
-from bench.leaderboard import comparing, pairing
-from bench.leaderboard.board import Answer, Difference, Verdict
-from bench.leaderboard.selection import Selection
+from bench.leaderboard import comparing, measures, pairing
+from bench.leaderboard.board import Earlier, Estimate, Verdict
+from bench.leaderboard.comparing import Seeds
+from bench.leaderboard.looking import seeds_reached, with_value
+from bench.leaderboard.questions import post_hoc, premise, question
+from bench.leaderboard.selection import EARLIER, NOT_RUN, Selection
+from bench.metrics.metric import Metric
+from bench.records.record import Record
 from bench.suite.claims import Claim
 from bench.suite.suite import Suite
+from bench.verdicts import verdict
+from bench.verdicts.interval import Sample
+from bench.verdicts.looks import Reached, Schedule
+from bench.verdicts.multiplicity import q_values
+from bench.verdicts.verdict import Judged, Question
 
 
-def verdicts(suite: Suite, selection: Selection) -> tuple[Verdict, ...]:
-    """One verdict a claim, in the suite's order."""
-    return tuple(verdict(suite, claim, selection) for claim in suite.claims)
+@dataclass(frozen=True)
+class Case:
+    """A claim, how far its seeds have come, and what they answer."""
+
+    claim: Claim
+    metric: Metric
+    question: Question
+    reached: Reached
+    premise_reached: Reached | None
+    """How far the row has come that shows what the claim requires; None where it requires nothing."""
+    found: Sample | None
+    """The differences at the last complete look; None before the first."""
+    judged: Judged
+    pair: tuple[Record, Record] | None
+    """Both rows at the first seed of the look."""
+    notes: tuple[str, ...]
+    """What else has to be known of the answer."""
 
 
-def verdict(suite: Suite, claim: Claim, selection: Selection) -> Verdict:
-    """Judge one claim: `better` against `times` the `worse`, with the margin taken off.
+def cases(suite: Suite, selection: Selection, schedule: Schedule) -> tuple[Case, ...]:
+    """One for each claim, in the suite's order."""
+    return tuple(case(suite, claim, selection, schedule) for claim in suite.claims)
 
-    `holds` if the 95 % interval lies above 0, `fails` if it lies below, `undecided` if it reaches to both
-    sides or there is one seed only, `missing` if a row has no result.
-    """
-    kind = registry.SCENARIOS.get(suite.scenarios[claim.scenario].kind)
+
+def case(suite: Suite, claim: Claim, selection: Selection, schedule: Schedule) -> Case:
+    """Judge one claim: `better` against `times` the `worse` at the last complete look, on the first seeds of it."""
+    scenario = suite.scenarios[claim.scenario]
+    kind = registry.SCENARIOS.get(scenario.kind)
     metric = kind.metric(claim.metric or kind.headline)
-    rows = [
-        {s: r for s, r in selection.cells.get((claim.scenario, label), {}).items() if r.status == "ok"}
-        for label in (claim.better, claim.worse)
-    ]
-    found = comparing.difference(rows[0], rows[1], metric, claim.times)
-    answer: Answer = "missing"
-    if found is None:
-        reason = _why_missing(claim, metric.name, selection)
-    else:
-        answer, reason = _judge(found, claim.margin)
-        reason = "; ".join(filter(None, (reason, found.unpaired)))
+    records = [selection.cells.get((claim.scenario, label), {}) for label in (claim.better, claim.worse)]
+    better, worse = (with_value(row, metric) for row in records)
+    apart = pairing.unpaired(better, worse)
+    paired = {seed: record for seed, record in better.items() if seed in worse and seed not in apart}
+    ran = [{seed for seed in row if seed not in good} for row, good in zip(records, (better, worse), strict=True)]
+    come = seeds_reached(suite, schedule, paired, failed={*ran[0], *ran[1]})
+    found = None
+    if come.look is not None:
+        found = comparing.sample_of_difference(better, worse, come.groups, metric, claim.times)
+    needed, premise_come = premise(suite, claim, selection, schedule)
+    asked = question(suite, claim, metric, needed, better, come)
+    judged = verdict.judge(asked, schedule, come.look, found)
+    notes = [*_failures(claim, metric, records, come.failed), *_repeated(come)]
+    notes += [pairing.told(claim.better, claim.worse, apart)] if apart else []
+    if come.look is None and not notes:
+        notes += _absent(claim, selection, come)
+    if come.look is not None and come.look.added:
+        notes.append(f"the look at {come.look.n} seeds was added after the first look")
+    lower = with_value(selection.cells.get((claim.scenario, scenario.lower), {}), metric)
+    for label, row in ((claim.better, better), (claim.worse, worse)):
+        below, of = comparing.below({s: row[s] for g in come.groups for s in g}, lower, metric)
+        if 0 < below < of and metric.name == kind.headline:
+            notes.append(f"{label} is below its lower reference at {below} of {of} seeds")
+    if judged.answer == "equal" and post_hoc(suite, claim, metric):
+        within = f"{measures.number(metric, asked.equal_within)} {metric.unit}"
+        notes.append(f"differences within {within} are equal; this was chosen after results had been seen")
+    first = come.groups[0][0] if come.groups else None
+    pair = None if first is None else (better[first], worse[first])
+    return Case(claim, metric, asked, come, premise_come, found, judged, pair, tuple(notes))
+
+
+def verdicts(found: Iterable[Case], earlier: Mapping[str, tuple[Earlier, ...]]) -> tuple[Verdict, ...]:
+    """What a board shows of its claims: the q-value of each among them all, and what it was answered before."""
+    read = list(found)
+    q = q_values({one.claim.id: one.judged.adjusted_p for one in read})
+    return tuple(_verdict(one, q[one.claim.id], earlier.get(one.claim.id, ())) for one in read)
+
+
+def _verdict(found: Case, q: float | None, earlier: tuple[Earlier, ...]) -> Verdict:
+    claim, judged = found.claim, found.judged
+    ends = judged.interval
+    difference = None
+    if ends is not None:
+        difference = Estimate(ends.mean, ends.low, ends.high)
+    elif found.found is not None:
+        difference = Estimate(found.found.mean)
     return Verdict(
         id=claim.id,
         paper=claim.paper,
@@ -41,40 +105,51 @@ def verdict(suite: Suite, claim: Claim, selection: Selection) -> Verdict:
         scenario=claim.scenario,
         better=claim.better,
         worse=claim.worse,
-        metric=metric.name,
+        metric=found.metric.name,
         times=claim.times,
         margin=claim.margin,
-        answer=answer,
-        reason=reason,
-        difference=found,
+        equal_within=found.question.equal_within,
+        answer=judged.answer,
+        reason=judged.reason,
+        notes=found.notes,
+        seeds=judged.look.n if judged.look else 0,
+        level=judged.look.level if judged.look else None,
+        difference=difference,
+        p=judged.p,
+        q=q,
+        earlier=earlier,
     )
 
 
-def _judge(found: Difference, margin: float) -> tuple[Answer, str]:
-    if found.seeds < 2 or found.low is None or found.high is None:
-        return "undecided", "one seed: nothing is known of the spread over seeds"
-    if found.low - margin > 0:
-        return "holds", ""
-    if found.high - margin < 0:
-        return "fails", ""
-    return "undecided", "the interval reaches to both sides"
+def _failures(claim: Claim, metric: Metric, records: Sequence[Seeds], seeds: Iterable[int]) -> list[str]:
+    """Which rows have no result at seeds that the next look waits for, and why; nothing replaces these seeds."""
+    told: dict[tuple[str, str], list[int]] = {}
+    for label, row in zip((claim.better, claim.worse), records, strict=True):
+        for seed in seeds:
+            if seed in row and not with_value({seed: row[seed]}, metric):
+                record = row[seed]
+                why = f"{record.status}: {record.reason}" if record.status != "ok" else f"it has no {metric.name}"
+                told.setdefault((label, why), []).append(seed)
+    return [f"{label} has no result at {_seeds(found)} ({why})" for (label, why), found in told.items()]
 
 
-def _why_missing(claim: Claim, metric: str, selection: Selection) -> str:
-    """The first thing that stands in the way, in words."""
-    for label in (claim.better, claim.worse):
-        place = (claim.scenario, label)
-        records = list(selection.cells.get(place, {}).values())
-        ok = [r for r in records if r.status == "ok"]
-        if not records and place in selection.earlier:
-            return f"{label}: its records are of other settings than the suite asks for now"
-        if not records:
-            return f"{label}: not run"
-        if not ok:
-            return f"{label}: {records[-1].status}: {records[-1].reason}"
-        if not any(comparing.value(r, metric) is not None for r in ok):
-            return f"{label} has no metric {metric!r}; it has {', '.join(sorted(ok[0].metrics))}"
-    rows = [selection.cells.get((claim.scenario, label), {}) for label in (claim.better, claim.worse)]
-    if apart := pairing.unpaired(*rows):
-        return pairing.told(claim.better, claim.worse, apart)
-    return f"{claim.better} and {claim.worse} have no seed in common"
+def _repeated(come: Reached) -> list[str]:
+    if not come.repeated:
+        return []
+    return [f"{_seeds(come.repeated)} on the standard models of an earlier seed, and so no seed more"]
+
+
+def _seeds(seeds: Iterable[int]) -> str:
+    told = [str(seed) for seed in seeds]
+    return f"seed{'s' * (len(told) > 1)} {', '.join(told)}"
+
+
+def _absent(claim: Claim, selection: Selection, come: Reached) -> list[str]:
+    """What the first look waits for."""
+    places = [(claim.scenario, label) for label in (claim.better, claim.worse)]
+    told = [
+        f"{label}: {EARLIER if (scenario, label) in selection.earlier else NOT_RUN}"
+        for scenario, label in places
+        if not selection.cells.get((scenario, label))
+    ]
+    return told or [f"without a result: {_seeds(come.missing)}"]

@@ -17,6 +17,7 @@ from bench.metrics.metric import Metric
 from bench.metrics.rank_resampling import RankShares, resampled_ranks
 from bench.metrics.resampling import bootstrap_difference, bootstrap_score, t_difference, t_score
 from bench.records.record import Record
+from bench.verdicts.interval import Sample, sample
 
 Seeds = Mapping[int, Record]
 """Seed -> record of one row."""
@@ -81,8 +82,46 @@ def value(record: Record, metric: str) -> float | None:
     return found if isinstance(found, int | float) else None
 
 
-def difference(better: Seeds, worse: Seeds, metric: Metric, times: float = 1.0) -> Difference | None:
-    """How much better one row is than `times` another on the seeds that both have; None where there are none.
+def sample_of_difference(
+    better: Seeds, worse: Seeds, groups: Sequence[Sequence[int]], metric: Metric, times: float = 1.0
+) -> Sample:
+    """How much better one row is than `times` another at the seeds of a look, with its error by test examples.
+
+    Args:
+        better: has all these seeds.
+        worse: has all these seeds.
+        groups: seeds by distinct standard model (`bench.verdicts.looks.Reached.groups`).
+        metric: in its good direction, positive is better.
+        times: of the values of `worse`.
+    """
+    seeds = [seed for group in groups for seed in group]
+    sign = 1 if metric.higher_is_better else -1
+    values = sign * (_values(better, seeds, metric.name) - times * _values(worse, seeds, metric.name))
+    x, y = _correct(better, seeds, metric), _correct(worse, seeds, metric)
+    scores = None
+    if times == 1.0 and x is not None and y is not None and x.shape == y.shape:
+        scores = (sign * (x.astype(np.int8) - y.astype(np.int8))).astype(np.int8)
+    return sample(groups, dict(zip(seeds, values.tolist(), strict=True)), scores)
+
+
+def sample_of_row(row: Seeds, groups: Sequence[Sequence[int]], metric: Metric) -> Sample:
+    """The metric of one row at the seeds of a look, with its error by test examples. Arguments as above."""
+    seeds = [seed for group in groups for seed in group]
+    values = dict(zip(seeds, _values(row, seeds, metric.name).tolist(), strict=True))
+    correct = _correct(row, seeds, metric)
+    return sample(groups, values, None if correct is None else correct.astype(np.int8))
+
+
+def below(row: Seeds, lower: Seeds, metric: Metric) -> tuple[int, int]:
+    """At how many of the seeds that both have a row is worse than its lower reference, and how many these are."""
+    seeds = [s for s in row if s in lower]
+    sign = 1 if metric.higher_is_better else -1
+    worse = sign * (_values(row, seeds, metric.name) - _values(lower, seeds, metric.name)) < 0
+    return int(np.count_nonzero(worse)), len(seeds)
+
+
+def difference(better: Seeds, worse: Seeds, metric: Metric) -> Difference | None:
+    """How much better one row is than another on the seeds that both have; None where there are none.
 
     Seeds on which they were computed in two environments or on two sets of standard models are left out, and told.
     The paired bootstrap over seeds and examples where correctness was kept, else the paired t interval over seeds;
@@ -96,9 +135,9 @@ def difference(better: Seeds, worse: Seeds, metric: Metric, times: float = 1.0) 
     label, other = (next(iter(row.values())).label for row in (better, worse))
     left_out = told(label, other, apart) if apart else ""
     sign = 1 if metric.higher_is_better else -1
-    a, b = sign * _values(better, seeds, metric.name), sign * times * _values(worse, seeds, metric.name)
+    a, b = (sign * _values(row, seeds, metric.name) for row in (better, worse))
     x, y = _correct(better, seeds, metric), _correct(worse, seeds, metric)
-    if times == 1.0 and x is not None and y is not None and x.shape == y.shape:
+    if x is not None and y is not None and x.shape == y.shape:
         first, second = (x, y) if metric.higher_is_better else (y, x)
         found = bootstrap_difference(first, second, seed=_draws(better, metric.name, other))
         return Difference(other, found.mean, found.low, found.high, found.p, len(seeds), True, left_out)

@@ -33,14 +33,27 @@ def _head(board: Board) -> str:
 def _claims(board: Board) -> str:
     if not board.claims:
         return ""
-    head = ["verdict", "claim", "scenario", "difference", "95 % interval", "needed", "seeds", "paper"]
-    return "## Claims\n\n" + table(head, [_claim(v, board.metric_of(v)) for v in board.claims], "lllrrrrl")
+    head = ["verdict", "claim", "scenario", "difference", "interval", "needed", "seeds", "p", "q", "paper"]
+    body = table(head, [_claim(v, board.metric_of(v)) for v in board.claims], "lllrrrrrrl")
+    intro = f"{_plain(wording.looks(board))} {_plain(wording.counts(board))}"
+    return "\n\n".join(filter(None, ("## Claims", intro, body, _earlier(board))))
+
+
+def _earlier(board: Board) -> str:
+    """What claims were answered before, and those that are made no more, folded away."""
+    lines = [f"- `{v.id}`: {_plain(wording.was(board, e))}" for v in board.claims for e in v.earlier]
+    lines += [f"- made no more: {_plain(wording.was(board, e))}" for e in board.dropped]
+    if not lines:
+        return ""
+    return (
+        f"<details><summary>Earlier verdicts, and what replaced them</summary>\n\n{chr(10).join(lines)}\n\n</details>"
+    )
 
 
 def _claim(v: Verdict, metric: Metric) -> list[str]:
     says = f"{_plain(v.says)}: `{v.better}` over `{v.worse}`, {_metric(metric)}"
-    if v.answer == "missing" or (v.difference and v.difference.low is None):
-        says += f" ({_plain(v.reason)})"
+    if remark := wording.remark(v):
+        says += f" ({_plain(remark)})"
     found = v.difference
     return [
         f"**{v.answer}**",
@@ -49,7 +62,9 @@ def _claim(v: Verdict, metric: Metric) -> list[str]:
         measures.number(metric, found.mean, sign=True) if found else "–",
         measures.interval(metric, found.low, found.high, sign=True) if found else "–",
         wording.needed(v, metric),
-        str(found.seeds) if found else "0",
+        str(v.seeds),
+        measures.p_value(v.p),
+        measures.p_value(v.q),
         _paper(v.paper, _plain(v.paper)),
     ]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +13,7 @@ from bench.leaderboard.board import Board, Row, Section, Verdict
 from bench.leaderboard.plot import Axis, Mark
 from bench.records import png
 
-SIGNS = {"holds": "✓", "fails": "✗", "undecided": "≈", "missing": "?"}
+SIGNS = {"holds": "✓", "fails": "✗", "equal": "=", "undecided": "≈", "not testable here": "–", "under-run": "…"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,6 @@ def render(board: Board) -> str:
     template = environment.get_template("page.html.jinja")
     return template.render(
         board=board,
-        counts=_counts(board.claims),
         claims=_plot_claims(board),
         sections=[(s, _plot_section(s), _further(s), _seen(s)) for s in board.sections],
         colours=chart.COLOURS if any(map(_has_more, board.sections)) else 0,
@@ -96,12 +93,6 @@ def render(board: Board) -> str:
 def _has_more(section: Section) -> bool:
     """Whether there is more of it than scores and the usual costs."""
     return bool(wording.more_costs(section)) or any(row.curves or row.pictures for row in section.rows)
-
-
-def _counts(claims: Sequence[Verdict]) -> list[tuple[str, int]]:
-    """How many claims have each answer, of those that occur."""
-    count = Counter(v.answer for v in claims)
-    return [(answer, count[answer]) for answer in SIGNS if count[answer]]  # type: ignore[index]
 
 
 def _plot_claims(board: Board) -> Plotted:

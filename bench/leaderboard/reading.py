@@ -6,6 +6,7 @@ from bench.leaderboard import curves, pairing
 from bench.leaderboard.board import Board, Section
 from bench.leaderboard.wording import more_costs
 from bench.metrics.metric import Explanation
+from bench.verdicts.coverage import published
 
 HOW_TO_READ = (
     (
@@ -34,15 +35,20 @@ HOW_TO_READ = (
     (
         "Rank",
         (
-            "is that of the mean, in brackets its 95 % interval; first is the share of resamples in which the "
-            "row is the best, seeds and examples being drawn for all rows at once. References are not ranked."
+            "is that of the mean over the seeds of the last look that all ranked rows have, in brackets its 95 % "
+            "interval; first is the share of resamples in which the row is the best, seeds and examples being drawn "
+            "for all rows at once. References are not ranked, nor are rows that lack one of these seeds."
         ),
     ),
     (
         "A claim",
         (
-            "holds if the interval of the difference lies above what is needed, and fails if it lies below; "
-            "with one seed it stays undecided. Of forty comparisons of equals, one comes out as holding."
+            "is judged at looks that the suite declared beforehand: at the last one that is complete, on its seeds. It "
+            "holds if the interval of the difference lies above what is needed, and fails if it lies below; it is "
+            "equal if the interval lies within what the claim calls equal. The intervals of all looks hold the truth "
+            "together in 95 % of cases, so they are wider than those of a single look. p is that of what is needed, at "
+            "this look; of the claims that hold or fail with q at most 0.05, at most 5 % are expected to be wrong, "
+            "if claims were independent. docs/statistics.md has the rest."
         ),
     ),
     (
@@ -105,7 +111,21 @@ def how_to_read(board: Board) -> list[Explanation]:
         (READ_ENVIRONMENT, any(pairing.OTHER_ENVIRONMENT in row.marks for s in board.sections for row in s.rows)),
         (READ_PICTURES, any(row.pictures for section in board.sections for row in section.rows)),
     ]
-    return [*HOW_TO_READ, *tuned, *declared, *(entry for entry, there in more if there)]
+    return [*HOW_TO_READ, *_coverage(board), *tuned, *declared, *(entry for entry, there in more if there)]
+
+
+def _coverage(board: Board) -> list[Explanation]:
+    """How often the intervals held the truth in simulations, for the looks of the board."""
+    looks = tuple(look.n for look in board.schedule.looks)
+    shares = [f"{100 * found.at_all:.0f} % ({found.setting})" for found in published() if found.looks == looks]
+    if not board.claims or not shares:
+        return []
+    text = (
+        f"hold the truth at all looks in so many of the simulated claims: {'; '.join(shares)}. Where a row collapses "
+        "at some seeds no interval of a few seeds reaches 95 %: believe less of a row that lies below its lower "
+        "reference at some of its seeds."
+    )
+    return [("Intervals of claims", text)]
 
 
 def _declared(section: Section) -> list[Explanation]:

@@ -19,6 +19,8 @@ from bench.records.vouches import Vouches
 from bench.running.cell_code import values
 from bench.suite.suite import Suite
 
+EARLIER = "its records are of other settings or standard models than the suite asks for now: run the suite again"
+NOT_RUN = "not run"
 Place = tuple[str, str, int]
 """(scenario, label, seed)."""
 

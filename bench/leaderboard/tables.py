@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,32 +13,39 @@ from bench.leaderboard import comparing, floors, pairing, tuned
 from bench.leaderboard.board import Role, Row, Section, Status
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.costing import costs_of
-from bench.leaderboard.selection import Selection
+from bench.leaderboard.looking import seeds_reached
+from bench.leaderboard.selection import EARLIER, NOT_RUN, Selection
 from bench.metrics.metric import Metric
 from bench.records.record import Record
 from bench.registry import Scenario
 from bench.suite.rows import SuiteRow
 from bench.suite.scenarios import SuiteScenario, given_board
 from bench.suite.suite import Suite
-
-EARLIER = "its records are of other settings or standard models than the suite asks for now: run the suite again"
-NOT_RUN = "not run"
+from bench.verdicts.looks import Schedule
 
 
-def sections(suite: Suite, selection: Selection) -> tuple[Section, ...]:
+def sections(suite: Suite, selection: Selection, schedule: Schedule) -> tuple[Section, ...]:
     """One table a scenario, in the suite's order."""
     return tuple(
-        section(scenario, selection, given_board(scenario, suite.scenarios)) for scenario in suite.scenarios.values()
+        section(suite, scenario, selection, schedule, given_board(scenario, suite.scenarios))
+        for scenario in suite.scenarios.values()
     )
 
 
-def section(scenario: SuiteScenario, selection: Selection, given: SuiteScenario | None = None) -> Section:
+def section(
+    suite: Suite,
+    scenario: SuiteScenario,
+    selection: Selection,
+    schedule: Schedule,
+    given: SuiteScenario | None = None,
+) -> Section:
     """Rows by the headline, best first; rows without a result last, in the suite's order, with the reason.
 
+    Rows are ranked on the seeds of the last look that they have in common; each row's own numbers are of all its seeds.
     Rows of a tuned board are held against those of the board `given`, where they stand without a search.
     """
     kind = registry.SCENARIOS.get(scenario.kind)
-    source = _Source(scenario, selection, kind)
+    source = _Source(suite, scenario, selection, kind, schedule)
     rows = [source.row(row) for row in scenario.rows]
     apart: list[str] = []
     if given is not None:
@@ -46,7 +53,7 @@ def section(scenario: SuiteScenario, selection: Selection, given: SuiteScenario 
         rows = [source.beside_default(*pair, before) for pair in zip(rows, scenario.rows, strict=True)]
         apart = source.apart(before)
     scored = [row for row in rows if row.headline is not None]
-    scored.sort(key=lambda row: (-source.sign * row.headline.mean, row.label))  # type: ignore[union-attr]
+    scored.sort(key=lambda row: (-source.sign * source.mean(row.label), row.label))
     ranked, notes = source.with_ranks(scored)
     pairs = zip([None, *ranked], ranked, strict=False)
     compared = [row if above is None else replace(row, above=source.against(row, above)) for above, row in pairs]
@@ -64,6 +71,7 @@ def section(scenario: SuiteScenario, selection: Selection, given: SuiteScenario 
         upper=scenario.upper,
         rows=(*compared, *(row for row in rows if row.headline is None)),
         notes=tuple(notes),
+        ranked_on=source.ranked_on,
         trials=scenario.trials,
     )
 
@@ -72,9 +80,11 @@ def section(scenario: SuiteScenario, selection: Selection, given: SuiteScenario 
 class _Source:
     """One scenario and its records."""
 
+    suite: Suite
     scenario: SuiteScenario
     selection: Selection
     kind: Scenario
+    schedule: Schedule
 
     @cached_property
     def headline(self) -> Metric:
@@ -107,7 +117,7 @@ class _Source:
             year=method.year if method else None,
             summary=method.summary if method else "",
             params=dict(row.params),
-            role=self.role(row.label, method.family if method else None),
+            role=self.role(row),
             status=status,
             reasons=reasons,
             seeds=tuple(ok),
@@ -124,7 +134,7 @@ class _Source:
             pictures=comparing.pictures(ok),
             search={name: tuned.place(place) for name, place in row.search.items()},
             chosen={seed: {name: r.params[name] for name in row.search} for seed, r in ok.items() if row.search},
-            marks=(*floors.marks(ok, self.headline, self.kind.metrics), *self.marks(row.label)),
+            marks=(*floors.marks(ok, self.headline, self.kind.metrics), *self.marks(row.label), *self.below(row.label)),
         )
 
     def marks(self, label: str) -> tuple[str, ...]:
@@ -132,6 +142,13 @@ class _Source:
         other = any(r.environment != self.environments[seed] for seed, r in self.records(label).items())
         moved = (self.scenario.name, label) in self.selection.unvouched
         return (pairing.OTHER_ENVIRONMENT,) * other + (pairing.UNVOUCHED,) * moved
+
+    def below(self, label: str) -> list[str]:
+        """At how many seeds a row lies below its lower reference, where it is neither all of them nor none."""
+        if label in (self.scenario.lower, self.scenario.upper):
+            return []
+        worse, of = comparing.below(self.ok(label), self.ok(self.scenario.lower), self.headline)
+        return [f"below the lower reference at {worse} of {of} seeds"] if 0 < worse < of else []
 
     @cached_property
     def environments(self) -> dict[int, str]:
@@ -159,13 +176,16 @@ class _Source:
         where = before.scenario.name
         return [f"not paired with itself in {where} {why}: {', '.join(labels)}" for why, labels in found.items()]
 
-    def role(self, label: str, family: str | None) -> Role | None:
+    def role(self, row: SuiteRow) -> Role | None:
         """References are those of the kind, and rows whose method is one (`family = "reference"`)."""
-        if label == self.scenario.lower:
+        if row.label == self.scenario.lower:
             return "lower"
-        if label == self.scenario.upper:
+        if row.label == self.scenario.upper:
             return "upper"
-        return "reference" if label in self.references or family == "reference" else None
+        method = registry.METHODS.entries.get(row.method)
+        if row.label in self.references or (method is not None and method.family == "reference"):
+            return "reference"
+        return "control" if row.control else None
 
     def state(self, label: str) -> tuple[Status, tuple[str, ...]]:
         """Status of a row over its seeds, and the reasons of what is not ok, each with its seeds."""
@@ -188,13 +208,41 @@ class _Source:
         return comparing.gap_closed(self.ok(label), lower, upper, self.headline)
 
     def against(self, row: Row, above: Row) -> Any:
-        return comparing.difference(self.ok(row.label), self.ok(above.label), self.headline)
+        return comparing.difference(self.ranked(row.label), self.ranked(above.label), self.headline)
+
+    @cached_property
+    def ranked_on(self) -> tuple[int, ...]:
+        """The seeds on which rows are ranked (see `Section`)."""
+        rows = [ok for label in self.may_rank if (ok := self.ok(label))]
+        come = [seeds_reached(self.suite, self.schedule, ok) for ok in rows]
+        looked = [one for one in come if one.look is not None]
+        if not looked:
+            return tuple(_usual_seeds(rows))
+        common = min(looked, key=lambda one: one.look.n if one.look else 0)
+        return tuple(seed for group in common.groups for seed in group)
+
+    @cached_property
+    def may_rank(self) -> tuple[str, ...]:
+        """Labels of the rows that are ranked where they have results."""
+        return tuple(row.label for row in self.scenario.rows if self.role(row) is None)
+
+    def ranked(self, label: str) -> dict[int, Record]:
+        """A row at the seeds that rows are ranked on; at all of its seeds where it has none of those."""
+        ok = self.ok(label)
+        return {seed: ok[seed] for seed in self.ranked_on if seed in ok} or ok
+
+    def mean(self, label: str) -> float:
+        """The mean headline of a row that has any, by which rows are sorted."""
+        values = [record.metrics[self.kind.headline] for record in self.ranked(label).values()]
+        return sum(values) / len(values)
 
     def with_ranks(self, scored: Sequence[Row]) -> tuple[list[Row], list[str]]:
-        """Ranks by the mean for all but references; how sure they are, for rows that have the usual seeds."""
-        places = {row.label: i for i, row in enumerate((r for r in scored if r.role is None), 1)}
-        usual = _usual_seeds([self.ok(label) for label in places])
-        complete = [label for label in places if all(s in self.ok(label) for s in usual) and self.pairs(label, usual)]
+        """Ranks by the mean of rows that have all seeds of the common look, but for references; how sure they are."""
+        usual = self.ranked_on
+        competing = [row.label for row in scored if row.role is None]
+        there = [label for label in competing if all(s in self.ok(label) for s in usual)]
+        places = {label: i for i, label in enumerate(there, 1)}
+        complete = [label for label in there if self.pairs(label, usual)]
         shares = None
         if len(complete) > 1 and usual:
             shares = comparing.rank_shares([self.ok(label) for label in complete], usual, self.headline)
@@ -208,9 +256,20 @@ class _Source:
                 row = replace(row, rank_low=low, rank_high=high, first=float(shares.first[i]))
             out.append(row)
         out = floors.with_ties(out)
-        left_out = [label for label in places if label not in complete]
-        note = f"without all of the seeds {_listed(usual)}, so not in the resampled ranks: {', '.join(left_out)}"
-        return out, [note] if left_out else []
+        return out, self.missing_ranks(competing, places, complete)
+
+    def missing_ranks(self, competing: Sequence[str], ranked: Collection[str], complete: Collection[str]) -> list[str]:
+        """On which seeds rows are ranked, where some have more, and which rows are not."""
+        seeds = _listed(self.ranked_on)
+        more = any(set(self.ok(label)) - set(self.ranked_on) for label in ranked)
+        unranked = [label for label in competing if label not in ranked]
+        elsewhere = [label for label in ranked if label not in complete]
+        told = [
+            f"ranked on seeds {seeds}, which all ranked rows have; other numbers are of all of a row's seeds"
+        ] * more
+        told += [f"without all of the seeds {seeds}, so not ranked: {', '.join(unranked)}"] * bool(unranked)
+        told += [f"of another environment, so not in the resampled ranks: {', '.join(elsewhere)}"] * bool(elsewhere)
+        return told
 
     def pairs(self, label: str, seeds: Sequence[int]) -> bool:
         """Whether a row was computed where most of the board was."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from bench.leaderboard import measures
-from bench.leaderboard.board import Board, DataUse, Difference, Row, Section, Verdict
+from bench.leaderboard.board import Board, DataUse, Difference, Earlier, Estimate, Row, Section, Verdict
 from bench.metrics.metric import Cost, Metric
+from bench.verdicts.multiplicity import told
+from bench.verdicts.verdict import BOTH_SIDES, Answer
 
-ROLES = {"lower": "lower reference", "upper": "upper reference", "reference": "reference"}
+ROLES = {"lower": "lower reference", "upper": "upper reference", "reference": "reference", "control": "control"}
 
 
 def more_costs(section: Section) -> list[Cost]:
@@ -94,7 +97,7 @@ def score(section: Section, row: Row) -> str:
     return f"{measures.number(section.ranked_by, row.headline.mean)} {low_high}".strip()
 
 
-def against(metric: Metric, found: Difference | None) -> str:
+def against(metric: Metric, found: Difference | Estimate | None) -> str:
     """A difference with its interval."""
     if found is None:
         return "–"
@@ -115,6 +118,38 @@ def needed(verdict: Verdict, metric: Metric) -> str:
     """What a claim asks of the difference in its metric."""
     least = "0" if verdict.margin == 0 else measures.number(metric, verdict.margin, sign=True)
     return f"> {least}" if verdict.times == 1 else f"> {least} against {verdict.times:g} times"
+
+
+ANSWERS: tuple[Answer, ...] = ("holds", "fails", "equal", "undecided", "not testable here", "under-run")
+
+
+def counts(board: Board) -> str:
+    """How many claims have each answer, of those that occur, and how many of them may be wrong."""
+    count = Counter(v.answer for v in board.claims)
+    judged = sum(v.p is not None for v in board.claims)
+    wrong = f" {told(judged, board.schedule)}" if judged else ""
+    return f"{', '.join(f'{count[a]} {a}' for a in ANSWERS if count[a])}.{wrong}"
+
+
+def looks(board: Board) -> str:
+    """At how many seeds the board's claims are judged."""
+    at = ", ".join(f"{look.n}{' (added later)' if look.added else ''}" for look in board.schedule.looks)
+    return f"Claims are judged at {at} seeds, each at the last of these looks that is complete."
+
+
+def was(board: Board, earlier: Earlier) -> str:
+    """An earlier answer, its numbers, what replaced it, and on what it hung."""
+    metric = board.metric_named(earlier.scenario, earlier.metric)
+    found = None if earlier.mean is None else Estimate(earlier.mean, earlier.low, earlier.high)
+    numbers = f", {measures.heading(metric)} {against(metric, found)}" if found else ""
+    origin = ", ".join(filter(None, (f"settings {earlier.hash}", f"commit {earlier.commit}", earlier.day)))
+    return f"{earlier.answer} at {earlier.seeds} seeds{numbers}; {earlier.why} ({origin})"
+
+
+def remark(verdict: Verdict) -> str:
+    """Why a claim has no other answer, and what else has to be known; "" where the interval says it all."""
+    reasons = [] if verdict.reason == BOTH_SIDES else [verdict.reason]
+    return "; ".join(filter(None, (*reasons, *verdict.notes)))
 
 
 def troubles(section: Section) -> list[tuple[str, str]]:

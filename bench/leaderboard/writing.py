@@ -22,7 +22,8 @@ def write(board: Board, folder: Path) -> list[Path]:
         BenchError: one of them cannot be written.
     """
     data = as_data(board)
-    claims = {key: data[key] for key in ("suite", "profile")} | _data(board) | {"claims": data["claims"]}
+    verdicts = {"schedule": data["schedule"], "claims": data["claims"]}
+    claims = {key: data[key] for key in ("suite", "profile")} | _data(board) | verdicts
     contents = {
         "md": markdown.render(board),
         "csv": table_csv.render(board),
@@ -50,9 +51,13 @@ def claim_lines(board: Board) -> Iterator[str]:
     for v in board.claims:
         metric = board.metric_of(v)
         said = f"{v.answer:<9} {v.id}: {v.better} over {v.worse} in {v.scenario}, {v.metric}{measures.unit(metric)}"
+        remark = wording.remark(v)
         if v.difference is None:
-            yield f"{said}: {v.reason}"
+            yield f"{said}: {remark}"
             continue
         told = wording.against(metric, v.difference).replace(measures.MINUS, "-")
         need = wording.needed(v, metric).replace(measures.MINUS, "-")
-        yield f"{said}: {told}, needed {need}, seeds {v.difference.seeds}"
+        numbers = f"needed {need}, seeds {v.seeds}, p {measures.p_value(v.p)}, q {measures.p_value(v.q)}"
+        yield f"{said}: {told}, {numbers.replace('–', '-')}{f' ({remark})' if remark else ''}"
+    if board.claims:
+        yield wording.counts(board)

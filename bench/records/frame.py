@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.errors import BenchError
 from bench.records.counting import one_a_cell
 from bench.records.record import OPTIONAL, Record, conflicts
-from bench.records.store import ARCHIVE, Store, tell
+from bench.records.store import NO_RECORDS, Store, tell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ def load_results(path: str | Path, *, history: bool = False) -> pd.DataFrame:
     since are still there.
 
     Args:
-        path: a `.jsonl` file, or a folder in which all such files are read; archives (`bench compact`) are not.
+        path: a `.jsonl` file, or a folder in which all such files are read; archives and looks are not.
         history: all records of the files, also those that others have replaced.
 
     Raises:
@@ -30,7 +30,7 @@ def load_results(path: str | Path, *, history: bool = False) -> pd.DataFrame:
             each other.
     """
     path = Path(path)
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*.jsonl") if not p.name.endswith(ARCHIVE))
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*.jsonl") if not p.name.endswith(NO_RECORDS))
     if not files:
         raise BenchError(f"no records under {path}: a results file ends in .jsonl")
     found: list[Record] = []

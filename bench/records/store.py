@@ -17,7 +17,11 @@ from bench.records.parsing import parse
 from bench.records.record import Record
 
 ARCHIVE = ".old.jsonl"
-"""How the name of a file of replaced records ends; it is never read as results."""
+"""How the name of a file of replaced records ends."""
+LOOKS = ".looks.jsonl"
+"""How the name of a file of looks at claims ends (`bench.verdicts.history`)."""
+NO_RECORDS = (ARCHIVE, LOOKS)
+"""Endings of files that are never read as results."""
 STARTS = re.compile(r'\{"sum":"[0-9a-f]{12}","schema":')
 
 

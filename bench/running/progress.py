@@ -157,7 +157,7 @@ class Terminal:
             f"{len(todo)} cells to run, {reused} on record in {store.path}",
             "bold",
         )
-        self.total = len(todo)
+        self.total, self.done = len(todo), 0
         self.waiting = {cell.key: cell for cell in todo}
         self.expected = expected_seconds(todo, store.read())
         if self.console.is_terminal and todo:

@@ -11,7 +11,7 @@ from annotated_types import Ge, Le
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from bench.schema.settings import Settings
-from bench.types import Label, Name, Parallel, Rate, Seconds, Seed, Trials
+from bench.types import Count, Label, Name, Parallel, Rate, Seconds, Seed, Share, Trials
 
 
 def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -34,6 +34,10 @@ class Header(Settings):
     """Threads of one cell; the same for every `--jobs`, since it can change the last digit of a sum."""
     max_seconds: Seconds = 3600.0
     """A cell that takes longer is stopped and filed as failed."""
+    looks: tuple[Count, ...] | None = None
+    """After how many seeds claims are judged (docs/statistics.md); 3, 6 and 12, if unset. Say it before the first."""
+    equal_within_post_hoc: Rate | None = None
+    """`equal_within` of claims about accuracy that have none, chosen after results had been seen; verdicts say so."""
     claims_of: str | None = None
     """Another suite, by name or by path from this file, whose claims are made here too: on scenarios and rows of the
     same names."""
@@ -80,6 +84,9 @@ class RowHead(Settings):
     """Its name on the board; the method's, if unset."""
     search: dict[str, Any] = Field(default_factory=dict)
     """Parameters that are chosen on validation data, and where they are looked for."""
+    control: bool = False
+    """A row that shows what the others are held against, such as a parent that was only trained on. The board says so,
+    and does not rank it."""
 
 
 class Taken(Settings):
@@ -125,6 +132,26 @@ _SCENARIOS = {
 }
 
 
+class Requirement(Settings):
+    """What a claim needs of its set-up: the mean of a row's metric is at least so much."""
+
+    row: Label
+    metric: str | None = None
+    """As that of a comparison."""
+    at_least: Annotated[float, Ge(-1e9), Le(1e9)]
+
+
+class Effort(Settings):
+    """How much of a paper's effort the row must get before a claim can fail."""
+
+    of: str
+    """A metric or cost (`images_kept`), a parameter of the row (`steps`), or a setting of its board."""
+    paper: Rate
+    """The paper's own figure."""
+    at_least: Share
+    """The share of it below which the claim is *under-run* where it would fail."""
+
+
 class ClaimTable(Settings):
     """`[claims.ID]`: what a paper says, as a comparison of two rows on one board or on several."""
 
@@ -136,6 +163,14 @@ class ClaimTable(Settings):
     """Whose claim it is; the paper of the method that is said to be better, if unset."""
     compare: Comparison
     """The two rows, and by what: { better = "regmean", worse = "average", metric = "nll" }."""
+    requires: Requirement | None = None
+    """Without this the claim is not testable here: { row = "dafl", metric = "worst_drop", at_least = 0.05 }."""
+    equal_within: Rate | None = None
+    """The rows are equal where the interval lies within so much of no difference."""
+    ablates: tuple[str, ...] = ()
+    """Parameters in which alone the two rows may differ."""
+    effort: Effort | None = None
+    """Say it before the row is run: { of = "images_kept", paper = 51200, at_least = 0.1 }."""
     scenario: str | None = None
     """The board, where it is one."""
     scenarios: Annotated[dict[str, str], BeforeValidator(_endings), WithJsonSchema(_SCENARIOS)] = Field(

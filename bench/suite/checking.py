@@ -16,6 +16,7 @@ from bench.suite import suite as suites
 from bench.suite.claims import Claim
 from bench.suite.faults import shown
 from bench.suite.kinds import refuse_kind, refuse_models
+from bench.suite.scenarios import SuiteScenario
 from bench.suite.stand_ins import on_stand_in
 
 
@@ -57,7 +58,7 @@ def _profile(suite: suites.Suite) -> dict[str, Any]:
             said = str(error).removeprefix("[data] ")
             raise SuiteError(f"{at}: [{table}] {said}") from None
     for claim in suite.claims:
-        _refuse_unknown_metric(claim, suite.scenarios[claim.scenario].kind, f"{at}: claim {claim.id!r}")
+        _refuse_unknown_metric(claim, suite.scenarios[claim.scenario], f"{at}: claim {claim.id!r}")
     rows = sum(len(s.rows) for s in suite.scenarios.values())
     return {
         "profile": suite.profile,
@@ -108,12 +109,20 @@ def _uses(scenario: suites.SuiteScenario, model: str) -> bool:
     return any(value == model for _, value in scenario.settings)
 
 
-def _refuse_unknown_metric(claim: Claim, kind: str, at: str) -> None:
-    """A claim may be about what the kind of its scenario declares."""
-    entry = SCENARIOS.get(kind)
-    if claim.metric is None or entry.declares(claim.metric):
+def _refuse_unknown_metric(claim: Claim, scenario: SuiteScenario, at: str) -> None:
+    """A claim may be about what the kind of its scenario declares, and so may what it requires."""
+    entry = SCENARIOS.get(scenario.kind)
+    required = claim.requires.metric if claim.requires is not None else None
+    for key, name in (("metric", claim.metric), ("requires.metric", required)):
+        if name is not None and not entry.declares(name):
+            hint = near_miss(name, names(entry.metrics, entry.costs))
+            raise SuiteError(f"{at}: {key}: unknown metric {shown(name)} of {scenario.kind} scenarios{hint}")
+    if claim.effort is None or entry.declares(claim.effort.of):
         return
-    declared = names(entry.metrics, entry.costs)
-    raise SuiteError(
-        f"{at}: unknown metric {shown(claim.metric)} of {kind} scenarios{near_miss(claim.metric, declared)}"
-    )
+    row = next(row for row in scenario.rows if row.label == claim.better)
+    numbers = [*names(entry.metrics, entry.costs), *row.params, *type(scenario.settings).model_fields]
+    if claim.effort.of not in numbers:
+        raise SuiteError(
+            f"{at}: effort.of: {shown(claim.effort.of)} is no metric or cost of {scenario.kind} scenarios, no "
+            f"parameter of {row.label} and no setting of {scenario.name}{near_miss(claim.effort.of, numbers)}"
+        )

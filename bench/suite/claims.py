@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from bench import registry
 from bench.errors import SuiteError, near_miss
-from bench.schema.tables import ClaimTable
+from bench.schema.tables import ClaimTable, Effort, Requirement
 from bench.suite.faults import checked, shown
+from bench.suite.rows import SuiteRow
 from bench.suite.scenarios import SuiteScenario, given_board
 from bench.types import check_label
 
@@ -28,6 +29,10 @@ class Claim:
     metric: str | None = None
     times: float = 1.0
     margin: float = 0.0
+    requires: Requirement | None = None
+    equal_within: float | None = None
+    ablates: tuple[str, ...] = ()
+    effort: Effort | None = None
 
 
 def claims_on(tables: object, scenarios: Mapping[str, SuiteScenario], where: str) -> tuple[Claim, ...]:
@@ -77,9 +82,12 @@ def _claim(
     given = given_board(board, scenarios)
     about = board.about or (given.about if given is not None else None)
     rows = {row.label: row for row in board.rows}
-    for label in (table.compare.better, table.compare.worse):
+    needed = [table.requires.row] if table.requires else []
+    for label in (table.compare.better, table.compare.worse, *needed):
         if label not in rows:
             raise SuiteError(f"{at} names row {label!r} of {board.name}{near_miss(label, rows)}")
+    if table.ablates:
+        _refuse_other_differences(table, rows, f"{at} on {board.name}")
     method = registry.METHODS.get(rows[table.compare.better].method)
     paper = table.paper or method.paper
     if paper is None:
@@ -90,4 +98,36 @@ def _claim(
         full = check_label("-".join(filter(None, words)))
     except ValueError as error:
         raise SuiteError(f"{at} cannot be an id: {error}") from None
-    return Claim(full, paper, says.replace(ABOUT, about or ""), board.name, **table.compare.model_dump())
+    said = says.replace(ABOUT, about or "")
+    return Claim(
+        full,
+        paper,
+        said,
+        board.name,
+        **table.compare.model_dump(),
+        requires=table.requires,
+        equal_within=table.equal_within,
+        ablates=table.ablates,
+        effort=table.effort,
+    )
+
+
+def _refuse_other_differences(table: ClaimTable, rows: Mapping[str, SuiteRow], at: str) -> None:
+    """Rows of a claim that ablates parameters are of one method, and differ in these and in nothing else."""
+    better, worse = rows[table.compare.better], rows[table.compare.worse]
+    if better.method != worse.method:
+        raise SuiteError(
+            f"{at} ablates {', '.join(table.ablates)}, and its rows are of two methods, {better.method} and "
+            f"{worse.method}; compare two rows of one"
+        )
+    for name in table.ablates:
+        if name not in better.params:
+            raise SuiteError(
+                f"{at} ablates {shown(name)}, no parameter of {better.method}{near_miss(name, better.params)}"
+            )
+    wholes = [row.params | {f"search.{name}": place for name, place in row.search.items()} for row in (better, worse)]
+    differing = {name for name in {**wholes[0], **wholes[1]} if wholes[0].get(name) != wholes[1].get(name)}
+    if more := sorted(differing - set(table.ablates)):
+        raise SuiteError(f"{at} ablates {', '.join(table.ablates)}, and its rows differ in {', '.join(more)} as well")
+    if not differing:
+        raise SuiteError(f"{at} ablates {', '.join(table.ablates)}, and its rows are equal in that")

@@ -30,6 +30,8 @@ class SuiteRow:
     params: dict[str, Any]
     search: Search = field(default_factory=dict)
     """Hyperparameters that are chosen on validation data, in place of `params`, and where they are looked for."""
+    control: bool = False
+    """Whether it is shown as a control, and not ranked. No key knows of it."""
 
 
 def named_rows(lists: Mapping[str, Mapping[str, Any]], where: str) -> dict[str, Rows]:
@@ -164,7 +166,7 @@ def _row(entry: object, kind: str | None, where: str, at: str, place: str | None
     own = {key: value for key, value in table.items() if key in parameters.model_fields}
     search = _search(row.search, parameters, own, where, f"{place}.search")
     params = parameters.model_validate(own).model_dump(mode="json")
-    return SuiteRow(row.label or found.name, found.name, params, search)
+    return SuiteRow(row.label or found.name, found.name, params, search, row.control)
 
 
 def _search(table: Mapping[str, Any], schema: type[BaseModel], fixed: Mapping[str, Any], where: str, at: str) -> Search:

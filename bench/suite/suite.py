@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 from bench import registry
 from bench.data.spec import DataSpec
-from bench.errors import SuiteError, near_miss
+from bench.errors import BenchError, SuiteError, near_miss
 from bench.models.spec import Architecture
 from bench.paths import PACKAGE
 from bench.schema.recipe import Recipe
@@ -21,6 +22,7 @@ from bench.suite.faults import checked, named, shown
 from bench.suite.layers import extended, refuse_cycles, tables, with_profile
 from bench.suite.rows import named_rows
 from bench.suite.scenarios import SuiteScenario, scenario_of
+from bench.verdicts.looks import STANDARD, schedule
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,15 @@ class Suite:
     claims: tuple[Claim, ...]
     datasets: dict[str, DataSpec] = field(default_factory=dict)
     """`[datasets.NAME]`: further data sets, which scenarios choose with `data = "NAME"`."""
+    looks: tuple[int, ...] = STANDARD
+    """After how many seeds claims are judged."""
+    equal_within_post_hoc: float | None = None
+    """Region of equality of claims about accuracy that have none of their own, chosen after results had been seen."""
+
+    def seeds_in_order(self, count: int) -> tuple[int, ...]:
+        """The first `count` seeds in the order in which looks take them: those of the suite, then 0, 1, 2 and so on."""
+        more = (seed for seed in itertools.count() if seed not in self.seeds)
+        return tuple(itertools.islice(itertools.chain(self.seeds, more), count))
 
     def data_of(self, scenario: SuiteScenario) -> DataSpec:
         """The data set that a scenario of this suite asks for."""
@@ -126,6 +137,8 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
     merged = with_profile(dict(content), path, profile)
     where = f"{path} (profile {profile})"
     header = checked(Header, {k: v for k, v in merged.items() if k not in TABLES}, where, "", extra=TABLES)
+    looks = header.looks or STANDARD
+    _refuse_unpublished(looks, where)
     if "data" not in merged:
         raise SuiteError(f"{where}: table [data] is missing; it names the data set, e.g. name = 'digits'")
     models = {
@@ -156,7 +169,16 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
         models={name: _weights_beside(model, path, f"{where}: [models.{name}]") for name, model in models.items()},
         scenarios=scenarios,
         claims=_claims(merged.get("claims", {}), header.claims_of, scenarios, path, where),
+        looks=looks,
+        equal_within_post_hoc=header.equal_within_post_hoc,
     )
+
+
+def _refuse_unpublished(looks: tuple[int, ...], where: str) -> None:
+    try:
+        schedule(looks)
+    except BenchError as error:
+        raise SuiteError(f"{where}: {error}") from None
 
 
 def _claims(

@@ -17,6 +17,9 @@ from bench.atomic import write_whole
 from bench.errors import BenchError
 from bench.verdicts.verdict import Answer, Judged
 
+RULE = "declared looks"
+"""How claims are judged now: the setting `rule` of every entry. Another one is that of an earlier time."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -26,7 +29,7 @@ class Entry:
     n: int
     """Seeds of the look; 0 where none was complete."""
     level: float | None
-    answer: str
+    answer: Answer
     reason: str
     mean: float | None
     low: float | None
@@ -147,6 +150,8 @@ def _refused(constant: str) -> None:
 
 
 def _why(old: Entry, new: Entry) -> str:
+    if (rule := old.settings.get("rule", RULE)) != new.settings.get("rule", RULE):
+        return f"judged by another rule: {rule}"
     if changed := changes(old.settings, new.settings):
         return "; ".join(f"{name}: {before} -> {after}" for name, (before, after) in changed.items())
     return f"looked at again with {new.n} seeds" if old.n != new.n else "computed again"

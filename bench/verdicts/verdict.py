@@ -17,6 +17,8 @@ from typing import Literal
 from bench.verdicts.interval import Interval, Sample, interval, margin_p, unsettled
 from bench.verdicts.looks import Look, Schedule
 
+BOTH_SIDES = "the interval reaches to both sides"
+
 Answer = Literal["holds", "fails", "equal", "undecided", "not testable here", "under-run"]
 
 
@@ -30,6 +32,11 @@ class Premise:
     found: Sample | None
     """The row's values at its own last complete look; None before the first."""
     look: Look | None
+
+    @property
+    def open(self) -> bool:
+        """Whether nothing is known of it yet, or its interval reaches to both sides."""
+        return _premise(self) == "open"
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ def judge(question: Question, schedule: Schedule, look: Look | None, found: Samp
     within = question.equal_within
     if within is not None and -within < ends.low and ends.high < within:
         return _with(judged, "equal")
-    return _with(judged, "undecided", "the interval reaches to both sides")
+    return _with(judged, "undecided", BOTH_SIDES)
 
 
 def _with(judged: Judged, answer: Answer, reason: str = "") -> Judged:

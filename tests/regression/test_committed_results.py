@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.leaderboard import build, write
+from bench.leaderboard import build, looked, write
 from bench.leaderboard.board import Board
 from bench.records.counting import counting
 from bench.records.record import Record, conflicts
-from bench.records.store import ARCHIVE, Content, Store
+from bench.records.store import NO_RECORDS, Content, Store
 from bench.suite import suite as suites
+from bench.verdicts import history
 from bench.vouching.vouch import differ
 
 RESULTS = Path(__file__).parents[2] / "results"
-BOARDS = sorted(path for path in RESULTS.glob("*/*.jsonl") if not path.name.endswith(ARCHIVE))
+BOARDS = sorted(path for path in RESULTS.glob("*/*.jsonl") if not path.name.endswith(NO_RECORDS))
 
 ELSEWHERE = 0.12
 """How far an accuracy may lie from the committed one on another machine or version: smoke networks are trained for
@@ -39,7 +40,8 @@ def content(path: Path) -> Content:
 @functools.cache
 def board_of(path: Path) -> Board:
     """The board of a committed file of records; built once, for all tests."""
-    return build(suites.load(path.parent.name.partition("@")[0], path.stem), content(path).records)
+    past = history.read(looked.path_of(path))
+    return build(suites.load(path.parent.name.partition("@")[0], path.stem), content(path).records, past=past)
 
 
 def board(name: str) -> Board:

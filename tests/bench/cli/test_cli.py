@@ -18,7 +18,7 @@ def test_run_leaves_records_a_leaderboard_and_verdicts(command, program, write_s
     done = program("run", write_suite(), "--profile", "smoke", "--jobs", "1")
     assert done.returncode == 0, done.stderr
     assert "6 cells run, 0 on record, 0 failed" in done.stdout
-    assert "holds" in done.stdout
+    assert "no look is complete: the first is at 3 seeds" in done.stdout
     folder = tmp_path / "results" / "toysuite"
     assert {path.suffix for path in folder.iterdir()} >= {".jsonl", ".md", ".csv", ".html"}
     again = command("run", write_suite(), "--profile", "smoke")
@@ -74,7 +74,7 @@ def test_list_and_show_speak_json(command):
     assert "digits" in listed["suites"]
     shown = json.loads(command("show", "toy-nearest-mean", "--json").stdout)
     assert shown["parameters"]["shrink"] == {"type": "number", "default": 0.0, "at least": 0, "at most": 1}
-    assert shown["of every row"].keys() == {"method", "label", "search"}
+    assert shown["of every row"].keys() == {"method", "label", "search", "control"}
     assert shown["sees"]["toy"] == sorted(
         ["images", "labels", "compute", "device", "seed", "generator", "num_classes", "input_shape", "progress"]
     )
@@ -119,7 +119,7 @@ def test_claims_and_leaderboard_speak_json(command, write_suite):
     command("run", suite, "--profile", "smoke")
     verdicts = json.loads(command("claims", suite, "--profile", "smoke", "--json").stdout)
     (claims,) = verdicts.values()
-    assert claims[0]["answer"] == "holds"
+    assert (claims[0]["answer"], claims[0]["notes"]) == ("undecided", ["without a result: seed 2"])
     (board,) = json.loads(command("leaderboard", suite, "--profile", "smoke", "--json").stdout).values()
     assert board
 
@@ -140,3 +140,14 @@ def test_a_method_of_ten_lines_in_one_file_gets_its_row(command, write_suite, tm
     assert done.returncode == 0, done.stderr
     assert "my-guess" in (tmp_path / "results" / "toysuite" / "smoke.md").read_text()
     assert command("test", "my-guess", "--plugin", plugin).returncode == 0
+
+
+def test_until_decided_shows_its_plan_and_says_what_it_does_not_take(command, write_suite):
+    suite = write_suite()
+    words = ("run", suite, "--profile", "smoke", "--until-decided")
+    shown = command(*words, "--dry-run", "--budget", "4h")
+    assert shown.stdout.splitlines()[1].startswith("  means: first look at 3 seeds, 6 more cells and models")
+    refused = command(*words, "--seeds", "0")
+    assert refused.returncode == 2
+    assert "leave out --seeds, --only and --force" in refused.stderr
+    assert "no time like 4h" in command(*words, "--budget", "soon").stderr

@@ -127,15 +127,47 @@ def test_a_row_without_the_headline_counts_as_failed(suite, record):
     assert (gram.status, gram.reasons) == ("failed", ("failed: it has no accuracy (seed 0)",))
 
 
-def test_incomplete_rows_have_a_rank_but_no_rank_interval(suite, full):
+def test_rows_without_a_seed_of_the_common_look_are_not_ranked_and_named(suite, full):
     full = [r for r in full if (r.label, r.seed) != ("transport", 2)]
     section = skewed(suite, full)
     transport = next(row for row in section.rows if row.label == "transport")
-    assert (transport.rank, transport.rank_low, transport.first) == (3, None, None)
-    assert section.notes == ("without all of the seeds 0, 1, 2, so not in the resampled ranks: transport",)
+    assert (transport.rank, transport.rank_low, transport.first) == (None, None, None)
+    assert section.notes == ("without all of the seeds 0, 1, 2, so not ranked: transport",)
     gram = next(row for row in section.rows if row.label == "gram")
     assert gram.rank_low == 1
     assert gram.rank_high <= 2
+
+
+def test_ranks_stand_on_the_last_look_that_rows_have_in_common(suite, full, record):
+    more = [record("gram", seed, right) for seed, right in ((3, 20), (4, 20), (5, 20))]
+    section = skewed(suite, [*full, *more])
+    rows = {row.label: row for row in section.rows}
+    assert section.ranked_on == (0, 1, 2)
+    assert [row.rank for row in section.rows] == [None, 1, 2, 3, None, None]
+    assert (rows["gram"].rank, rows["gram"].seeds) == (1, (0, 1, 2, 3, 4, 5))
+    assert rows["gram"].headline.mean == pytest.approx(0.45)  # of all its seeds, and so below transport's
+    assert rows["transport (acts)"].above.mean == pytest.approx(-0.05)
+    [note] = section.notes
+    assert note.startswith("ranked on seeds 0, 1, 2, which all ranked rows have")
+    six = [record(row.label, seed, 50) for row in section.rows for seed in (3, 4, 5) if row.label != "gram"]
+    assert skewed(suite, [*full, *more, *six]).ranked_on == (0, 1, 2, 3, 4, 5)
+
+
+def test_before_the_first_look_rows_are_ranked_on_the_seeds_that_most_have(suite, record):
+    records = [record(label, seed, 50) for label in ("gram", "transport") for seed in (0, 1)]
+    section = skewed(suite, [*records, record("transport (acts)", 0, 60)])
+    assert section.ranked_on == (0, 1)
+    assert {row.label: row.rank for row in section.rows if row.headline} == {
+        "gram": 1,
+        "transport": 2,
+        "transport (acts)": None,
+    }
+
+
+def test_seeds_below_the_lower_reference_are_told(suite, full, record):
+    low = [r for r in full if r.label != "gram"] + [record("gram", s, right) for s, right in enumerate((70, 5, 70))]
+    gram = next(row for row in skewed(suite, low).rows if row.label == "gram")
+    assert gram.marks == ("below the lower reference at 1 of 3 seeds",)
 
 
 def test_one_seed_without_examples_has_no_interval_and_with_examples_one_over_examples(suite, record):
@@ -194,3 +226,13 @@ def test_a_row_whose_method_is_a_reference_is_not_ranked(suite, record, monkeypa
     records = [record("average", 0, 40), record("ensemble", 0, 60), record("gram", 0, 50)]
     gram = next(row for row in skewed(suite, records).rows if row.label == "gram")
     assert (gram.role, gram.rank) == ("reference", None)
+
+
+def test_a_control_is_marked_and_not_ranked(suite, full):
+    def marked(scenario):
+        return replace(scenario, rows=tuple(replace(r, control=r.label == "gram") for r in scenario.rows))
+
+    scenarios = suite.scenarios | {"skewed": marked(suite.scenarios["skewed"])}
+    rows = {row.label: row for row in skewed(replace(suite, scenarios=scenarios), full).rows}
+    assert (rows["gram"].role, rows["gram"].rank) == ("control", None)
+    assert (rows["transport (acts)"].rank, rows["transport"].rank) == (1, 2)

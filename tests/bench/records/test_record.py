@@ -96,6 +96,7 @@ def test_equal_answers_that_were_compressed_otherwise_are_no_contradiction(sound
 def test_load_results_reads_a_folder_into_a_frame(tmp_path, sound, file_of):
     file_of([sound(0)], "x/smoke.jsonl")
     file_of([sound(1, profile="cpu")], "y/cpu.jsonl")
+    (tmp_path / "y" / "cpu.looks.jsonl").write_text("{}\n")
     frame = load_results(tmp_path)
     assert frame["accuracy"].tolist() == [0.25, 0.25]
     assert set(frame["profile"]) == {"smoke", "cpu"}

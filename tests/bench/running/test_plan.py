@@ -167,3 +167,10 @@ def test_explain_finds_the_record_of_a_run_without_the_stand_in(write_suite, far
     monkeypatch.setattr(Store, "read", lambda self: read.append(self.path.parent.name) or [])
     assert any("never run" in line for line in explain(planned, "hand/toy-constant/0", tmp_path))
     assert read == ["toysuite@digits", "toysuite"]
+
+
+def test_marking_a_control_leaves_keys_alone(write_suite):
+    before = keys(write_suite())
+    path = write_suite()
+    path.write_text(path.read_text().replace('["toy-noisy-mean"]', '[{ method = "toy-noisy-mean", control = true }]'))
+    assert keys(path) == before

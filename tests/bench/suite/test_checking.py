@@ -98,9 +98,9 @@ def test_the_schema_knows_every_key(validator, write_suite, old, new, taken):
         (
             'worse = "average"',
             'worse = "average", metric = "acuracy"',
-            "claim 'c': unknown metric 'acuracy' of fuse scenarios; did you mean 'accuracy'",
+            "claim 'c': metric: unknown metric 'acuracy' of fuse scenarios; did you mean 'accuracy'",
         ),
-        ('worse = "average"', 'worse = "average", metric = "samples"', "claim 'c': unknown metric 'samples'"),
+        ('worse = "average"', 'worse = "average", metric = "samples"', "claim 'c': metric: unknown metric 'samples'"),
         ('worse = "average"', 'worse = "average", metric = "relearn_steps"', "'relearn_steps' of fuse scenarios"),
         ("[models.m]", "[recipe]\nbatch_size = 201\n[models.m]", r"\[recipe\] batch_size = 201 is more than the 200"),
         (

@@ -4,6 +4,7 @@ import pytest
 
 from bench.errors import SuiteError
 from bench.suite import suite as suites
+from bench.suite.checking import check
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -158,3 +159,67 @@ def test_a_profile_overrides_a_claim_key_by_key(write_suite):
     assert {claim.margin for claim in claims(path).values()} == {0.2}
     with pytest.raises(SuiteError, match=r"overrides claims.'mean', which is not there; did you mean 'means'"):
         claims(write_suite(text=SUITE, more="claims.mean.compare.margin = 0.2\n"))
+
+
+ABLATION = SUITE.replace(
+    "[claims.means]",
+    """[[scenarios.hand.methods]]
+method = "toy-nearest-mean"
+label = "shrunk"
+shrink = 0.5
+[claims.shrinking]
+paper = "folklore"
+says = "Shrinking helps"
+scenario = "hand"
+ablates = ["shrink"]
+compare = { better = "shrunk", worse = "toy-nearest-mean" }
+[claims.means]""",
+)
+
+
+def test_what_a_claim_requires_and_calls_equal_stands_on_each_of_its_boards(write_suite):
+    more = """equal_within = 0.02
+requires = { row = "toy-constant", metric = "nll", at_least = 1.0 }
+effort = { of = "shrink", paper = 0.5, at_least = 0.1 }
+says = "A mean"""
+    found = claims(write_suite(text=SUITE.replace('says = "A mean', more)))
+    assert {c.equal_within for c in found.values()} == {0.02}
+    assert {(c.requires.row, c.effort.of) for c in found.values()} == {("toy-constant", "shrink")}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('["shrink"]', '["shrimk"]', "ablates 'shrimk', no parameter of toy-nearest-mean; did you mean 'shrink'"),
+        ('better = "shrunk", worse', 'better = "toy-constant", worse', "its rows are of two methods"),
+        ("shrink = 0.5", "shrink = 0.0", "ablates shrink, and its rows are equal in that"),
+        ("says = ", 'requires = { row = "gone", at_least = 1 }\nsays = ', "names row 'gone' of hand"),
+        ("says = ", 'requires = { row = "shrunk" }\nsays = ', "'at_least' is missing"),
+    ],
+)
+def test_a_claim_that_cannot_be_meant_so_is_refused(write_suite, old, new, told):
+    assert "shrinking" in claims(write_suite(text=ABLATION))
+    with pytest.raises(SuiteError, match=told):
+        claims(write_suite(text=ABLATION.replace(old, new, 1)))
+
+
+def test_a_row_that_differs_in_more_than_a_claim_ablates_is_refused(write_suite):
+    swept = 'label = "shrunk"\nshrink = 0.5\nsearch = { shrink = [0.1, 0.2] }'
+    text = ABLATION.replace('label = "shrunk"\nshrink = 0.5', swept).replace("kind =", "trials = 2\nkind =", 1)
+    with pytest.raises(SuiteError, match=r"ablates shrink, and its rows differ in search.shrink as well"):
+        claims(write_suite(text=text))
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (
+            'requires = { row = "toy-constant", metric = "nlll", at_least = 1 }',
+            "requires.metric: unknown metric 'nlll'",
+        ),
+        ('effort = { of = "step", paper = 1, at_least = 0.1 }', "effort.of: 'step' is no metric or cost of toy"),
+    ],
+)
+def test_check_knows_what_a_claim_requires(write_suite, key, told):
+    with pytest.raises(SuiteError, match=told):
+        check(write_suite(text=SUITE.replace("says = ", f"{key}\nsays = ", 1)))

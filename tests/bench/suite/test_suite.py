@@ -378,3 +378,15 @@ def test_a_claim_compares_two_rows(write_suite):
     path.write_text(path.read_text().replace('worse = "toy-constant"', 'worse = "toy-nearest-mean"'))
     with pytest.raises(SuiteError, match=r"\[claims.means\] holds row 'toy-nearest-mean' against itself"):
         suites.load(path, "smoke")
+
+
+def test_looks_that_have_no_published_levels_are_refused(write_suite):
+    path = write_suite()
+    assert suites.load(path, "smoke").looks == (3, 6, 12)
+    assert suites.load(path, "smoke").seeds_in_order(4) == (0, 1, 2, 3)
+    path.write_text("looks = [3, 6, 12, 24]\n" + path.read_text().replace("seeds = [0, 1]", "seeds = [7, 1]"))
+    suite = suites.load(path, "smoke")
+    assert (suite.looks, suite.seeds_in_order(5)) == ((3, 6, 12, 24), (7, 1, 0, 2, 3))
+    path.write_text(path.read_text().replace("looks = [3, 6, 12, 24]", "looks = [2, 4]"))
+    with pytest.raises(SuiteError, match=r"looks \[2, 4\] have no published levels; declare \[3, 6, 12\]"):
+        suites.load(path, "smoke")

@@ -1,0 +1,90 @@
+"""What a claim asks of the difference of its rows: margin, region of equality, premise and effort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench import registry
+from bench.leaderboard import comparing, measures
+from bench.leaderboard.comparing import Seeds
+from bench.leaderboard.looking import seeds_reached, with_value
+from bench.leaderboard.selection import Selection
+from bench.metrics.metric import Metric
+from bench.records.record import Record
+from bench.suite.claims import Claim
+from bench.suite.suite import Suite
+from bench.verdicts import verdict
+from bench.verdicts.looks import Reached, Schedule
+
+ACCURACY = "accuracy"
+"""The metric that has a region of equality where a suite chose one for all its claims."""
+
+
+def question(
+    suite: Suite,
+    claim: Claim,
+    metric: Metric,
+    premise: verdict.Premise | None,
+    better: Seeds,
+    come: Reached,
+) -> verdict.Question:
+    """What is asked of the difference, and what the records say to that beside the difference itself.
+
+    Args:
+        suite: the claim's.
+        claim: it.
+        metric: what it is about.
+        premise: what it requires, as found.
+        better: the row that is said to be better, where it has a result.
+        come: how far the claim's seeds have come.
+    """
+    return verdict.Question(
+        claim.margin,
+        claim.equal_within or post_hoc(suite, claim, metric),
+        premise,
+        effort(claim, better, [seed for group in come.groups for seed in group]),
+    )
+
+
+def post_hoc(suite: Suite, claim: Claim, metric: Metric) -> float | None:
+    """The region of equality that the suite chose after results had been seen, where it is the claim's."""
+    declared = claim.equal_within is not None or claim.times != 1.0 or metric.name != ACCURACY
+    return None if declared else suite.equal_within_post_hoc
+
+
+def premise(
+    suite: Suite, claim: Claim, selection: Selection, schedule: Schedule
+) -> tuple[verdict.Premise, Reached] | tuple[None, None]:
+    """What the claim requires, at the last complete look of the row that has to show it, and how far that row is."""
+    wanted = claim.requires
+    if wanted is None:
+        return None, None
+    kind = registry.SCENARIOS.get(suite.scenarios[claim.scenario].kind)
+    metric = kind.metric(wanted.metric or kind.headline)
+    row = with_value(selection.cells.get((claim.scenario, wanted.row), {}), metric)
+    come = seeds_reached(suite, schedule, row)
+    found = comparing.sample_of_row(row, come.groups, metric) if come.look is not None else None
+    return verdict.Premise(f"{measures.title(metric)} of {wanted.row}", wanted.at_least, found, come.look), come
+
+
+def effort(claim: Claim, row: Seeds, seeds: Sequence[int]) -> verdict.Effort | None:
+    """The share of the paper's effort that the row had at the seeds of a look; None before the first look."""
+    if claim.effort is None or not seeds:
+        return None
+    spent = [_spent(row[seed], claim.effort.of) for seed in seeds]
+    known = [value for value in spent if value is not None]
+    if len(known) < len(seeds):
+        return None
+    return verdict.Effort(sum(known) / len(known) / claim.effort.paper, claim.effort.at_least)
+
+
+def _spent(record: Record, name: str) -> float | None:
+    """A metric or cost of a record, a parameter of its row, or a setting of its board; None where none is a number."""
+    for found in (
+        comparing.value(record, name),
+        record.params.get(name),
+        record.asked.get("settings", {}).get(name),
+    ):
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            return float(found)
+    return None
