@@ -54,7 +54,7 @@ class Negative(Settings):
         test = situation.judge["test"]
         metrics, _ = judge_classifier(logits(result, test.inputs, lab.setup.num_classes), test)
         negative = Split(255 - test.inputs, test.labels)
-        seen, correct = judge_classifier(logits(result, negative.images, lab.setup.num_classes), negative)
+        seen, correct = judge_classifier(logits(result, negative.inputs, lab.setup.num_classes), negative)
         return Score(seen | {"positive_accuracy": metrics["accuracy"]}, {"test": correct})
 
 

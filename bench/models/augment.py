@@ -33,7 +33,9 @@ def augment(inputs: Tensor, kind: Augmentation, generator: torch.Generator) -> T
         return inputs
     if inputs.dim() != 4:
         shape = list(inputs.shape)
-        raise BenchError(f"augment = {kind!r} moves pixels of images, and these inputs are {shape}: set augment = 'none'")
+        raise BenchError(
+            f"augment = {kind!r} moves pixels of images, and these inputs are {shape}: set augment = 'none'"
+        )
     images = inputs
     n, _, height, width = images.shape
     rows = _positions(n, height, generator)

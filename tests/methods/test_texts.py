@@ -309,6 +309,6 @@ def test_fusion_undoes_a_reordering_of_the_units(method: Callable[..., nn.Module
     task = FuseTask(attributes | common(), {"weights", "unlabeled"}, "test")
     fused, average = method(task), copy.deepcopy(model)
     average.load_state_dict({name: (state[name] + w) / 2 for name, w in other.state_dict().items()})
-    x = as_input(images).double()
+    x = as_input(images)
     torch.testing.assert_close(fused(x), model(x), rtol=1e-9, atol=1e-9)
     assert not torch.allclose(average(x), model(x), atol=0.01)

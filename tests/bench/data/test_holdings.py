@@ -17,6 +17,7 @@ def test_what_is_here_is_described_ready_for_json(cifar: Path, home: Path):
     fingerprint = told["cifar10"].pop("fingerprint")
     assert told["cifar10"] == {
         "name": "cifar10",
+        "kind": "images",
         "found": True,
         "variant": f"cifar10-{fingerprint[:6]}",
         "bytes": sum(p.stat().st_size for p in cifar.iterdir() if p.name != "batches.meta"),

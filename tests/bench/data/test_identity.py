@@ -13,7 +13,7 @@ import pytest
 from bench.data import DATASETS, describe, identify, load
 from bench.data import identity as module
 from bench.data.catalogue import SOURCES
-from bench.data.spec import DataSpec
+from bench.data.spec import DataSpec, identity_of
 from bench.errors import DataError
 
 CIFAR = DataSpec(name="cifar10")
@@ -51,7 +51,7 @@ def test_unknown_content_carries_its_fingerprint_in_its_name(cifar: Path):
 def test_a_known_variant_is_named(cifar: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(module.KNOWN, identify(CIFAR).fingerprint, "cifar10-jpeg")
     assert identify(CIFAR).variant == "cifar10-jpeg"
-    assert load(CIFAR).identity()["variant"] == "cifar10-jpeg"
+    assert identity_of(load(CIFAR))["variant"] == "cifar10-jpeg"
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha256"])

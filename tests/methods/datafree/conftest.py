@@ -80,7 +80,7 @@ def make_task(digits: Dataset) -> Callable[..., DataFreeTask]:
             "progress": lambda done, total: None,
         }
         if "unlabeled" in access:
-            given["images"] = digits.train.inputs
+            given["inputs"] = digits.train.inputs
         return DataFreeTask(given, access, "test")
 
     return make

@@ -164,7 +164,7 @@ def test_files_with_the_published_hashes_have_the_plain_name(home: Path, monkeyp
         ("cola", "CoLA/train.tsv", b"gj04\t1\tThey left.\n", "train.tsv, line 1: 3 fields and there should be 4"),
         ("trec", "trec/TREC_10.label", b"<html>\n", "TREC_10.label, line 1: '<html>' should be 'LABEL:kind question'"),
         ("trec", "trec/TREC_10.label", b"OTHER:x Why ?\n", "has the labels OTHER and trec has ABBR, DESC"),
-        ("trec", "trec/TREC_10.label", b"", "the test part of trec has 0 images"),
+        ("trec", "trec/TREC_10.label", b"", "the test part of trec has 0 texts"),
         ("ag_news", "ag_news_csv/test.csv", b'"5","a","b"\n', "test.csv, row 1: '5,a,b' should be class 1-4"),
         ("ag_news", "ag_news_csv/test.csv", b'"1","a","b"\n"2","a', "test.csv, row 2: '2,a' should be class"),
         ("mr", "rt-polaritydata/rt-polarity.pos", b"fine\n", "has 3 texts of mr and should have 4"),
@@ -181,7 +181,7 @@ def test_files_with_the_published_hashes_have_the_plain_name(home: Path, monkeyp
 )
 def test_what_is_wrong_with_a_file_is_told(name: str, file: str, raw: bytes, message: str, home: Path):
     place(home, FILES[name] | {file: raw})
-    with pytest.raises(DataError, match=f"{message}.*" if "images" in message else f"(?s){message}.*put its official"):
+    with pytest.raises(DataError, match=f"{message}.*" if "has 0 texts" in message else f"(?s){message}.*put its official"):
         identify(DataSpec(name=name))
     assert describe(name)["found"] is False
 

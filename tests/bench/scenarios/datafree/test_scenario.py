@@ -62,14 +62,14 @@ def test_a_method_of_weights_sees_no_image(situation):
     assert not task.teacher.training
     assert not any(p.requires_grad for p in task.teacher.parameters())
     assert (task.budget.spent(3), task.batch_size) == (0.5, 8)
-    for secret in ("images", "labels", "proxy"):
+    for secret in ("inputs", "labels", "proxy"):
         with pytest.raises(AccessDenied, match=f"'dreamer' touched task.{secret} without access"):
             getattr(task, secret)
 
 
 def test_each_access_opens_what_it_says(situation, lab):
     unlabeled = grant(DataFreeTask, situation.providers, {"unlabeled"}, "kd")
-    assert torch.equal(unlabeled.images, lab.dataset.train.inputs)
+    assert torch.equal(unlabeled.inputs, lab.dataset.train.inputs)
     with pytest.raises(AccessDenied):
         _ = unlabeled.labels
     with pytest.raises(AccessDenied):
@@ -83,10 +83,10 @@ def test_what_is_handed_out_is_a_copy(situation, lab):
     with torch.no_grad():
         for p in first.teacher.parameters():
             p.zero_()
-    first.images.zero_()
+    first.inputs.zero_()
     second = grant(DataFreeTask, situation.providers, {"weights", "labels"}, "next")
     assert all(torch.equal(weights[name], value) for name, value in second.teacher.state_dict().items())
-    assert second.images.any()
+    assert second.inputs.any()
     assert TINY.score(situation, second.teacher, lab).metrics["agreement"] == 1
 
 
