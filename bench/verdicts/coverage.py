@@ -34,7 +34,8 @@ SPREAD_OF_EXAMPLES = 1.0
 DROP = 0.2
 """By how much accuracy falls where a row collapses."""
 PUBLISHED = Path(__file__).with_name("coverage.json")
-PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
+PAGE = Path("docs/statistics.md")
+"""Seen from the project's root, where this module is run."""
 MARKS = ("<!-- coverage: written by `python -m bench.verdicts.coverage` -->", "<!-- end of coverage -->")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ from bench.verdicts.coverage import (
 from bench.verdicts.looks import LONG, STANDARD, schedule
 
 PATHS = 300
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
@@ -37,7 +39,7 @@ def test_every_setting_is_published_at_both_sets_of_looks() -> None:
 
 
 def test_the_page_prints_it() -> None:
-    page = PAGE.read_text(encoding="utf-8")
+    page = (ROOT / PAGE).read_text(encoding="utf-8")
     assert page.split(MARKS[0])[1].split(MARKS[1])[0].strip() == table(published())
 
 

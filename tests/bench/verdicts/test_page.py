@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bench.verdicts.coverage import PAGE
 from bench.verdicts.interval import Sample, example_error, half_width
 from bench.verdicts.looks import LEVELS, schedule
 from bench.verdicts.null_path import total_error
 from bench.verdicts.verdict import Question, judge
 
-TEXT = " ".join(PAGE.read_text(encoding="utf-8").split())
+ROOT = Path(__file__).parents[3]
+TEXT = " ".join((ROOT / PAGE).read_text(encoding="utf-8").split())
 
 
 def levels(found: tuple[float, ...]) -> str:

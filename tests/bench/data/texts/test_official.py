@@ -181,7 +181,8 @@ def test_files_with_the_published_hashes_have_the_plain_name(home: Path, monkeyp
 )
 def test_what_is_wrong_with_a_file_is_told(name: str, file: str, raw: bytes, message: str, home: Path):
     place(home, FILES[name] | {file: raw})
-    with pytest.raises(DataError, match=f"{message}.*" if "has 0 texts" in message else f"(?s){message}.*put its official"):
+    told = f"{message}.*" if "has 0 texts" in message else f"(?s){message}.*put its official"
+    with pytest.raises(DataError, match=told):
         identify(DataSpec(name=name))
     assert describe(name)["found"] is False
 
