@@ -25,10 +25,11 @@ from bench.data.spec import DataSpec, Images, Split
 from bench.device import Device
 from bench.errors import AccessDenied, BenchError, Skip
 from bench.lab import Lab, Setup
+from bench.method_process.child import Errand, draws, task_of
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.registry import METHODS, SCENARIOS, Method, Scenario
-from bench.running.cell import seed_everything, task_of
+from bench.running.cell import granted, seed_everything
 from bench.scenarios import Score, Situation
 from bench.schema.recipe import Recipe
 from bench.task.task import Task, needs
@@ -310,7 +311,8 @@ def _observed(task: Task, touched: set[str]) -> Task:
 def task_for(method: Method, world: World) -> Task:
     """The task that a method gets in a world of the kit."""
     seed_everything(SEED)
-    return task_of(world.kind, method, world.situation, world.lab, SEED, _no_progress)
+    given = granted(world.kind, method.name, method.access, world.situation, world.lab)
+    return task_of(Errand(method.name, world.kind.kind, {}, given, SEED, world.lab.device, draws()), _no_progress)
 
 
 def _no_progress(done: int, total: int) -> None:

@@ -28,6 +28,10 @@ class BadResult(BenchError):
     """A method returned something that its scenario cannot score (wrong type, wrong shape, NaN)."""
 
 
+class MethodError(BenchError):
+    """A method raised, or its process ended; the message says what and where."""
+
+
 class Skip(BenchError):
     """Raised by a method where it does not apply; the reason becomes the row's reason."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PACKAGES = ("bench.scenarios", "methods")
+SCENARIOS_PACKAGE, METHODS_PACKAGE = "bench.scenarios", "methods"
 """Where our own scenarios and methods are found. The registry names these rooms above it and imports nothing of them
 before `discover`."""
+GROUPS = ("bench.scenarios", "bench.methods")
+"""Entry points of installed packages."""
 
 
 @dataclass(frozen=True)
@@ -209,20 +212,32 @@ def scenario(
 @cache
 def discover() -> None:
     """Import every scenario and method: ours, and those of installed packages (entry points)."""
-    for package in map(importlib.import_module, PACKAGES):
-        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            importlib.import_module(module.name)
+    discover_scenarios()
+    _import_all(METHODS_PACKAGE)
     load_installed()
 
 
 @cache
-def load_installed() -> None:
+def discover_scenarios() -> None:
+    """Import every scenario and no method: what the judge of a cell works with."""
+    _import_all(SCENARIOS_PACKAGE)
+    load_installed(GROUPS[:1])
+
+
+def _import_all(name: str) -> None:
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+
+
+@cache
+def load_installed(groups: tuple[str, ...] = GROUPS) -> None:
     """Import the methods and scenarios of installed packages (entry points).
 
     Raises:
         BenchError: one is written for another contract, or cannot be imported.
     """
-    for group in ("bench.scenarios", "bench.methods"):
+    for group in groups:
         for point in entry_points(group=group):
             of = f" of {point.dist.name} {point.dist.version}" if point.dist is not None else ""
             name = f"{point.name} ({point.value}){of}"
@@ -231,6 +246,14 @@ def load_installed() -> None:
                 if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
                     contracts.hold(name, Path(spec.origin).read_text(encoding="utf-8"))
                 point.load()
+
+
+def brings_a_scenario(path: Path) -> bool:
+    """Whether a plug-in defines a scenario, read from its text: the judge imports only such."""
+    tree = ast.parse(path.read_text(encoding="utf-8-sig"))
+    marks = [mark for node in ast.walk(tree) for mark in getattr(node, "decorator_list", [])]
+    calls = [mark.func if isinstance(mark, ast.Call) else mark for mark in marks]
+    return any(getattr(call, "attr", getattr(call, "id", None)) == "scenario" for call in calls)
 
 
 def load_plugin(path: Path) -> None:

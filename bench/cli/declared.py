@@ -32,7 +32,7 @@ def declared() -> list[Entry] | None:
 
 
 def _files() -> Iterator[Path]:
-    for package in registry.PACKAGES:
+    for package in (registry.SCENARIOS_PACKAGE, registry.METHODS_PACKAGE):
         spec = find_spec(package)
         for folder in (spec.submodule_search_locations if spec else None) or ():
             yield from sorted(Path(folder).rglob("*.py"))

@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from bench import environment, registry
 from bench.clock import clock
 from bench.device import Device
 from bench.draws import seed_of
-from bench.errors import BadResult, BenchError, DataError, Skip
+from bench.errors import BadResult, BenchError, DataError, MethodError, Skip
 from bench.records import png
 from bench.records.provenance import provenance
 from bench.records.record import Record, pack
@@ -31,9 +32,10 @@ from bench.scenarios import Score, Situation
 
 if TYPE_CHECKING:
     from bench.lab import Lab
-    from bench.registry import Method, Scenario
+    from bench.method_process.host import Server
+    from bench.registry import Scenario
+    from bench.task.meter import Costs
     from bench.task.observer import Observer
-    from bench.task.task import Task
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,14 @@ class ZooJob:
     zoo_root: Path
 
 
-def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
-    """Run one cell. Whatever its method does becomes a record: `ok`, `skipped` or `failed` with the reason."""
+def run_cell(job: Job, progress: Callable[[int, int], None], server: Server | None = None) -> Record:
+    """Run one cell. Whatever its method does becomes a record: `ok`, `skipped` or `failed` with the reason.
+
+    Args:
+        job: the cell.
+        progress: told how far it is.
+        server: forks the processes in which methods run; without one they run here, and nothing is enforced (tests).
+    """
     from bench.task.meter import Costs
 
     started, began = datetime.now(UTC), time.perf_counter()
@@ -66,16 +74,16 @@ def run_cell(job: Job, progress: Callable[[int, int], None]) -> Record:
     score, reason = Score({}), None
     status: Literal["ok", "failed", "skipped"] = "ok"
     try:
-        params, trials = tune(job, progress) if job.cell.row.search else (job.cell.row.params, {})
-        score, found = compute(job, params, progress)
+        params, trials = tune(job, progress, server) if job.cell.row.search else (job.cell.row.params, {})
+        score, found = compute(job, params, progress, server)
         seen |= found
         for field, more in trials.items():
             seen[field] = seen.get(field, {}) | more
     except Skip as skip:
         status, reason = "skipped", str(skip) or "it does not say why"
     except BenchError as error:
-        status, reason = "failed", f"{type(error).__name__}: {error}"
-    except BaseException as error:  # whatever a method raises is that row's result, and only that row's
+        status, reason = "failed", str(error) if isinstance(error, MethodError) else f"{type(error).__name__}: {error}"
+    except BaseException as error:  # whatever goes wrong in a cell is that row's result, and only that row's
         status, reason = "failed", f"{told(error)} ({_where(error)})"
     metrics, examples = score.metrics, {name: pack(bits) for name, bits in score.correct.items()}
     seconds, canary = round(time.perf_counter() - began, 3), environment.canary()
@@ -151,7 +159,9 @@ def _lab(job: Job) -> Lab:
     return Lab(job.cell.setup, dataset, Zoo(job.zoo_root, job.device), job.device)
 
 
-def compute(job: Job, params: dict[str, Any], progress: Callable[[int, int], None]) -> tuple[Score, dict[str, Any]]:
+def compute(
+    job: Job, params: dict[str, Any], progress: Callable[[int, int], None], server: Server | None = None
+) -> tuple[Score, dict[str, Any]]:
     """The score of the cell's method with these parameters, and further fields of its record.
 
     Returns:
@@ -160,43 +170,52 @@ def compute(job: Job, params: dict[str, Any], progress: Callable[[int, int], Non
     cell, lab = job.cell, _lab(job)
     settings = cell.scenario.settings
     situation = settings.prepare(lab)
-    result, spent = _run_method(job, lab, situation, params, part_of(progress, 0, 1 + len(situation.repeats)))
-    spent |= situation.costs
-    if situation.repeats:
-        situation, seconds = _with_repeats(job, lab, situation, params, progress)
-        spent["repeat_seconds"] = seconds
-    score = settings.score(situation, result, lab)
+    with ExitStack() as runs:
+        told = part_of(progress, 0, 1 + len(situation.repeats))
+        result, costs = _run_method(job, lab, situation, params, told, server, runs)
+        repeated: list[Costs] = []
+        if situation.repeats:
+            situation, repeated = _with_repeats(job, lab, situation, params, progress, server, runs)
+        score = settings.score(situation, result, lab)
     broken = sorted(name for name, value in score.metrics.items() if not math.isfinite(value))
     if broken:
         raise BadResult(f"metrics {', '.join(broken)} are not finite")
+    spent = costs.as_data() | situation.costs
+    if repeated:
+        spent["repeat_seconds"] = round(sum(one.seconds for one in repeated), 3)
     weights = {role: lab.sha256(spec) for role, spec in sorted(cell.specs.items())}
     return score, observed(situation.observers, spent) | {"params": params, "weights": weights}
 
 
 def _with_repeats(
-    job: Job, lab: Lab, situation: Situation, params: dict[str, Any], progress: Callable[[int, int], None]
-) -> tuple[Situation, float]:
-    """The situation with what the method returns on each of its `repeats` as `repeated`, and the seconds of that.
+    job: Job,
+    lab: Lab,
+    situation: Situation,
+    params: dict[str, Any],
+    progress: Callable[[int, int], None],
+    server: Server | None,
+    runs: ExitStack,
+) -> tuple[Situation, list[Costs]]:
+    """The situation with what the method returns on each of its `repeats` as `repeated`, and what each cost.
 
     A repeat (U-LiRA attacks with the method's results on shadow models) costs the method nothing.
 
     Raises:
         BenchError: the method raises on one of them, or says that it does not apply; it tells which.
     """
-    now = clock(job.device.torch.type == "cuda")
-    repeats, repeated, began = situation.repeats, [], now()
+    repeats, found = situation.repeats, []
     for number, providers in enumerate(repeats):
         draws = seed_of("repeat", number, job.cell.draws)
         told = part_of(progress, 1 + number, 1 + len(repeats))
+        own = replace(situation, providers=providers)
         try:
-            result, _ = _run_method(job, lab, replace(situation, providers=providers), params, told, draws)
+            found.append(_run_method(job, lab, own, params, told, server, runs, draws))
         except Exception as error:
-            raise BenchError(
-                f"repeat {number + 1} of {len(repeats)}: {type(error).__name__}: {error} ({_where(error)})"
-            ) from error
-        repeated.append(result)
-    seconds = round(now() - began, 3)
-    return replace(situation, repeated=tuple(repeated)), seconds
+            what = (
+                str(error) if isinstance(error, MethodError) else f"{type(error).__name__}: {error} ({_where(error)})"
+            )
+            raise BenchError(f"repeat {number + 1} of {len(repeats)}: {what}") from error
+    return replace(situation, repeated=tuple(result for result, _ in found)), [costs for _, costs in found]
 
 
 def part_of(progress: Callable[[int, int], None], number: int, runs: int) -> Callable[[int, int], None]:
@@ -210,51 +229,104 @@ def _run_method(
     situation: Situation,
     params: dict[str, Any],
     progress: Callable[[int, int], None],
+    server: Server | None,
+    runs: ExitStack,
     draws: int | None = None,
-) -> tuple[Any, dict[str, Any]]:
-    """What the cell's method returns on a task of this situation, and what it cost; `draws` in place of its seed."""
-    from bench.task.meter import Costs, metered, watch
+) -> tuple[Any, Costs]:
+    """What the cell's method returns on a task of this situation, and what it cost; `draws` in place of its seed.
 
+    The result may ask the method's process for predictions until `runs` is closed, and the costs grow by them.
+    """
     cell = job.cell
     seed = cell.draws if draws is None else draws
-    kind = registry.SCENARIOS.get(cell.scenario.kind)
-    method = registry.METHODS.get(cell.row.method)
+    return run_method(
+        cell.row.method,
+        cell.access,
+        registry.SCENARIOS.get(cell.scenario.kind),
+        situation,
+        lab,
+        params,
+        seed,
+        progress,
+        server,
+        runs,
+    )
+
+
+def run_method(
+    method: str,
+    access: frozenset[str],
+    kind: Scenario,
+    situation: Situation,
+    lab: Lab,
+    params: dict[str, Any],
+    seed: int,
+    progress: Callable[[int, int], None],
+    server: Server | None,
+    runs: ExitStack,
+) -> tuple[Any, Costs]:
+    """Run a method on a task of this situation: by a server in a process of its own, else here.
+
+    Args:
+        method: its name.
+        access: what it declares, which decides the providers that are called; they are charged to it.
+        kind: of the scenario.
+        situation: prepared.
+        lab: of the cell.
+        params: the method's.
+        seed: of the method's draws.
+        progress: called as progress(done, total).
+        server: forks its process; None to run it in this one.
+        runs: closes the process.
+
+    Returns:
+        What it returned, and what it cost until then.
+
+    Raises:
+        AccessDenied: it declares an access that this kind of scenario does not know.
+        BenchError: a model that is given is broken.
+        Skip: it does not apply.
+        MethodError: it raised, in a process of its own.
+    """
+    from bench.method_process.child import Errand, draws, task_of
+    from bench.method_process.host import Run
+    from bench.task.black_box import BlackBox
+    from bench.task.meter import Costs, counted, metered, models_in
+
     seed_everything(seed)
-    give_back_freed_memory()
-    costs = Costs()
-    with metered(costs, job.device.torch):
-        task = task_of(kind, method, situation, lab, seed, progress)
-        watch(vars(task), costs)
-        result = method.function(task, **params)
-    return result, costs.as_data()  # before scoring sends test images through a returned model
+    if server is None:
+        give_back_freed_memory()
+    costs, device = Costs(), lab.device
+    with counted(costs, {}), metered(costs, device.torch):
+        given = granted(kind, method, access, situation, lab)
+    costs.samples = dict.fromkeys((name for key, value in given.items() for name, _ in models_in(key, value)), 0)
+    errand = Errand(method, kind.kind, params, given, seed, device, draws())
+    if server is None:
+        with metered(costs, device.torch), counted(costs, given):
+            result = registry.METHODS.get(method).function(task_of(errand, progress), **params)
+        return result, costs  # before scoring sends test images through a returned model
+    run = runs.enter_context(Run(server, errand, costs, progress))
+    boxes = {name: value for name, value in given.items() if isinstance(value, BlackBox)}
+    with counted(costs, boxes):
+        return run.result(), costs
 
 
-def task_of(
-    kind: Scenario, method: Method, situation: Situation, lab: Lab, seed: int, progress: Callable[[int, int], None]
-) -> Task:
-    """The task that a method is given: what its access opens of the situation, and what every method has.
+def granted(kind: Scenario, method: str, access: frozenset[str], situation: Situation, lab: Lab) -> dict[str, Any]:
+    """Attribute of the task -> value, of all that a method's access opens of the situation.
 
     Raises:
         AccessDenied: it declares an access that this kind of scenario does not know.
         BenchError: a model that is given is broken.
     """
-    import torch
-
     from bench.task.task import grant
 
-    common = {
-        "device": lambda: lab.device.torch,
-        "compute": lambda: lab.device,
-        "seed": lambda: seed,
-        "generator": lambda: torch.Generator().manual_seed(seed),
-        "num_classes": lambda: lab.setup.num_classes,
-        "input_shape": lambda: lab.dataset.shape,
-        "progress": lambda: progress,
-    }
-    return grant(kind.task, common | dict(situation.providers), method.access, method.name)
+    common = {"num_classes": lambda: lab.setup.num_classes, "input_shape": lambda: lab.dataset.shape}
+    return grant(kind.task, common | dict(situation.providers), access, method)
 
 
-def tune(job: Job, progress: Callable[[int, int], None]) -> tuple[dict[str, Any], dict[str, Any]]:
+def tune(
+    job: Job, progress: Callable[[int, int], None], server: Server | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The row's parameters, those of its search chosen on the validation split, and what the record keeps of that."""
     cell, lab = job.cell, _lab(job)
     kind = registry.SCENARIOS.get(cell.scenario.kind)
@@ -262,12 +334,18 @@ def tune(job: Job, progress: Callable[[int, int], None]) -> tuple[dict[str, Any]
     held_out = replace(lab, dataset=replace(lab.dataset, test=lab.dataset.validation))
     situation = settings.prepare(held_out)
 
-    def score(params: dict[str, Any]) -> float:
-        result, _ = _run_method(job, held_out, situation, cell.row.params | params, lambda _done, _total: None)
-        return settings.score(situation, result, held_out).metrics[kind.headline]
-
     now = clock(job.device.torch.type == "cuda")
-    began = now()
+    began, apart = now(), []
+    choice = getattr(settings, "choice", None) or _by_headline(kind, settings)
+
+    def score(params: dict[str, Any]) -> float:
+        with ExitStack() as runs:
+            own = cell.row.params | params
+            result, costs = _run_method(job, held_out, situation, own, lambda _done, _total: None, server, runs)
+            if server is not None:
+                apart.append(costs)
+            return float(choice(situation, result, held_out))
+
     chosen = tuning.choose(
         cell.row.search,
         cell.scenario.trials,
@@ -277,8 +355,14 @@ def tune(job: Job, progress: Callable[[int, int], None]) -> tuple[dict[str, Any]
         higher_is_better=kind.higher_is_better,
         progress=progress,
     )
-    costs = {"tuning_seconds": round(now() - began, 3), "trials": cell.scenario.trials}
+    seconds = now() - began + sum(costs.seconds for costs in apart)
+    costs = {"tuning_seconds": round(seconds, 3), "trials": cell.scenario.trials}
     return cell.row.params | chosen.params, {"costs": costs, "curves": {"validation": chosen.best_so_far}}
+
+
+def _by_headline(kind: Scenario, settings: Any) -> Callable[[Situation, object, Lab], float]:
+    """What a search goes by, where the scenario has no `choice` of its own."""
+    return lambda situation, result, lab: settings.score(situation, result, lab).metrics[kind.headline]
 
 
 def observed(observers: Iterable[Observer], spent: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 WORKER = (
     ("bench.running.workers", "_start_worker"),
     ("bench.running.cell", "compute"),
+    ("bench.method_process.server", "main"),
     ("bench.running.cell", "train_standard_model"),
     ("bench.running.plan", "Cell.draws"),
     ("bench.lab", "Setup"),
@@ -38,8 +39,8 @@ WORKER = (
     ("bench.models.spec", "ModelSpec"),
     ("bench.environment", "pinned"),
 )
-"""Where the code of the harness starts: what a worker calls, the classes of what a job brings along, and what is set
-before a worker starts. No call inside a worker leads to the latter two."""
+"""Where the code of the harness starts: what a worker and its server of methods call, the classes of what a job
+brings along, and what is set before a worker starts. No call inside a worker leads to the latter two."""
 TRIALS = (("bench.running.cell", "tune"),)
 """For rows that have a search as well."""
 KNOWN = (
@@ -77,11 +78,14 @@ def digests(
     factories = tuple(factory_root(arch) for arch in named)
     settings = (kind.settings.__module__, kind.settings.__qualname__)
     members = members_of(*settings)
-    prepare = [name for name in ("zoo", "prepare", "training_data") if name in members]
+    prepare, score = (
+        [name for name in names if name in members]
+        for names in (("zoo", "prepare", "training_data"), ("score", "choice")[: 1 + tuned])
+    )
     return {
         "harness": digest((*WORKER, *TRIALS * tuned, *factories), KNOWN),
         "prepare": digest(_members(settings, [*prepare, FRAME]), KNOWN, classes_in(kind.settings)),
-        "score": digest(_members(settings, ["score"]), KNOWN),
+        "score": digest(_members(settings, score), KNOWN),
         "method": digest((_root_of(method),), KNOWN, (*_bound_to(method), *classes_in(parameters(method)))),
     }
 

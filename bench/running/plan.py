@@ -41,6 +41,8 @@ class Cell:
     """The data set that is really used."""
     specs: dict[str, ModelSpec]
     """Standard models by role, trained before the cell runs."""
+    access: frozenset[str]
+    """What its method declares."""
     asked: dict[str, Any]
     """Everything that is asked of the cell, by name: settings, parameters, draws, data, models, environment."""
 
@@ -222,11 +224,12 @@ def _cells(
         "environment": numeric,
     }
     for row in rows:
+        access = registry.METHODS.get(row.method).access
         own: dict[str, Any] = {"method": row.method, "params": row.params}
         if row.search:
             searched = {name: _as_told(where) for name, where in row.search.items()}
             own |= {"search": searched, "trials": scenario.trials}
-        yield Cell(scenario, row, seed, setup, data, specs, shared | own)
+        yield Cell(scenario, row, seed, setup, data, specs, access, shared | own)
 
 
 def asked_of(suite: Suite, records: Iterable[Record]) -> dict[tuple[str, str, int], list[Cell]]:

@@ -18,15 +18,14 @@ from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from bench.method_process.host import Server
+
 from bench import environment
 from bench.console import forgive
 from bench.errors import BenchError
 from bench.records.record import Record
-from bench.running import leftovers
 from bench.running.cell import Job, ZooJob, run_cell, seed_everything, told, train_standard_model
-
-if TYPE_CHECKING:
-    from bench.data.spec import Dataset
 
 _progress_folder: Path | None = None
 
@@ -47,12 +46,10 @@ class Done:
 
     record: Record | None
     error: str | None
-    fresh: bool
-    """The process is as it was before the job, and takes another."""
 
 
 class Workers:
-    """Worker processes, one a job at a time. A process that is past the limit, dead or left changed is replaced."""
+    """Worker processes, one a job at a time. A process that is past the limit or dead is replaced."""
 
     def __init__(self, jobs: int, threads: int, plugins: Sequence[Path], progress_folder: Path) -> None:
         self.jobs = jobs
@@ -96,7 +93,7 @@ class Workers:
         try:
             done = worker.do(job, max_seconds)
         finally:
-            if done is not None and done.fresh:
+            if done is not None:
                 self._idle.append(worker)
             else:
                 self._end(worker)
@@ -183,47 +180,27 @@ def read_progress(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def _work(pipe: Connection, threads: int, plugins: tuple[Path, ...], progress_folder: Path) -> None:
-    """The life of a worker process: one job after the other, for as long as they leave it as it was."""
+    """The life of a worker process, the judge of its cells: one job after the other."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's to handle
     _start_worker(threads, plugins, progress_folder)
-    number, before = os.getpid(), leftovers.state()
+    from bench.method_process.host import Server
+
+    server = Server(plugins)
     pipe.send("ready")
     while True:
         try:
             job = pipe.recv()
         except EOFError:
             return
-        done = _done(job, before)
-        if os.getpid() != number:  # a job forked, and both came back
-            os._exit(1)
-        pipe.send(done)
-        if not done.fresh:
-            return
+        pipe.send(_done(job, server))
 
 
-def _done(job: Job | ZooJob, before: leftovers.State) -> Done:
-    record, error, own, data = None, None, leftovers.snapshot(), _data_of(job)
-    before = before | leftovers.state_of(data)
+def _done(job: Job | ZooJob, server: Server) -> Done:
     seed_everything(0)  # nothing is to depend on what an earlier job drew
     try:
-        record = _run(job)
+        return Done(_run(job, server), None)
     except BaseException as raised:  # also what only pretends to end the process
-        error = told(raised)
-    try:
-        leftovers.put_back(own)
-        fresh = not leftovers.changed(before, leftovers.state() | leftovers.state_of(data))
-    except BaseException:  # not even this works any more
-        fresh = False
-    return Done(record, error, fresh)
-
-
-def _data_of(job: Job | ZooJob) -> Dataset | None:
-    """The data set of a cell, kept for all of a process; one that cannot be had is for the cell to tell."""
-    from bench.data import load
-
-    with contextlib.suppress(Exception):
-        return load(job.cell.setup.data) if isinstance(job, Job) else None
-    return None
+        return Done(None, told(raised))
 
 
 def _start_worker(threads: int, plugins: tuple[Path, ...], progress_folder: Path) -> None:
@@ -236,10 +213,10 @@ def _start_worker(threads: int, plugins: tuple[Path, ...], progress_folder: Path
     from bench import registry
 
     torch.set_num_threads(threads)
-    registry.discover()
-    for plugin in plugins:
+    registry.discover_scenarios()
+    for plugin in filter(registry.brings_a_scenario, plugins):
         registry.load_plugin(plugin)
-    environment.canary()  # by a process in which no method ran yet
+    environment.canary()
     _progress_folder = progress_folder
 
 
@@ -255,11 +232,11 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _run(job: Job | ZooJob) -> Record | None:
+def _run(job: Job | ZooJob, server: Server) -> Record | None:
     if isinstance(job, ZooJob):
         train_standard_model(job, _teller(job.key))
         return None
-    return run_cell(job, _teller(job.cell.key))
+    return run_cell(job, _teller(job.cell.key), server)
 
 
 def _teller(key: str) -> Callable[[int, int], None]:

@@ -22,10 +22,15 @@
         def training_data(self, spec: ModelSpec, dataset: Dataset) -> Dataset:
             '''Optional: the data that a standard model is trained on, where they are not the suite's.'''
 
+        def choice(self, situation: Situation, result: object, lab: Lab) -> float:
+            '''Optional: what a row's search goes by on validation data, in place of the headline.'''
+
 `training_data` is asked, with the suite's data set, for each model whose `spec.fingerprint` `zoo` has changed; the
 data set that it returns must carry that fingerprint. Such a spec also says by what code its data are made
 (`data_code = bench.digests.walk.of(function)`), so that other code trains another model. The models are there before
-any cell is prepared. A budget in seconds is a setting named `seconds`: numbers of such boards hang on the machine.
+any cell is prepared. `choice` is for headlines that a user could not choose by, since they know what only the judge has
+(retrained networks); it is good when high, or low, as the headline is. A budget in seconds is a setting named
+`seconds`: numbers of such boards hang on the machine.
 
 A metric is declared where it is computed (`bench.metrics.metric`): its unit, its good direction and, where there is
 more to say, its title, how to read it and its floor. Boards, `check` and `show` have all of that from the declaration,

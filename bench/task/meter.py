@@ -1,10 +1,11 @@
-"""What a cell costs: seconds, peak memory, floating point operations, samples through each given model.
+"""What a process spends: seconds, peak memory, floating point operations, samples through each given model.
 
-Everything is measured from outside, by forward hooks and a sampling thread, so that methods hold no
-plumbing. Operations are those of convolutions and linear layers (2 per multiply-add): forward, plus as
-many again for each of input and weight that the backward pass would need a gradient for. Element-wise
-work, attention's products and methods' own matrix algebra are not counted. What the harness itself does
-in the middle of a method's run stands in `paused()` and is charged to nobody.
+With it the judge measures its own work for a method (providers, queries), and a method's process its operations and
+samples; seconds and memory of that process are the judge's to measure (`bench.method_process.host`). Methods hold no
+plumbing: there are forward hooks, and a thread that samples memory. Operations are those of convolutions and linear
+layers (2 per multiply-add): forward, plus as many again for each of input and weight that the backward pass would need
+a gradient for. Element-wise work, attention's products and methods' own matrix algebra are not counted. What the judge
+does for itself in the middle of a method's run stands in `paused()` and is charged to nobody.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
+from torch.utils.hooks import RemovableHandle
 
 from bench.clock import clock
 from bench.task.black_box import BlackBox, sealed
@@ -50,20 +52,55 @@ class Costs:
 
 
 @contextmanager
-def metered(costs: Costs, device: torch.device) -> Iterator[Costs]:
-    """Fill `costs` while the body runs. FLOPs of all modules are counted, given or made by the method."""
-    handle = register_module_forward_hook(_flop_counter(costs))
+def timed(costs: Costs, device: torch.device) -> Iterator[None]:
+    """Add the seconds of this process while the body runs, but for what is `paused`."""
     meter = _Meter(costs, device)
+    with _open(meter):
+        yield
+
+
+@contextmanager
+def metered(costs: Costs, device: torch.device) -> Iterator[None]:
+    """Add the seconds of this process while the body runs, and keep the highest growth of its memory."""
+    meter = _Meter(costs, device)
+    with meter.sampling(), _open(meter):
+        yield
+
+
+@contextmanager
+def _open(meter: _Meter) -> Iterator[None]:
     _OPEN.append(meter)
     start = meter.clock()
     try:
-        yield costs
+        yield
     finally:
         meter.synchronize()
-        costs.seconds += meter.clock() - start
+        meter.costs.seconds += meter.clock() - start
         _OPEN.remove(meter)
-        handle.remove()
-        meter.close()
+
+
+@contextmanager
+def counted(costs: Costs, given: Mapping[str, object]) -> Iterator[Costs]:
+    """Add the operations of all networks, given or made, and the samples through each given one, while the body runs.
+
+    Copies of given networks are not counted as given. Standard models of images and of tables are counted at their
+    first layer, `normalize`, which `model.features(x)` passes too; networks without that layer, those of texts among
+    them, at whole forward passes. Queries of black boxes are counted where these are answered (`sample_counts`).
+
+    Args:
+        costs: where they are added.
+        given: attribute of the task -> its value; networks may stand in lists and dicts.
+    """
+    hooks = [register_module_forward_hook(_flop_counter(costs))]
+    for attribute, value in given.items():
+        for name, model in models_in(attribute, value):
+            costs.samples.setdefault(name, 0)
+            hooks.append(_count_samples(getattr(model, "normalize", model), name, costs))
+    try:
+        yield costs
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager
@@ -83,42 +120,28 @@ def paused() -> Iterator[None]:
             meter.resume()
 
 
-def watch(given: Mapping[str, object], costs: Costs) -> None:
-    """Count the samples through every model that a task was given; copies of them are not counted.
-
-    Standard models of images and of tables are counted at their first layer, `normalize`, which `model.features(x)`
-    passes too; models without that layer, those of texts among them, at whole forward passes.
-
-    Args:
-        given: attribute of the task -> its value; models may stand in lists and dicts.
-        costs: where samples are counted.
-    """
-    for attribute, value in given.items():
-        for name, item in _models(attribute, value):
-            model = sealed(item) if isinstance(item, BlackBox) else item
-            costs.samples.setdefault(name, 0)
-            _count_samples(getattr(model, "normalize", model), name, costs)
-
-
-def _models(name: str, value: object) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, nn.Module | BlackBox):
+def models_in(name: str, value: object) -> Iterator[tuple[str, nn.Module]]:
+    """The networks in an attribute of a task, each under its name; black boxes opened, where this process has them."""
+    if isinstance(value, BlackBox):
+        value = sealed(value)
+    if isinstance(value, nn.Module):
         yield name, value
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            yield from _models(f"{name}[{index}]", item)
+            yield from models_in(f"{name}[{index}]", item)
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _models(f"{name}[{key}]", item)
+            yield from models_in(f"{name}[{key}]", item)
 
 
-def _count_samples(model: nn.Module, name: str, costs: Costs) -> None:
+def _count_samples(model: nn.Module, name: str, costs: Costs) -> RemovableHandle:
     original = weakref.ref(model)
 
     def count(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if not costs.paused and module is original() and inputs and isinstance(inputs[0], Tensor):
             costs.samples[name] += len(inputs[0])
 
-    model.register_forward_pre_hook(count)
+    return model.register_forward_pre_hook(count)
 
 
 def _flop_counter(costs: Costs) -> Any:
@@ -142,7 +165,7 @@ def _flop_counter(costs: Costs) -> Any:
 
 
 class _Meter:
-    """An open `metered` block: its clock can be stopped, and a thread samples its memory."""
+    """An open block: its clock can be stopped, and a thread may sample its memory."""
 
     def __init__(self, costs: Costs, device: torch.device) -> None:
         self.costs = costs
@@ -152,10 +175,20 @@ class _Meter:
         self._paused_at, self._held_at_pause = 0.0, 0
         self._lock = threading.Lock()  # the thread samples either before a pause or after it
         self._stop = threading.Event()
+        self._sampled, self._level = False, 0
+
+    @contextmanager
+    def sampling(self) -> Iterator[None]:
+        """A thread looks at the memory meanwhile."""
         self._reset_peak()
-        self._level = self._held()
-        self._thread = threading.Thread(target=self._keep_sampling, daemon=True)
-        self._thread.start()
+        self._sampled, self._level = True, self._held()
+        thread = threading.Thread(target=self._keep_sampling, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
 
     def synchronize(self) -> None:
         """Wait for what was started on the GPU, so that its time counts where it belongs."""
@@ -165,10 +198,11 @@ class _Meter:
     def pause(self) -> None:
         """Count nothing from here."""
         self.synchronize()
-        self._sample()
+        if self._sampled:
+            self._sample()
         with self._lock:
             self.costs.paused = True
-            self._held_at_pause = self._held()
+            self._held_at_pause = self._held() if self._sampled else 0
         self._paused_at = self.clock()
 
     def resume(self) -> None:
@@ -176,14 +210,10 @@ class _Meter:
         self.synchronize()
         self.costs.seconds -= self.clock() - self._paused_at
         with self._lock:
-            self._level += max(0, self._held() - self._held_at_pause)
-            self._reset_peak()
+            if self._sampled:
+                self._level += max(0, self._held() - self._held_at_pause)
+                self._reset_peak()
             self.costs.paused = False
-
-    def close(self) -> None:
-        """End the thread, after a last sample."""
-        self._stop.set()
-        self._thread.join()
 
     def _keep_sampling(self) -> None:
         self._sample()

@@ -10,17 +10,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from bench.errors import BadResult
 from bench.metrics.metric import Cost, Metric
-from bench.task.handle import Handle, behind
+from bench.task.handle import Handle
 from bench.task.meter import paused
 
 CHECKS = 20
 """The student is looked at so many times, evenly over its budget."""
+LOOKS = 100
+"""More looks than that nobody takes, whatever its budget."""
 SHOWN = 20
 """Synthetic images of a method that its record keeps."""
 
@@ -51,71 +54,98 @@ class Monitor:
 
     def __init__(self, observations: Observations) -> None:
         self._seen = Handle(observations)
+        self._looks = 0
+        """Twentieths of the budget that were looked at."""
+        self._events: list[tuple[Any, Any]] = []
+        """On a GPU: starts and ends that were not told yet."""
 
     def due(self, spent: float) -> bool:
         """Whether it is time to look, a share `spent` of the budget being used up."""
-        return spent * CHECKS >= _observations(self).looks + 1 - 1e-9
+        return spent * CHECKS >= self._looks + 1 - 1e-9
 
     def look(self, student: nn.Module, spent: float, images: Tensor) -> None:
-        """Have the student judged, and keep a picture of what it was last trained on. Costs are not charged.
+        """Have the student judged, and keep a picture of what it was last trained on. The judging is not charged.
 
         Args:
             spent: share of the budget used up, in [0, 1].
             images: float [B, C, H, W] in [0, 1].
         """
-        with paused():
-            seen = _observations(self)
-            seen.looks = int(spent * CHECKS + 1e-9)
-            seen.accuracy.append((round(spent, 6), seen.judge(student)))
-            seen.images = images[:SHOWN].detach().float().clamp(0, 1).mul(255).round().byte().cpu()
+        self._looks = int(spent * CHECKS + 1e-9)
+        self._tell_events()
+        shown = images[:SHOWN].detach().float().clamp(0, 1).mul(255).round().byte().cpu()
+        self._seen.ask("looked", student.state_dict(), spent, shown)
 
     def kept(self, images: int) -> None:
         """Say how many synthetic images are held beyond the step that made them."""
-        seen = _observations(self)
-        seen.images_kept = max(seen.images_kept, images)
+        self._seen.ask("kept", images)
 
     @contextmanager
     def distilling(self) -> Iterator[None]:
         """What happens inside is the student's learning, as against the making of images."""
-        seen = _observations(self)
-        if not seen.cuda:
+        if not torch.cuda.is_initialized():
             start = time.process_time()
             yield
-            seen.seconds += time.process_time() - start
-        else:  # events wait for nothing; they are read at the end
+            self._seen.ask("distilled", time.process_time() - start)
+        else:  # events wait for nothing; they are read when the student is looked at
             pair = (torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
             pair[0].record()
             yield
             pair[1].record()
-            seen.events.append(pair)
+            self._events.append(pair)
 
-
-def _observations(monitor: Monitor) -> Observations:
-    seen: Observations = behind(monitor._seen)
-    return seen
+    def _tell_events(self) -> None:
+        for start, end in self._events:
+            end.synchronize()
+            self._seen.ask("distilled", start.elapsed_time(end) / 1000)
+        self._events.clear()
 
 
 @dataclass
 class Observations:
     """What a monitor saw, for the judge and, as an `Observer`, for the record."""
 
-    judge: Callable[[nn.Module], float]
-    """Accuracy of a student as it is now."""
-    cuda: bool = False
-    looks: int = 0
-    """Twentieths of the budget that were looked at."""
+    ANSWERS: ClassVar = ("looked", "kept", "distilled")
+
+    judge: Callable[[Mapping[str, Tensor]], float]
+    """State of a student as it is now -> its accuracy."""
     accuracy: list[tuple[float, float]] = field(default_factory=list)
     """(share of the budget, accuracy)."""
     images: Tensor | None = None
     """uint8 [N, C, H, W]."""
     images_kept: int = 0
     seconds: float = 0.0
-    events: list[tuple[Any, Any]] = field(default_factory=list)
+    """Of the student's learning, as the method's process tells."""
 
     def monitor(self) -> Monitor:
         """A new handle on a clean sheet, since one scenario may be run more than once."""
-        self.looks, self.accuracy, self.images, self.images_kept, self.seconds, self.events = 0, [], None, 0, 0.0, []
+        self.accuracy, self.images, self.images_kept, self.seconds = [], None, 0, 0.0
         return Monitor(self)
+
+    def looked(self, student: Mapping[str, Tensor], spent: float, images: Tensor) -> None:
+        """A student is to be judged.
+
+        Raises:
+            BadResult: what is told is no student, no share, or no images.
+        """
+        if not (
+            isinstance(images, Tensor) and images.dtype == torch.uint8 and images.ndim == 4 and len(images) <= SHOWN
+        ):
+            raise BadResult(f"a look shows up to {SHOWN} images, uint8 [N, C, H, W]")
+        if not (isinstance(spent, float | int) and 0 <= spent <= 1) or len(self.accuracy) > LOOKS:
+            raise BadResult(
+                f"a look is taken at a share of the budget in [0, 1], at most {LOOKS} times; this is at {spent}"
+            )
+        with paused():
+            self.accuracy.append((round(float(spent), 6), self.judge(student)))
+            self.images = images
+
+    def kept(self, images: int) -> None:
+        """So many images are held."""
+        self.images_kept = max(self.images_kept, int(images))
+
+    def distilled(self, seconds: float) -> None:
+        """The student learned for so many seconds."""
+        self.seconds += float(seconds)
 
     def metrics(self) -> dict[str, float]:
         """The trace in four numbers; none where the student was never looked at.
@@ -145,10 +175,9 @@ class Observations:
 
     def costs(self, spent: Mapping[str, Any]) -> dict[str, float]:
         """For the record: seconds of making images, which are the others, and of learning, and images kept."""
-        seconds = self.seconds + sum(start.elapsed_time(end) for start, end in self.events) / 1000
-        if not seconds:
+        if not self.seconds:
             return {}
-        learning = round(seconds, 3)
+        learning = round(self.seconds, 3)
         return {
             "synthesis_seconds": round(max(0.0, spent["seconds"] - learning), 3),
             "distillation_seconds": learning,

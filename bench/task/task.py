@@ -8,7 +8,7 @@ A scenario describes its task by a subclass of `Task` that holds annotations onl
         num_classes: int                                                # given to everybody
 
 and by *providers*, one zero-argument function an attribute. `grant` calls the providers of what the
-method declared, and of nothing else: what was not granted is not in the object, nor reachable from it.
+method declared, and of nothing else: what was not granted does not exist in the process in which the method runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 
 from bench.device import Device
 from bench.errors import AccessDenied, BenchError
-from bench.task.black_box import BlackBox, sealed
 
 if TYPE_CHECKING:
     import torch
@@ -78,8 +77,10 @@ def needs(task: type[Task]) -> dict[str, tuple[str, ...]]:
     return table
 
 
-def grant(task: type[Task], providers: Mapping[str, Callable[[], Any]], access: Collection[str], method: str) -> Task:
-    """Build the task of one method: evaluate the providers that `access` opens, drop the others.
+def grant(
+    task: type[Task], providers: Mapping[str, Callable[[], Any]], access: Collection[str], method: str
+) -> dict[str, Any]:
+    """What one method is given of a task: the providers that `access` opens, evaluated, and not the others.
 
     Raises:
         AccessDenied: an access is declared that this kind of task does not know.
@@ -94,32 +95,23 @@ def grant(task: type[Task], providers: Mapping[str, Callable[[], Any]], access: 
     attributes = {a: providers[a]() for a in sorted(opened) if a in providers}
     for name, value in attributes.items():
         _refuse_broken(f"task.{name}", value)
-    return task(attributes, access, method)
+    return attributes
 
 
 def _refuse_broken(where: str, value: Any) -> None:
     import torch
-    from torch import nn
 
-    from bench.task.meter import paused
+    from bench.task.meter import models_in, paused
 
-    if isinstance(value, BlackBox):
-        value = sealed(value)
-    if isinstance(value, list | tuple):
-        for number, item in enumerate(value):
-            _refuse_broken(f"{where}[{number}]", item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _refuse_broken(f"{where}[{key!r}]", item)
-    elif isinstance(value, nn.Module):
-        with paused(), torch.no_grad():  # nobody's cost
-            broken = [name for name, weight in value.named_parameters() if not weight.isfinite().all()]
-            broken += [name for name, buffer in value.named_buffers() if buffer.isnan().any()]  # a mask may be infinite
-        if broken:
-            raise BenchError(
-                f"{where} is broken: {broken[0]!r} is NaN or infinite ({len(broken)} such weights in all); did its "
-                "training diverge? Lower its learning rate"
-            )
+    with paused(), torch.no_grad():  # nobody's cost
+        for name, model in models_in(where, value):
+            broken = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
+            broken += [name for name, buffer in model.named_buffers() if buffer.isnan().any()]  # a mask may be infinite
+            if broken:
+                raise BenchError(
+                    f"{name} is broken: {broken[0]!r} is NaN or infinite ({len(broken)} such weights in all); did its "
+                    "training diverge? Lower its learning rate"
+                )
 
 
 def _hint_names() -> dict[str, Any]:

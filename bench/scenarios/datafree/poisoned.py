@@ -10,12 +10,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from pydantic import NonNegativeInt
-from torch import nn
+from torch import Tensor, nn
 
 from bench.data.spec import Dataset, Split
 from bench.digests import walk
@@ -28,7 +28,7 @@ from bench.registry import scenario
 from bench.scenarios import Score, Situation, backdoor
 from bench.scenarios.backdoor import Trigger
 from bench.scenarios.datafree.scenario import METRICS as DATAFREE
-from bench.scenarios.datafree.scenario import DataFree, DataFreeTask
+from bench.scenarios.datafree.scenario import DataFree, DataFreeTask, twin_of
 from bench.scenarios.judging import accuracy, logits
 from bench.task.monitor import SYNTHESIS, Monitor, Observations
 from bench.task.task import Access
@@ -167,9 +167,8 @@ class Poisoned(DataFree):
         attacks: list[float] = []
         judge = seen.judge
 
-        def look(student: nn.Module) -> float:
-            twin = lab.device.place(lab.fresh(self.student, "student"))
-            twin.load_state_dict(student.state_dict())
+        def look(student: Mapping[str, Tensor]) -> float:
+            twin = twin_of(lab, self.student, student)
             attacks.append(accuracy(logits(twin, stamped.inputs, lab.setup.num_classes), self.target))
             return judge(student)
 

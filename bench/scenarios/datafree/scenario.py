@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.data.rows import spaced
 from bench.data.spec import Split
-from bench.errors import SuiteError, near_miss
+from bench.errors import BadResult, SuiteError, near_miss
 from bench.lab import Lab, Setup
 from bench.models.spec import ModelSpec
 from bench.registry import scenario
@@ -25,6 +25,7 @@ from bench.scenarios.judging import (
     agreement,
     judge_classifier,
     logits,
+    misfit,
 )
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
@@ -130,7 +131,7 @@ class DataFree(Settings):
         teacher = lab.device.place(teacher).requires_grad_(False)
         train, test = lab.dataset.train, lab.dataset.test
         cuda = lab.device.torch.type == "cuda"
-        seen = Observations(partial(_accuracy, lab, self.student, _spaced(test, TRACED_ON)), cuda)
+        seen = Observations(partial(_accuracy, lab, self.student, _spaced(test, TRACED_ON)))
         providers: dict[str, Callable[[], Any]] = {
             "teacher": lambda: copy.deepcopy(teacher),
             "student": lambda: lab.fresh(self.student, "student"),
@@ -178,11 +179,17 @@ class DataFree(Settings):
         return recipe.model_copy(update={"batch_size": batch_size, "epochs": epochs})
 
 
-def _accuracy(lab: Lab, student: str, test: Split, model: nn.Module) -> float:
-    """Of a student as it is now, on a copy: neither its mode nor its hooks see the test images."""
+def twin_of(lab: Lab, student: str, state: Mapping[str, Tensor]) -> nn.Module:
+    """The student with the weights that it has now. Raises BadResult where they are those of another network."""
     twin = lab.device.place(lab.fresh(student, "student"))
-    twin.load_state_dict(model.state_dict())
-    z = logits(twin, test.inputs, lab.setup.num_classes)
+    if fault := misfit(state, twin.state_dict()):
+        raise BadResult(f"what the monitor is shown is not the student: {fault}")
+    twin.load_state_dict(state)
+    return twin
+
+
+def _accuracy(lab: Lab, student: str, test: Split, state: Mapping[str, Tensor]) -> float:
+    z = logits(twin_of(lab, student, state), test.inputs, lab.setup.num_classes)
     return accuracy(z, test.labels)
 
 

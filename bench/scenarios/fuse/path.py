@@ -10,18 +10,19 @@ of the loss over the straight line between its values at the ends.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from bench.data.spec import Split
+from bench.errors import BadResult
 from bench.metrics.barriers import excess
 from bench.metrics.metric import Metric
 from bench.scenarios.judging import logits
-from bench.task.handle import Handle, behind
+from bench.task.handle import Handle
 from bench.task.meter import paused
 
 BARRIERS = (
@@ -38,7 +39,7 @@ BARRIERS = (
                 "between its values at the two ends: max over λ of L(λ) - ((1 - λ) L(0) + λ L(1)), L(λ) being the "
                 "loss of (1 - λ) first + λ second, on 25 points; 0 if it rises nowhere. The error barrier is the same "
                 "of the share of wrong answers. Lower is better; only methods that average two aligned networks have "
-                "one."
+                "one, and only where the aligned networks still compute what the parents compute."
             ),
         ),
     ),
@@ -48,6 +49,9 @@ BARRIERS = (
     Metric("error_barrier_train", "points", higher_is_better=False, title="error barrier, training images"),
 )
 """What `Walk.metrics` gives."""
+SAME = 0.01
+"""By how much, in standard deviations of the parent's logits, an end's logits may differ from them: what other sums of
+the same numbers in single precision give, and no more."""
 POINTS = 25
 """Of the line, ends included, as in Git Re-Basin."""
 
@@ -65,18 +69,18 @@ class Path:
             first: the parent that stayed as it was.
             second: makes the other parent, aligned to it; of the same names and shapes.
         """
-        walk: Walk = behind(self._walk)
-        if walk.wanted:
-            with paused():
-                walk.ends = (copy.deepcopy(first), copy.deepcopy(second()))
+        if self._walk.ask("is_wanted"):
+            self._walk.ask("is_told", first, second())
 
 
 @dataclass
 class Walk:
     """What a path was told, for the judge and, as an `Observer`, for the record."""
 
-    wanted: bool
-    """Whether there are two parents, so that there is one line."""
+    ANSWERS: ClassVar = ("is_wanted", "is_told")
+
+    parents: Sequence[nn.Module]
+    """Of two there is one line."""
     ends: tuple[nn.Module, nn.Module] | None = None
     points: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
@@ -85,15 +89,28 @@ class Walk:
         self.ends, self.points = None, {}
         return Path(self)
 
+    def is_wanted(self) -> bool:
+        """Whether there is a line."""
+        return len(self.parents) == 2
+
+    def is_told(self, first: object, second: object) -> None:
+        """These are the two ends. Raises BadResult where one is no network."""
+        if not (isinstance(first, nn.Module) and isinstance(second, nn.Module)):
+            raise BadResult("a path leads from one network to another")
+        with paused():
+            self.ends = (copy.deepcopy(first), copy.deepcopy(second))
+
     def take(self, splits: Mapping[str, Split], num_classes: int, ready: Callable[[nn.Module], nn.Module]) -> None:
-        """Walk the line, where one was told.
+        """Walk the line, where one was told and its ends compute what the parents compute.
+
+        A line to anything else tells nothing of the parents: it may be flat because its end is at chance.
 
         Args:
-            splits: images and labels by name, e.g. `train` and `test`.
+            splits: inputs and labels by name: `train` and `test`.
             num_classes: of the label space.
             ready: what the board does to every network before it is judged (BatchNorm statistics).
         """
-        if self.ends is None:
+        if self.ends is None or not self._leads_to_the_parents(splits["test"], num_classes):
             return
         for share in torch.linspace(0, 1, POINTS, dtype=torch.float64).tolist():
             model = ready(between(*self.ends, share))
@@ -104,8 +121,15 @@ class Walk:
                 self.points.setdefault(f"loss_{name}", []).append((share, loss))
                 self.points.setdefault(f"error_{name}", []).append((share, error))
 
+    def _leads_to_the_parents(self, test: Split, num_classes: int) -> bool:
+        for end, parent in zip(self.ends or (), self.parents, strict=True):
+            z, wanted = (logits(copy.deepcopy(model), test.inputs, num_classes).double() for model in (end, parent))
+            if float((z - wanted).abs().max()) > SAME * float(wanted.std()):
+                return False
+        return True
+
     def metrics(self) -> dict[str, float]:
-        """Barriers on test images and, with `_train`, on training images; none where no line was told.
+        """Barriers on test images and, with `_train`, on training images; none where no line was walked.
 
         `barrier` is of the loss (nats), `error_barrier` of the share of wrong answers; `midpoint_barrier` is the loss
         barrier's term at the middle, which may be negative.

@@ -183,7 +183,7 @@ class Fuse(Settings):
         ]
         unlabeled = train.inputs[_some(everything, self.unlabeled, lab.generator("fuse", "unlabeled"))]
         path_train = spaced(everything, self.path_images)
-        walk = Walk(wanted=self.parents == 2)
+        walk = Walk(parents)
         held_out = lab.dataset.validation
         classes = lab.setup.num_classes
         counts = torch.stack([train.labels[rows].cpu().bincount(minlength=classes) for rows in owned])

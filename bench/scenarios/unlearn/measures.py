@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from bench.lab import Lab
 from bench.metrics.forgetting import (
@@ -125,6 +126,36 @@ def measured(situation: Situation, result: object, lab: Lab) -> Score:
     metrics |= _relearned(judge, result, lab)
     told = [part for part in ("retain", "forget", "stamped") if part in rows.parts]
     return Score(metrics, {"test": correct} | {part: shown.correct(part) for part in told})
+
+
+def aim_missed(original: nn.Module, result: object, rows: JudgedRows, num_classes: int, seed: int) -> float:
+    """How far a result is from what can be aimed at without a retrained network, in [0, 1]; 0 is best.
+
+    The mean of four distances: retain and test accuracy from the original's; forget accuracy from that on unseen rows
+    of the same classes, as SCRUB's rewinding aims (Kurmanji et al. 2023, arXiv:2302.09880), or from 0 where a whole
+    class is to go; and the weak attack's AUC from 1/2. Where a trigger is to be forgotten the attack's success stands
+    in place of the last two.
+
+    Args:
+        original: trained on all rows.
+        result: the unlearned model.
+        rows: of the validation split, where a search is made.
+        num_classes: of both.
+        seed: of the attack's draws.
+
+    Raises:
+        BadResult: the result cannot be judged.
+    """
+    shown, before = (Shown.of(model, rows, num_classes) for model in (result, original))
+    attacks = shown.attacks(seed)
+    now, then = (
+        {part: float(s.correct(part).mean()) for part in ("retain", "forget", "test")} for s in (shown, before)
+    )
+    missed = [abs(now[part] - then[part]) for part in ("retain", "test")]
+    if rows.target is not None:
+        return _mean([*missed, attacks["attack_success"]])
+    unseen = 0.0 if rows.held_class is not None else float(shown.correct("attack")[rows.comparable].mean())
+    return _mean([*missed, abs(now["forget"] - unseen), abs(attacks["mia_auc"] - 0.5)])
 
 
 def with_floors(own: Mapping[str, float], judges: Sequence[Mapping[str, float]]) -> dict[str, float]:

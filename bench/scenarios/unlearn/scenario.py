@@ -26,7 +26,7 @@ from bench.scenarios import Providers, Score, Situation
 from bench.scenarios.backdoor import Trigger
 from bench.scenarios.unlearn.judging import part_rows
 from bench.scenarios.unlearn.keys import OWN, check_coarse, check_keys, check_request, check_shares
-from bench.scenarios.unlearn.measures import COSTS, METRICS, measured
+from bench.scenarios.unlearn.measures import COSTS, METRICS, aim_missed, measured
 from bench.scenarios.unlearn.requests import Request, request_of
 from bench.scenarios.unlearn.shadows import Pool, check_shadows, shadow_specs
 from bench.scenarios.unlearn.task import UnlearnTask
@@ -200,3 +200,8 @@ class Unlearn(Settings):
         """
         setup = replace(lab.setup, num_classes=self.asked(lab.setup).num_classes(lab.setup))
         return measured(situation, result, replace(lab, setup=setup))
+
+    def choice(self, situation: Situation, result: object, lab: Lab) -> float:
+        """What a search goes by (`aim_missed`): retrained networks are not what a user could choose by."""
+        classes = self.asked(lab.setup).num_classes(lab.setup)
+        return aim_missed(situation.judge["original"], result, situation.judge["rows"], classes, lab.setup.seed)

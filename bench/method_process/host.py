@@ -1,0 +1,357 @@
+"""The judge's side of a method's process: what it is given, what it asks, what it returns, and what it costs.
+
+Nothing that a process sends is believed but as data (`forms`). Its processor seconds and memory are read from the
+system; its operations and samples are what it reports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psutil
+from torch import Tensor
+
+from bench.errors import BadResult, BenchError, MethodError, Skip
+from bench.method_process import forms, grant, memory, wire
+from bench.method_process.child import Errand
+from bench.task.handle import answer
+from bench.task.meter import Costs, timed
+
+HIDDEN = ("BENCH_DATA", "BENCH_CACHE")
+"""Environment variables that a method's process does not have: they name folders."""
+LOOK = 0.02
+"""Seconds between two looks at the memory of a method, and at what it started."""
+
+
+class Server:
+    """A process that forks methods' processes; it starts with the first one. Ends with this process, or by `stop`."""
+
+    def __init__(self, plugins: Sequence[Path]) -> None:
+        self._plugins = plugins
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self.missing: tuple[str, ...] = ()
+        """What the system does not offer to wall methods in, in sentences."""
+
+    def fork(self, connection: int, file: int, told: int) -> int:
+        """Have a keeper and its method forked, with these descriptors; the keeper's process number.
+
+        Raises:
+            BenchError: the server does not start.
+        """
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        assert self._socket is not None
+        try:
+            socket.send_fds(self._socket, [b"f"], [connection, file, told])
+            return int(self._answer()["keeper"])
+        except OSError as error:
+            raise BenchError(f"the server of methods' processes died: {error}") from error
+
+    def stop(self) -> None:
+        """End it, and with it every method that runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        if self._socket is not None:
+            self._socket.close()
+        self._process = self._socket = None
+
+    def _start(self) -> None:
+        self.stop()
+        self._socket, theirs = socket.socketpair()
+        told = {"socket": theirs.fileno(), "parent": os.getpid(), "plugins": [str(path) for path in self._plugins]}
+        code = f"import sys; sys.path[:] = {sys.path!r}; from bench.method_process.server import main; main()"
+        environ = {name: value for name, value in os.environ.items() if name not in HIDDEN}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, json.dumps(told)],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            env=environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
+        theirs.close()
+        found = self._answer()
+        if "fault" in found:
+            raise BenchError(found["fault"])
+        self.missing = tuple(found["missing"])
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._socket is not None
+        line = b""
+        while not line.endswith(b"\n"):
+            more = self._socket.recv(65536)
+            if not more:
+                assert self._process is not None
+                raise BenchError(f"the server of methods' processes ended with exit code {self._process.wait()}")
+            line += more
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+
+@dataclass
+class Run:
+    """One run of a method in a process of its own: open until `close`, since code that it returned lives there."""
+
+    server: Server
+    errand: Errand
+    costs: Costs
+    progress: Callable[[int, int], None]
+    granted: Iterable[object] = ()
+    """What networks may be of which classes; beside those that everybody may return."""
+    handles: frozenset[int] = frozenset()
+    _connection: Connection | None = None
+    _told: int | None = None
+    _keeper: int = 0
+    _method: psutil.Process | None = None
+    _began: float = 0.0
+    _level: int = 0
+    _ended: str | None = None
+    started: dict[int, float] = field(default_factory=dict)
+    """Process number -> processor seconds of what the method started, as last seen."""
+
+    def result(self) -> Any:
+        """Start the process, and wait for what the method returns.
+
+        Raises:
+            Skip: it says that it does not apply.
+            MethodError: it raised, or its process ended.
+            BadResult: what it returned is no result.
+        """
+        self._start()
+        while True:
+            head, packed = self._next()
+            match head.get("what"):
+                case "ready":
+                    self._ready(int(head["held"]))
+                case "progress":
+                    self.progress(int(head["done"]), int(head["total"]))
+                case "ask":
+                    self._answer(head, packed)
+                case "raised":
+                    self._spent(head)
+                    raise _raised(head)
+                case "returned":
+                    self._spent(head)
+                    self._say("deliver")
+                case "result":
+                    return self._opened(packed)
+                case other:
+                    raise BadResult(f"the method's process sent {other!r}")
+
+    def predict(self, number: int, inputs: Tensor) -> Tensor:
+        """Logits that returned code gives for a batch of inputs. What it takes is charged to the method.
+
+        Raises:
+            BadResult: it gives none.
+        """
+        began = self._seconds()
+        connection = self._open_connection()
+        try:
+            wire.send(connection, {"code": number}, forms.pack(inputs.detach().cpu()))
+            _, packed = self._next()
+        except OSError:
+            raise BadResult(self._dead()) from None
+        except MethodError as error:
+            raise BadResult(str(error)) from None
+        self.costs.seconds += self._seconds() - began
+        found = forms.unpack(packed) if packed is not None else None
+        if isinstance(found, dict) and "raised" in found:
+            raise BadResult(f"what was returned fails on inputs: {found['raised']}")
+        if not isinstance(found, Tensor):
+            raise BadResult(f"logits were expected, got {type(found).__name__}")
+        return found.to(inputs.device)
+
+    def close(self) -> None:
+        """End the process and all that it started."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._told is not None:
+            with suppress(psutil.Error):
+                if self._method is not None and self._ended is None:
+                    self._method.kill()
+            self._farewell()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        packed = grant.pack(self.errand)
+        self.handles = packed.handles
+        ours, theirs = socket.socketpair()
+        self._told, telling = os.pipe()
+        try:
+            self._keeper = self.server.fork(theirs.fileno(), packed.file.fileno(), telling)
+        finally:
+            theirs.close()
+            os.close(telling)
+            packed.file.close()
+        self._connection = Connection(ours.detach())
+        try:
+            wire.send(self._connection, {"size": packed.size})
+            self._connection.send_bytes(packed.pickled)
+        except OSError:
+            raise MethodError(self._dead()) from None
+
+    def _ready(self, held: int) -> None:
+        if self._method is None:
+            family = psutil.Process(self._keeper).children(recursive=True)
+            self._method = family[-1]
+            self._began, self._level = self._seconds(), held
+            self._say("go")
+
+    def _next(self) -> tuple[dict[str, Any], forms.Packed | None]:
+        connection = self._open_connection()
+        try:
+            while not connection.poll(LOOK):
+                self._look()
+            return wire.receive(connection)
+        except (EOFError, OSError):
+            raise MethodError(self._dead()) from None
+
+    def _answer(self, head: Mapping[str, Any], packed: forms.Packed | None) -> None:
+        connection = self._open_connection()
+        with timed(self.costs, self.errand.device.torch):
+            try:
+                if head["handle"] not in self.handles or packed is None:
+                    raise LookupError(f"handle {head['handle']} was not granted")
+                found = answer(
+                    head["handle"], head["question"], tuple(forms.unpack(packed, forms.classes_of(self.granted)))
+                )
+            except (BenchError, LookupError, TypeError, ValueError, RuntimeError) as error:
+                self._say("refused", refused=f"{head.get('question')}: {error}")
+                return
+        try:
+            wire.send(connection, {}, forms.pack(found))
+        except OSError:
+            raise MethodError(self._dead()) from None
+
+    def _say(self, what: str, **more: Any) -> None:
+        try:
+            wire.send(self._open_connection(), {"what": what, **more})
+        except OSError:
+            raise MethodError(self._dead()) from None
+
+    def _open_connection(self) -> Connection:
+        if self._connection is None:
+            raise BadResult("the method's process has ended, so its code can give no predictions")
+        return self._connection
+
+    def _opened(self, packed: forms.Packed | None) -> Any:
+        """A result, in classes of this process; code in it answers from where it is."""
+        if packed is None:
+            raise BadResult("the method's process sent no result")
+        device = self.errand.device.torch
+        return _placed(forms.unpack(packed, forms.classes_of(self.granted)), self, device)
+
+    def _spent(self, head: Mapping[str, Any]) -> None:
+        """Close the account: seconds and memory by the system, the rest as reported."""
+        if self._method is None:
+            return
+        self._look()
+        self.costs.seconds += self._seconds() - self._began
+        counts = head["counts"]
+        self.costs.flops += float(counts["flops"])
+        for name, count in counts["samples"].items():
+            self.costs.samples[str(name)] = self.costs.samples.get(str(name), 0) + int(count)
+
+    def _seconds(self) -> float:
+        """Processor seconds of the method's process, with those of what it started; on a GPU of the wall."""
+        if self.errand.device.torch.type == "cuda":
+            return time.perf_counter()
+        assert self._method is not None
+        with suppress(OSError):
+            own = time.clock_gettime(_processor_clock(self._method.pid))
+            times = self._method.cpu_times()
+            return own + times.children_user + times.children_system + sum(self.started.values())
+        return 0.0
+
+    def _look(self) -> None:
+        """Keep the highest memory, and what the method started."""
+        if self._method is None:
+            return
+        with suppress(psutil.Error, OSError):
+            held = memory.held(self._method.pid)
+            for below in self._method.children(recursive=True) if memory.has_children(self._method.pid) else ():
+                with suppress(psutil.Error):
+                    held += below.memory_info().rss
+                    used = below.cpu_times()
+                    self.started[below.pid] = used.user + used.system
+            self.costs.peak_memory_mb = max(self.costs.peak_memory_mb, (held - self._level) / 2**20)
+
+    def _dead(self) -> str:
+        """Why the process sends nothing any more."""
+        if self._ended is None:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            self._farewell()
+        return self._ended or "the method's process ended"
+
+    def _farewell(self) -> None:
+        """What the keeper tells in the end: how the method's process ended, and what others of it used."""
+        assert self._told is not None
+        with os.fdopen(self._told, "rb") as pipe:
+            self._told = None
+            text = pipe.read()
+        found = json.loads(text) if text else {"code": "unknown", "others": 0.0}
+        self.costs.seconds += max(0.0, found["others"] - sum(self.started.values()))
+        self._ended = (
+            f"its process ended (exit code {found['code']}) before it returned anything; "
+            "-9 is what running out of memory looks like"
+        )
+
+
+@dataclass(frozen=True)
+class Code:
+    """A predictor that is code: it runs in the method's process, on inputs alone."""
+
+    run: Run
+    number: int
+    why: str
+    """What of it has no form."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        return self.run.predict(self.number, inputs)
+
+
+def _placed(thing: Any, run: Run, device: Any) -> Any:
+    from torch import nn
+
+    if isinstance(thing, nn.Module):
+        return thing.to(device)
+    if isinstance(thing, list | tuple):
+        return [_placed(part, run, device) for part in thing]
+    if isinstance(thing, dict) and "code" in thing:
+        return Code(run, int(thing["code"]), str(thing.get("why")))
+    if isinstance(thing, dict) and "nothing" in thing:
+        return type(str(thing["nothing"]), (), {})()  # an object that shows its class and does nothing
+    return thing
+
+
+def _raised(head: Mapping[str, Any]) -> Exception:
+    """The exception that a method raised, in classes of ours."""
+    sort, kind, text, where = (str(head.get(name)) for name in ("sort", "type", "text", "where"))
+    if sort == "skip":
+        return Skip(text)
+    return MethodError(f"{kind}: {text}" + ("" if sort == "known" else f" ({where})"))
+
+
+def _processor_clock(pid: int) -> int:
+    """The clock of a process's processor time (Linux: `clock_getcpuclockid`)."""
+    return (~pid << 3) | 2

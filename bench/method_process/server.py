@@ -1,0 +1,159 @@
+"""The server of method processes: a warm process that holds nothing, and forks for every run of a method.
+
+It has torch, the scenarios and the methods imported and one training step behind it, has one thread, never touches a
+GPU, and gets neither data nor paths of data. `python -m bench.method_process.server` runs it; the judge starts it.
+
+    judge --> server --fork--> keeper (process 1 of its own namespace) --fork--> method
+
+The keeper waits for the method, ends everything that the method started, and tells what all of it used.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NoReturn
+
+import psutil
+
+from bench import environment, registry
+from bench.console import forgive
+from bench.errors import BenchError
+from bench.method_process import child, walls
+from bench.method_process.needed import system_paths
+
+FDS = 3
+"""What comes with a request to fork: the connection to the judge, the granted tensors, and where the keeper tells."""
+
+
+def main() -> None:
+    """Serve on the socket that is open as the descriptor that the command line names; end with the judge."""
+    told = json.loads(sys.argv[1])
+    judge = socket.socket(fileno=told["socket"])
+    walls.die_with_parent(told["parent"])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    forgive()  # a method that prints is not to fail because nobody listens
+    try:
+        missing = _warm([Path(path) for path in told["plugins"]])
+    except BenchError as error:
+        _answer(judge, {"fault": str(error)})
+        return
+    readable = system_paths()
+    _answer(judge, {"missing": missing})
+    while True:
+        request, fds, _, _ = socket.recv_fds(judge, 1, FDS)
+        if not request:
+            return
+        _answer(judge, {"keeper": _fork(fds, judge, readable)})
+
+
+def _answer(judge: socket.socket, message: dict[str, object]) -> None:
+    judge.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _warm(plugins: list[Path]) -> list[str]:
+    """Import all that methods may need, train one step, and leave the network; what walls the system does not offer."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    registry.discover()
+    environment.canary()
+    for plugin in plugins:
+        registry.load_plugin(plugin)
+    if psutil.Process().num_threads() > 1:
+        raise BenchError(
+            f"{', '.join(map(str, plugins)) or 'a method'} starts threads when it is imported; start them in the method"
+        )
+    gc.collect()
+    gc.freeze()  # what is imported is nobody's garbage, and a child that looks through it would copy its pages
+    return [fault for fault in (walls.leave_network(),) if fault]
+
+
+def _fork(fds: list[int], judge: socket.socket, readable: Sequence[Path]) -> int:
+    """Fork a keeper, which forks the method."""
+    pid, apart = walls.fork_apart()
+    if pid == 0:
+        judge.close()
+        _keep(*fds, readable, apart)
+    for fd in fds:
+        os.close(fd)
+    _reap()
+    return pid
+
+
+def _reap() -> None:
+    """Keepers that have ended."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _keep(connection: int, file: int, told: int, readable: Sequence[Path], apart: bool) -> NoReturn:
+    """The keeper's life."""
+    if not apart:
+        walls.adopt_orphans()
+    keeper = os.getpid()
+    method = os.fork()
+    if method == 0:
+        os.close(told)
+        walls.die_with_parent(keeper)
+        _run(connection, file, readable)
+    os.close(connection)
+    os.close(file)
+    code = own = None
+    while code is None:
+        pid, status, used = os.wait4(-1, 0)
+        if pid == method:
+            code, own = os.waitstatus_to_exitcode(status), used
+    if apart:
+        _kill_all()
+    else:
+        walls.kill_descendants(keeper)
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
+    everybody = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert own is not None
+    others = everybody.ru_utime + everybody.ru_stime - own.ru_utime - own.ru_stime
+    os.write(told, json.dumps({"code": code, "others": max(0.0, others)}).encode())
+    os._exit(0)
+
+
+def _kill_all() -> None:
+    """End whatever is left in this namespace."""
+    with suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+
+
+def _run(connection: int, file: int, readable: Sequence[Path]) -> NoReturn:
+    """The method's life."""
+    code = 1
+    try:
+        place = Path(tempfile.mkdtemp(prefix="ktbench-method-"))
+        os.chdir(place)
+        os.environ.update(TMPDIR=str(place), HOME=str(place))
+        tempfile.tempdir = str(place)
+        walls.limits()
+        walls.close_files(readable, [place])
+        walls.close_services()
+        child.serve(Connection(connection), file)
+        code = 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
