@@ -318,10 +318,10 @@ def granted(kind: Scenario, method: str, access: frozenset[str], situation: Situ
         AccessDenied: it declares an access that this kind of scenario does not know.
         BenchError: a model that is given is broken.
     """
-    from bench.task.task import grant
+    from bench.task.task import opened
 
     common = {"num_classes": lambda: lab.setup.num_classes, "input_shape": lambda: lab.dataset.shape}
-    return grant(kind.task, common | dict(situation.providers), access, method)
+    return opened(kind.task, common | dict(situation.providers), access, method)
 
 
 def tune(

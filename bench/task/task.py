@@ -7,7 +7,7 @@ A scenario describes its task by a subclass of `Task` that holds annotations onl
         unlabeled: Annotated[Tensor, Access("unlabeled", "labels")]     # either one grants it
         num_classes: int                                                # given to everybody
 
-and by *providers*, one zero-argument function an attribute. `grant` calls the providers of what the
+and by *providers*, one zero-argument function an attribute. `opened` calls the providers of what the
 method declared, and of nothing else: what was not granted does not exist in the process in which the method runs.
 """
 
@@ -77,7 +77,12 @@ def needs(task: type[Task]) -> dict[str, tuple[str, ...]]:
     return table
 
 
-def grant(
+def grant(task: type[Task], providers: Mapping[str, Callable[[], Any]], access: Collection[str], method: str) -> Task:
+    """The task of one method in this process, which tests use; `opened` says what is in it."""
+    return task(opened(task, providers, access, method), access, method)
+
+
+def opened(
     task: type[Task], providers: Mapping[str, Callable[[], Any]], access: Collection[str], method: str
 ) -> dict[str, Any]:
     """What one method is given of a task: the providers that `access` opens, evaluated, and not the others.
