@@ -1,0 +1,1 @@
+"""The process that a method runs in: what it is given, what it hands back, and what walls it in."""
