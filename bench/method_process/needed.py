@@ -8,7 +8,15 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from _typeshed.importlib import PathEntryFinderProtocol as PathEntryFinder
 
 _SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store"),
@@ -35,8 +43,7 @@ def system_paths() -> list[Path]:
     and what describes them are taken, not the folder. The working directory (`""`) is left out. Packages that
     are imported already are taken from wherever they lie, also those without an `__init__.py`.
 
-    A folder of which only parts are taken can then no longer be listed. Python remembers what it has listed, for as
-    long as the folder does not change: let it import something from there before.
+    A folder of which only parts are taken can then no longer be listed: `remember_modules` lets Python import from it.
 
     It holds for processes forked from this one too. Call it there only once: it looks at all modules, which in a
     fresh process costs a copy of every page of memory that it touches.
@@ -45,12 +52,45 @@ def system_paths() -> list[Path]:
         Paths that exist, none below another; resolved but for `/proc/self`, which is another folder in each process.
     """
     found = [*map(Path, _SYSTEM), *(_PROC / name for name in _ABOUT_THE_MACHINE), *_installation()]
-    known = tuple(f"{path}{os.sep}" for path in (*found, *_outermost(found)))  # so that thousands need no second look
-    for entry in sys.path:
-        if entry and not f"{entry}{os.sep}".startswith(known):
-            found += _code_in(Path(entry))
+    known = _beginnings(found)  # so that thousands of files need no second look
+    for entry in _open_in_part():
+        found += _code_in(Path(entry))
     found += [Path(file) for file in {*_imported(), *_libraries()} if not file.startswith(known)]
     return [*sorted(_outermost(found)), _PROC / "self"]
+
+
+def remember_modules() -> None:
+    """Have Python find the modules of those folders on `sys.path` of which `system_paths` takes parts, without a look.
+
+    Else it lists a folder again when that has changed, which it may no longer do, and takes it for empty.
+    """
+    for entry in _open_in_part():
+        places = {
+            path.name.partition(".")[0]: path for path in _code_in(Path(entry)) if path.suffix not in _BESIDE_CODE
+        }
+        if Path(entry) not in places.values():  # an archive is found as ever
+            finder = SimpleNamespace(find_spec=partial(_spec, places))
+            sys.path_importer_cache[entry] = cast("PathEntryFinder", finder)
+
+
+def _spec(places: dict[str, Path], name: str, target: ModuleType | None = None) -> ModuleSpec | None:  # noqa: ARG001
+    place = places.get(name.rpartition(".")[2])
+    if place is None:
+        return None
+    if place.suffix:
+        return spec_from_file_location(name, place)
+    return spec_from_file_location(name, place / "__init__.py", submodule_search_locations=[str(place)])
+
+
+def _open_in_part() -> list[str]:
+    """The entries of `sys.path` that belong to no installation."""
+    known = _beginnings([*map(Path, _SYSTEM), *_installation()])
+    return [entry for entry in sys.path if entry and not f"{entry}{os.sep}".startswith(known)]
+
+
+def _beginnings(folders: list[Path]) -> tuple[str, ...]:
+    """How the paths begin that lie below some folders, be these resolved or not."""
+    return tuple(f"{path}{os.sep}" for path in (*folders, *_outermost(folders)))
 
 
 def _outermost(paths: Iterable[Path]) -> set[Path]:

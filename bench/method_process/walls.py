@@ -2,7 +2,9 @@
 
 A fork server leaves the network, forks processes apart, and each of them closes the files before its method begins:
 
-    missing, readable = [leave_network()], system_paths()          # once, in the server
+    missing = [leave_network()]                                    # once, in the server, before it loads much
+    readable = needed.system_paths()                               # once it has loaded what it is to load
+    needed.remember_modules()
     pid, apart = fork_apart()                                      # for each cell
     if pid == 0 and os.fork() == 0:                                # in the process of the method
         limits()
@@ -31,6 +33,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 
@@ -65,8 +68,10 @@ def leave_network() -> str | None:
     """Put this process into a network without any interface that is up, not even that of the machine itself.
 
     Its System V and POSIX queues, semaphores and shared memory are its own from then on. Where this is root's to do,
-    an ordinary user's process becomes root in a user namespace that knows its user and group alone: files stay as
-    readable as they were. Call it once, while there is one thread, before `fork_apart`.
+    an ordinary user's process has root's powers in a user namespace that knows its user and group alone: files stay as
+    readable as they were. It then goes on in a child, as number 1 of a PID namespace (so that it may `fork_apart`);
+    whoever started it sees the process between, which holds nothing open, ignores Ctrl-C, and ends as that child does.
+    Call it once, while there is one thread, and early: later a fork costs more.
 
     Returns:
         None, or a sentence that says what is missing.
@@ -78,12 +83,14 @@ def leave_network() -> str | None:
         if not _works_in_a_child(_leave_as_user):  # half of it would leave a process that can write no file
             return f"methods can reach the network: {_why(error)}"
         _leave_as_user()
+        if (child := _fork()) != 0:
+            _live_as(child)
     return None
 
 
 def _leave_as_user() -> None:
     user, group = os.geteuid(), os.getegid()
-    _syscall("unshare", _NEW_USER | _NEW_NET | _NEW_IPC)
+    _syscall("unshare", _NEW_USER | _NEW_NET | _NEW_IPC | _NEW_PIDS)
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
@@ -95,22 +102,19 @@ def fork_apart() -> tuple[int, bool]:
     The child sees no process outside, has a `/proc` and System V objects of its own, and dies with this process. It is
     number 1 of its namespace: it adopts orphans, should reap them, and when it ends, everything in the namespace dies.
     Signals whose default is to end a process do nothing to it unless it handles them; SIGKILL from outside ends it.
-
-    An ordinary user's child hangs on a process between, which passes on how it ended: `pid` is the one between.
+    An ordinary user has to `leave_network` before.
 
     Returns:
-        As `os.fork`: 0 in the child, else what to wait for and to kill; and whether the child is apart.
+        As `os.fork`: 0 in the child, else its number; and whether the child is apart.
+
+    Raises:
+        OSError: no process or namespace can be had at this moment.
     """
     if not _can_be_apart():
         return _fork(), False
-    home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    home, pid = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC), -1
     try:
-        _syscall("setns", home, _NEW_PIDS)  # where it is, but may it come back?
-    except OSError:
-        return _fork_between(), True
-    else:
         _syscall("unshare", _NEW_PIDS)
-        pid = -1
         try:
             pid = _fork()
         finally:
@@ -118,26 +122,19 @@ def fork_apart() -> tuple[int, bool]:
                 _syscall("setns", home, _NEW_PIDS)
     finally:
         os.close(home)
-    if pid == 0:
-        _mount_own_proc()
+    if pid == 0 and not _done(_mount_own_proc):
+        os._exit(1)  # rather than be a second server
     return pid, True
 
 
-def _fork_between() -> int:
-    """0 in a child that is apart, else the process between, which lives and ends as that child does."""
-    pid = _fork()
-    if pid != 0:
-        return pid
-    _syscall("unshare", _NEW_PIDS)
-    inner = _fork()
-    if inner == 0:
-        _mount_own_proc()
-        return 0
+def _live_as(child: int) -> NoReturn:
+    """Do nothing but wait for a child, and end as it does."""
     try:
-        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - whoever waits for the end of a pipe waits not for this one
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what becomes of it is the child's to say
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - the other ends of pipes wait for the child alone
             with suppress(OSError):
                 os.close(int(name))
-        _end_as(os.waitpid(inner, 0)[1])
+        _end_as(os.waitpid(child, 0)[1])
     finally:
         os._exit(1)
 
@@ -156,15 +153,17 @@ def _end_as(status: int) -> None:
 def _fork() -> int:
     """`os.fork`; the child dies with this process, though it end this moment."""
     this = _pidfd()
-    pid = os.fork()
-    if pid == 0:
-        with suppress(OSError):
-            _syscall("prctl", _DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
-        if this is not None and select.select([this], [], [], 0)[0]:
-            os._exit(1)
-    if this is not None:
-        os.close(this)
-    return pid
+    try:
+        pid = os.fork()
+        if pid == 0:
+            with suppress(OSError):
+                _syscall("prctl", _DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
+            if this is not None and select.select([this], [], [], 0)[0]:
+                os._exit(1)
+        return pid
+    finally:
+        if this is not None:
+            os.close(this)
 
 
 def _pidfd() -> int | None:
@@ -180,6 +179,8 @@ def _can_be_apart() -> bool:
     """Whether a PID namespace can be had and a `/proc` that goes with it: without one, psutil reads other processes."""
 
     def first() -> None:
+        with Path("/proc/self/ns/pid").open("rb") as home:
+            _syscall("setns", home.fileno(), _NEW_PIDS)  # into where it is: so it may come back
         _syscall("unshare", _NEW_PIDS)
         if not _works_in_a_child(_mount_own_proc):
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
@@ -199,12 +200,16 @@ def _works_in_a_child(act: Callable[[], None]) -> bool:
         return False
     pid = _fork()
     if pid == 0:
-        code = 1
-        with suppress(BaseException):
-            act()
-            code = 0
-        os._exit(code)
+        os._exit(0 if _done(act) else 1)
     return os.waitpid(pid, 0)[1] == 0
+
+
+def _done(act: Callable[[], None]) -> bool:
+    """Do something, and tell whether it raised nothing."""
+    with suppress(BaseException):
+        act()
+        return True
+    return False
 
 
 def die_with_parent(parent: int) -> None:
@@ -227,50 +232,58 @@ def adopt_orphans() -> None:
         _syscall("prctl", _ADOPT, 1, 0, 0, 0)
 
 
-def kill_descendants(pid: int, patience: float = 5.0) -> None:
-    """Kill all processes below one, sessions and orphans of their own included, until none is left but zombies.
+def kill_descendants(pid: int, patience: float = 5.0) -> bool:
+    """Kill all processes below one, sessions and orphans of their own included, until a look meets none but dead ones.
 
-    Orphans are found where that process has called `adopt_orphans`. Those of other users are not this one's to kill.
+    Orphans are found where that process has called `adopt_orphans`, and as long as it lives.
 
     Args:
         pid: of the process, which itself is spared.
-        patience: seconds after which processes that cannot die (they wait for a broken disk) are left.
+        patience: seconds after which processes that do not die (they wait for a broken disk, or belong to another
+            user) or that fork faster than they can be killed are left.
+
+    Returns:
+        Whether none is left.
     """
-    end, found_none = time.monotonic() + patience, 0
-    while found_none < 3 and time.monotonic() < end:  # what forks and ends without pause can slip through one look
-        left = _children_below(pid) or _all_below(pid)
-        found_none = 0 if left else found_none + 1
-        for below in left:
-            with suppress(OSError):
-                os.kill(below, signal.SIGKILL)
-        if left:
-            time.sleep(0.001)
+    dead: set[int] = set()
+    end = time.monotonic() + patience
+    while _kill_below(pid, dead):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.001)
+    return True
 
 
-def _children_below(pid: int) -> list[int]:
-    """Living processes below one, as the kernel lists children: within microseconds, but it may pass some over."""
+def _kill_below(pid: int, dead: set[int]) -> bool:
+    """Kill what is below a process, and tell whether there was anything but what is known to be dead.
+
+    What has vanished between its name and its end counts as met: it may have left a child where nobody looked yet.
+    """
+    met, parents = False, [pid]
+    while parents:
+        for child in _children(parents.pop()):
+            if child not in dead:
+                met = True
+                with suppress(OSError):
+                    os.kill(child, signal.SIGKILL)
+                parents.append(child)
+                with suppress(psutil.Error):
+                    if psutil.Process(child).status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+                        dead.add(child)
+    return met
+
+
+def _children(pid: int) -> list[int]:
+    """The children of a process, dead ones included; by the kernel's own list where there is one, which is quick."""
     found = []
-    with suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - in a hurry
-            for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
-                found += [*_children_below(int(child)), *([int(child)] if _is_alive(int(child)) else [])]
-    return found
-
-
-def _all_below(pid: int) -> list[int]:
-    """Living processes below one, by a look at all processes that there are."""
+    if Path("/proc/thread-self/children").exists():
+        with suppress(OSError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                found += [int(child) for child in (task / "children").read_text().split()]
+        return found
     with suppress(psutil.Error):
-        return [below.pid for below in psutil.Process(pid).children(recursive=True) if _is_alive(below.pid)]
-    return []
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether a process is this one's to kill and not dead already."""
-    try:
-        os.kill(pid, 0)
-        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    except (OSError, psutil.Error):
-        return False
+        found = [child.pid for child in psutil.Process(pid).children()]
+    return found
 
 
 def close_files(readable: Iterable[Path], writable: Iterable[Path]) -> str | None:

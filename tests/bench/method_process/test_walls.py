@@ -252,8 +252,7 @@ APART = """
 def server(act):
     '''A server that has left the network, and does something.'''
     def does():
-        walls.leave_network()
-        if not walls._can_be_apart():
+        if walls.leave_network() or not walls._can_be_apart():
             return {"missing": "PID namespaces cannot be had here"}
         return act()
     return in_child(does)[0]
@@ -267,7 +266,9 @@ def test_processes_are_forked_apart_many_times_from_one(nobody):
         + """
 def look():
     import psutil
-    return [os.getpid(), os.getppid(), sorted(int(n) for n in os.listdir("/proc") if n.isdigit()), psutil.Process().pid]
+    outside = [n for n in os.listdir("/proc/self/fd") if "pid" in tried(lambda: os.readlink(f"/proc/self/fd/{n}"))]
+    numbers = sorted(int(n) for n in os.listdir("/proc") if n.isdigit())
+    return [os.getpid(), os.getppid(), numbers, psutil.Process().pid, outside]
 def act():
     before = os.readlink("/proc/self/ns/pid_for_children"), len(os.listdir("/proc/self/fd"))
     seen = [in_child(look, walls.fork_apart) for _ in range(50)]
@@ -285,7 +286,7 @@ found = server(act)
 """,
         nobody,
     )
-    assert found["seen"] == [[[1, 0, [1], 1], True]] * 50
+    assert found["seen"] == [[[1, 0, [1], 1, []], True]] * 50
     assert found["code"] == 7
     assert found["same"]
     assert found["fds"] == 0  # but for the ends of pipes that the test itself keeps
@@ -375,15 +376,15 @@ if child == 0:
     signal.pause()
 os.close(theirs)
 os.read(ready, 1), os.read(ready, 1)
-walls.kill_descendants(child)
-found["left"] = walls._all_below(child)
-found["spared"] = walls._is_alive(child)
+found["none"] = walls.kill_descendants(child)
+found["again"] = walls._kill_below(child, set(walls._children(child)))
+found["spared"] = os.waitpid(child, os.WNOHANG) == (0, 0)
 os.kill(child, signal.SIGKILL)
 os.waitpid(child, 0)
 found["ends"] = ends(ours)
 """
     )
-    assert found == {"left": [], "spared": True, "ends": True}
+    assert found == {"none": True, "again": False, "spared": True, "ends": True}
 
 
 def test_a_process_dies_with_its_parent_though_that_was_gone_before():
@@ -553,6 +554,34 @@ def test_of_a_folder_on_the_path_only_what_can_be_imported_is_needed(tmp_path, m
     below = {path for path in needed.system_paths() if tmp_path in path.parents}
 
     assert below == {root / "package", root / "helper.py", root / "project-1.dist-info", archive}
+
+
+def test_modules_beside_a_plug_in_are_found_though_their_folder_changes_meanwhile():
+    found = told(
+        """
+project = folder / "project"
+(project / "package" / "inner").mkdir(parents=True)
+for name in ("first.py", "late.py", "package/__init__.py", "package/inner/__init__.py", "package/inner/deep.py"):
+    (project / name).write_text("here = __name__")
+sys.path.append(str(project))
+import first
+paths = needed.system_paths()
+needed.remember_modules()
+(project / "new").touch()
+os.utime(project, (1, 1))
+def act():
+    importlib.invalidate_caches()
+    missing = walls.close_files(paths, [inside])
+    return {"missing": missing, "listed": tried(lambda: os.listdir(project)),
+            "here": [importlib.import_module(n).here for n in ("late", "package", "package.inner.deep")],
+            "not": tried(lambda: importlib.import_module("nothing")), "own": importlib.import_module("wave").__name__}
+found = in_child(act)[0]
+"""
+    )
+    assert found["listed"] == "PermissionError"
+    assert found["here"] == ["late", "package", "package.inner.deep"]
+    assert found["not"] == "ModuleNotFoundError"
+    assert found["own"] == "wave"
 
 
 def test_no_path_that_is_needed_lies_below_another_and_all_are_there():
