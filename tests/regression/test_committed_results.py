@@ -57,6 +57,10 @@ def test_a_committed_leaderboard_regenerates_to_the_same_bytes(path: Path, tmp_p
         assert new.read_bytes() == (path.parent / new.name).read_bytes(), new.name
 
 
+WAITING = {"datafree", "unlearning"}
+"""Suites with rows that wait for their run, since their methods or settings were mended; each names its rows so."""
+RUN_AGAIN = "its records are of other settings or standard models than the suite asks for now: run the suite again"
+
 FIRST = {"datafree", "fuse", "merge", "squeeze", "unlearn", "distill"}
 
 
@@ -75,10 +79,13 @@ FIRST = {"datafree", "fuse", "merge", "squeeze", "unlearn", "distill"}
 def test_each_suite_has_a_committed_board_of_three_seeds(name: str, kinds: set[str]) -> None:
     sections = board(name).sections
     assert {section.kind for section in sections} == kinds
+    missing = [(section.name, row) for section in sections for row in section.rows if row.status == "missing"]
+    assert bool(missing) == (name in WAITING), (name, [(where, row.label) for where, row in missing])
+    assert all(row.reasons == (RUN_AGAIN,) for _, row in missing)
     for section in sections:
         for row in section.rows:
-            assert row.status in ("ok", "skipped"), (section.name, row.label, row.reasons)
-            assert row.status == "skipped" or set(row.seeds) >= {0, 1, 2}, (section.name, row.label)
+            assert row.status in ("ok", "skipped", "missing"), (section.name, row.label, row.reasons)
+            assert row.status != "ok" or set(row.seeds) >= {0, 1, 2}, (section.name, row.label)
 
 
 @pytest.mark.parametrize(
