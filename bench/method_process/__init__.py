@@ -1,1 +1,1 @@
-"""The method's own process: what was not granted does not exist there (`docs/trust.md`)."""
+"""The process that a method runs in: what it is given, what it hands back, and what walls it in."""

@@ -25,6 +25,7 @@ from torch import Tensor
 from bench.errors import BadResult, BenchError, MethodError, Skip
 from bench.method_process import forms, grant, memory, wire
 from bench.method_process.child import Errand
+from bench.paths import cache_root, data_root
 from bench.task.handle import answer
 from bench.task.meter import Costs, timed
 
@@ -85,7 +86,7 @@ class Server:
         found = self._answer()
         if "fault" in found:
             raise BenchError(found["fault"])
-        self.missing = tuple(found["missing"])
+        self.missing = (*found["missing"], *_within_reach([Path(path) for path in found["readable"]]))
 
     def _answer(self) -> dict[str, Any]:
         assert self._socket is not None
@@ -98,6 +99,17 @@ class Server:
             line += more
         found: dict[str, Any] = json.loads(line)
         return found
+
+
+def _within_reach(readable: Sequence[Path]) -> list[str]:
+    """What should be out of a method's reach, and lies in a folder that every process has to read."""
+    named = {"the data": data_root(), "the cache": cache_root()}
+    return [
+        f"methods can read {what}: {path} lies in {folder}, which every process reads; set another folder"
+        for what, path in named.items()
+        for folder in readable
+        if path.resolve().is_relative_to(folder)
+    ]
 
 
 @dataclass

@@ -26,11 +26,10 @@ from typing import NoReturn
 
 import psutil
 
-from bench import environment, registry
 from bench.console import forgive
 from bench.errors import BenchError
-from bench.method_process import child, walls
-from bench.method_process.needed import system_paths
+from bench.method_process import walls
+from bench.method_process.needed import remember_modules, system_paths
 
 FDS = 3
 """What comes with a request to fork: the connection to the judge, the granted tensors, and where the keeper tells."""
@@ -39,17 +38,19 @@ FDS = 3
 def main() -> None:
     """Serve on the socket that is open as the descriptor that the command line names; end with the judge."""
     told = json.loads(sys.argv[1])
-    judge = socket.socket(fileno=told["socket"])
     walls.die_with_parent(told["parent"])
+    missing = [fault for fault in (walls.leave_network(),) if fault]  # of an ordinary user, this goes on in a child
+    judge = socket.socket(fileno=told["socket"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     forgive()  # a method that prints is not to fail because nobody listens
     try:
-        missing = _warm([Path(path) for path in told["plugins"]])
+        _warm([Path(path) for path in told["plugins"]])
     except BenchError as error:
         _answer(judge, {"fault": str(error)})
         return
     readable = system_paths()
-    _answer(judge, {"missing": missing})
+    remember_modules()
+    _answer(judge, {"missing": missing, "readable": [str(path) for path in readable]})
     while True:
         request, fds, _, _ = socket.recv_fds(judge, 1, FDS)
         if not request:
@@ -61,9 +62,15 @@ def _answer(judge: socket.socket, message: dict[str, object]) -> None:
     judge.sendall(json.dumps(message).encode() + b"\n")
 
 
-def _warm(plugins: list[Path]) -> list[str]:
-    """Import all that methods may need, train one step, and leave the network; what walls the system does not offer."""
+def _warm(plugins: list[Path]) -> None:
+    """Import all that methods may need, and train one step.
+
+    Raises:
+        BenchError: a plug-in cannot be imported, or starts threads, which a fork would lose.
+    """
     import torch
+
+    from bench import environment, registry
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
@@ -77,7 +84,6 @@ def _warm(plugins: list[Path]) -> list[str]:
         )
     gc.collect()
     gc.freeze()  # what is imported is nobody's garbage, and a child that looks through it would copy its pages
-    return [fault for fault in (walls.leave_network(),) if fault]
 
 
 def _fork(fds: list[int], judge: socket.socket, readable: Sequence[Path]) -> int:
@@ -136,10 +142,19 @@ def _kill_all() -> None:
         os.kill(-1, signal.SIGKILL)
 
 
+def _open_descriptors() -> set[int]:
+    found = {int(path.name) for path in Path("/proc/self/fd").iterdir()}
+    return {fd for fd in found if Path(f"/proc/self/fd/{fd}").exists()}
+
+
 def _run(connection: int, file: int, readable: Sequence[Path]) -> NoReturn:
     """The method's life."""
     code = 1
     try:
+        from bench.method_process import child
+
+        for fd in _open_descriptors() - {0, 1, 2, connection, file}:
+            os.close(fd)
         place = Path(tempfile.mkdtemp(prefix="ktbench-method-"))
         os.chdir(place)
         os.environ.update(TMPDIR=str(place), HOME=str(place))
