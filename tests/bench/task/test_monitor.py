@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.task.meter import Costs, metered
+from bench.task.meter import Costs, counted, metered
 from bench.task.monitor import CHECKS, SHOWN, Observations
 
 NOBODY = nn.Identity()
@@ -75,13 +75,13 @@ def test_a_budget_of_few_updates_is_looked_at_after_each_and_never_twice():
 def test_a_look_costs_nobody_anything(clock):
     layer, costs = nn.Linear(3, 4), Costs()
 
-    def judge(_: nn.Module) -> float:
+    def judge(_: object) -> float:
         clock.passes(2)
         layer(torch.ones(5, 3))
         return 0.5
 
     monitor = Observations(judge).monitor()
-    with metered(costs, torch.device("cpu")):
+    with counted(costs, {}), metered(costs, torch.device("cpu")):
         layer(torch.ones(1, 3))
         monitor.look(NOBODY, 1.0, X)
     assert costs.seconds == 0

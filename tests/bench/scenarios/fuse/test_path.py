@@ -90,9 +90,9 @@ def test_nothing_is_walked_where_nothing_is_told_or_parents_are_three(lab):
 
 
 def test_what_is_told_is_kept_as_it_was_then_and_cannot_be_read_back():
-    walk = Walk(wanted=True)
-    path = walk.path()
     a, b = nn.Linear(3, 2), nn.Linear(3, 2)
+    walk = Walk([a, b])
+    path = walk.path()
     before = a.weight.detach().clone()
     path.between(a, lambda: b)
     with torch.no_grad():
@@ -116,8 +116,8 @@ def test_points_of_the_line_are_means_of_floats_and_keep_counters():
 def test_the_board_prepares_every_point(lab):
     """`ready` is applied to each network of the line, as it is to every network of a board."""
     seen = []
-    walk = Walk(wanted=True)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    walk = Walk([model, model])
     walk.path().between(model, lambda: model)
     split = Split(lab.dataset.test.inputs[:5], lab.dataset.test.labels[:5])
     walk.take({"test": split}, 10, lambda m: (seen.append(m), m)[1])
