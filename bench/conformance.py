@@ -23,15 +23,17 @@ from torch import Tensor, nn
 from bench import registry
 from bench.data.spec import DataSpec, Images, Split
 from bench.device import Device
-from bench.errors import AccessDenied, BenchError, Skip
+from bench.errors import BenchError, Skip
 from bench.lab import Lab, Setup
 from bench.method_process.child import Errand, draws, task_of
+from bench.method_process.host import Run, Server
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.registry import METHODS, SCENARIOS, Method, Scenario
 from bench.running.cell import granted, seed_everything
 from bench.scenarios import Score, Situation
 from bench.schema.recipe import Recipe
+from bench.task.meter import Costs
 from bench.task.task import Task, needs
 
 CAP = 4
@@ -76,11 +78,12 @@ class World:
     situation: Situation
 
 
-def check_method(name: str, only: str | None = None, zoo: Path | None = None) -> Iterator[Result]:
+def check_method(name: str, server: Server, only: str | None = None, zoo: Path | None = None) -> Iterator[Result]:
     """Every check of a method, in each kind of scenario that it solves (or in `only`).
 
     Args:
         name: the method's.
+        server: forks the processes in which it runs.
         only: one of its kinds of scenario.
         zoo: folder that keeps the kit's standard models from one method to the next; by default they go at the end.
 
@@ -92,7 +95,7 @@ def check_method(name: str, only: str | None = None, zoo: Path | None = None) ->
     with tempfile.TemporaryDirectory(prefix="ktbench-kit-") as folder:
         for kind_name in method.scenarios:
             if only in (None, kind_name):
-                yield from _check(method, SCENARIOS.get(kind_name), zoo or Path(folder))
+                yield from _check(method, SCENARIOS.get(kind_name), zoo or Path(folder), server)
 
 
 def run_inline(name: str) -> Iterator[tuple[str, str]]:
@@ -125,12 +128,12 @@ def run_inline(name: str) -> Iterator[tuple[str, str]]:
                 yield kind.kind, _headline(kind, score)
 
 
-def _check(method: Method, kind: Scenario, zoo: Path) -> Iterator[Result]:
+def _check(method: Method, kind: Scenario, zoo: Path, server: Server) -> Iterator[Result]:
     ran = []
     for variant in VARIANTS:
         world = prepare(kind, variant, zoo)
         try:
-            first = _run(method, world)
+            first = _run(method, world, server)
         except Skip as skip:
             yield Result(kind.kind, f"runs: {variant.name}", True, f"does not apply: {skip}")
             continue
@@ -140,7 +143,7 @@ def _check(method: Method, kind: Scenario, zoo: Path) -> Iterator[Result]:
         ran.append(variant)
         yield Result(kind.kind, f"runs: {variant.name}", True, _headline(kind, first.score))
         if variant is VARIANTS[0]:
-            yield from _same_again(method, world, first)
+            yield from _same_again(method, world, first, server)
             yield _inputs_untouched(method, kind, first)
             yield _access_used(method, kind, first)
             yield from _access_kept(method, world)
@@ -153,29 +156,28 @@ class _Ran:
     score: Score
     changed: tuple[str, ...]
     """Given models whose weights the method changed."""
-    touched: frozenset[str]
+    read: frozenset[str]
+    """Attributes of its task that it read."""
 
 
-def _run(method: Method, world: World) -> _Ran:
-    touched: set[str] = set()
-    task = task_for(method, world)
-    before = {name: _digest(model) for name, model in _given_models(task)}
-    models = dict(_given_models(task))
-    observed = _observed(task, touched)
+def _run(method: Method, world: World, server: Server) -> _Ran:
     seed_everything(SEED)
-    result = method.function(observed, **capped(method))
-    changed = tuple(name for name, model in models.items() if _digest(model) != before[name])
-    score = world.settings.score(world.situation, result, world.lab)
+    given = granted(world.kind, method.name, method.access, world.situation, world.lab)
+    kind, device = world.kind.kind, world.lab.device
+    errand = Errand(method.name, kind, capped(method), given, SEED, device, draws(), observed=True)
+    with Run(server, errand, Costs(), _no_progress) as run:
+        result = run.result()
+        score = world.settings.score(world.situation, result, world.lab)
     broken = [name for name, value in score.metrics.items() if not np.isfinite(value)]
     if broken:
         raise BenchError(f"metrics {broken} are not finite")
     if strange := [name for name in score.metrics if not world.kind.declares(name)]:
-        raise BenchError(f"scenario {world.kind.kind!r} scores {strange}, which its `metrics` do not declare")
-    return _Ran(score, changed, frozenset(touched))
+        raise BenchError(f"scenario {kind!r} scores {strange}, which its `metrics` do not declare")
+    return _Ran(score, run.changed, run.read)
 
 
-def _same_again(method: Method, world: World, first: _Ran) -> Iterator[Result]:
-    second = _run(method, world)
+def _same_again(method: Method, world: World, first: _Ran, server: Server) -> Iterator[Result]:
+    second = _run(method, world, server)
     differing = [name for name, value in first.score.metrics.items() if second.score.metrics.get(name) != value]
     differing += [n for n, bits in first.score.correct.items() if not np.array_equal(bits, second.score.correct[n])]
     yield Result(world.kind.kind, "deterministic", not differing, f"differ: {differing}" if differing else "")
@@ -189,7 +191,7 @@ def _inputs_untouched(method: Method, kind: Scenario, first: _Ran) -> Result:
 
 def _access_used(method: Method, kind: Scenario, first: _Ran) -> Result:
     table = needs(kind.task)
-    idle = sorted(a for a in method.access if not any(a in names and n in first.touched for n, names in table.items()))
+    idle = sorted(a for a in method.access if not any(a in names and n in first.read for n, names in table.items()))
     return Result(kind.kind, "access is used", not idle, f"declared and never touched: {idle}" if idle else "")
 
 
@@ -197,15 +199,9 @@ def _access_kept(method: Method, world: World) -> Iterator[Result]:
     task = task_for(method, world)
     table = needs(world.kind.task)
     withheld = [n for n, names in table.items() if names and not set(names) & method.access]
-    reached = []
-    for name in withheld:
-        try:
-            getattr(task, name)
-            reached.append(name)
-        except AccessDenied:
-            pass
-    detail = f"reachable without access: {reached}" if reached else f"{len(withheld)} attributes withheld"
-    yield Result(world.kind.kind, "the rest is denied", not reached, detail)
+    there = [name for name in withheld if name in vars(task)]
+    detail = f"given without access: {there}" if there else f"{len(withheld)} attributes withheld"
+    yield Result(world.kind.kind, "the rest is denied", not there, detail)
     leaks = sorted(_leaks(task, withheld, world))
     detail = f"found by walking from the task: {leaks}" if leaks else ""
     yield Result(world.kind.kind, "nothing hides in the task", not leaks, detail)
@@ -280,32 +276,6 @@ def _tensors(things: Iterable[object]) -> Iterator[Tensor]:
 def _fingerprint(tensor: Tensor) -> str:
     content = tensor.detach().cpu().contiguous()
     return f"{tuple(content.shape)} {hashlib.sha256(content.numpy().tobytes()).hexdigest()}"
-
-
-def _digest(model: nn.Module) -> str:
-    return " ".join(_fingerprint(t) for t in model.state_dict().values())
-
-
-def _given_models(task: Task) -> Iterator[tuple[str, nn.Module]]:
-    for name, value in vars(task).items():
-        items = value if isinstance(value, list | tuple) else [value]
-        for index, item in enumerate(items):
-            if isinstance(item, nn.Module):
-                yield (f"{name}[{index}]" if items is value else name), item
-
-
-def _observed(task: Task, touched: set[str]) -> Task:
-    """The same task, telling which attributes were read."""
-
-    class Observed(type(task)):  # type: ignore[misc]
-        def __getattribute__(self, name: str) -> Any:
-            if not name.startswith("_"):
-                touched.add(name)
-            return super().__getattribute__(name)
-
-    observed = Observed.__new__(Observed)
-    observed.__dict__.update(task.__dict__)
-    return observed
 
 
 def task_for(method: Method, world: World) -> Task:

@@ -32,6 +32,8 @@ T = TypeVar("T")
 SCENARIOS_PACKAGE, METHODS_PACKAGE = "bench.scenarios", "methods"
 """Where our own scenarios and methods are found. The registry names these rooms above it and imports nothing of them
 before `discover`."""
+PLUGIN = "bench_plugin_"
+"""How the names of modules begin that are plug-ins."""
 GROUPS = ("bench.scenarios", "bench.methods")
 """Entry points of installed packages."""
 
@@ -248,6 +250,11 @@ def load_installed(groups: tuple[str, ...] = GROUPS) -> None:
                 point.load()
 
 
+def plugins() -> list[Path]:
+    """The files that were loaded by `load_plugin`."""
+    return [Path(str(module.__file__)) for name, module in sys.modules.items() if name.startswith(PLUGIN)]
+
+
 def brings_a_scenario(path: Path) -> bool:
     """Whether a plug-in defines a scenario, read from its text: the judge imports only such."""
     tree = ast.parse(path.read_text(encoding="utf-8-sig"))
@@ -266,7 +273,7 @@ def load_plugin(path: Path) -> None:
     walk.forget()  # it may have been edited since it was last read
     if not path.is_file() or path.suffix != ".py":
         raise BenchError(f"plug-in {path} is not a Python file")
-    name = f"bench_plugin_{path.stem}"
+    name = f"{PLUGIN}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -283,17 +283,20 @@ def check(suite: str | None, schema: bool, as_json: bool) -> None:
 @plugin_option
 def test(method: str, inline: bool) -> None:
     """The conformance kit on one method, ours or yours."""
-    from bench import conformance
+    from bench import conformance, registry
+    from bench.method_process.host import Server
 
     if inline:
         for kind, told in conformance.run_inline(method):
             click.echo(f"{kind:<10} {told}")
         return
     failed = False
-    for result in conformance.check_method(method):
+    server = Server(registry.plugins())
+    for result in conformance.check_method(method, server):
         mark = click.style("ok  ", fg="green") if result.ok else click.style("FAIL", fg="red")
         click.echo(f"{mark} {result.scenario:<10} {result.check:<28} {result.detail}")
         failed |= not result.ok
+    server.stop()
     if failed:
         sys.exit(FAILED_CELLS)
 

@@ -11,7 +11,7 @@ from bench.verdicts.history import Entry
 from bench.verdicts.looks import Schedule
 from bench.verdicts.verdict import Answer
 
-Role = Literal["lower", "upper", "reference", "control"]
+Role = Literal["lower", "upper", "reference", "control", "unranked"]
 Status = Literal["ok", "partial", "failed", "skipped", "missing"]
 
 
@@ -82,7 +82,7 @@ class Row:
     summary: str
     params: dict[str, Any]
     role: Role | None
-    """Set for references and controls, which are not ranked."""
+    """Set for what is not ranked: references, controls, and rows of which something was noticed (`marks` say what)."""
     status: Status
     reasons: tuple[str, ...]
     """Why seeds failed or were skipped, or why there is nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from bench import registry
-from bench.leaderboard import comparing, floors, pairing, tuned
+from bench.leaderboard import comparing, floors, pairing, tuned, wording
 from bench.leaderboard.board import Role, Row, Section, Status
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.costing import costs_of
@@ -22,6 +23,9 @@ from bench.suite.rows import SuiteRow
 from bench.suite.scenarios import SuiteScenario, given_board
 from bench.suite.suite import Suite
 from bench.verdicts.looks import Schedule
+
+PATIENCE = 3.0
+"""A row at a budget of updates may take so many times the median of the board's processor seconds."""
 
 
 def sections(suite: Suite, selection: Selection, schedule: Schedule) -> tuple[Section, ...]:
@@ -134,7 +138,12 @@ class _Source:
             pictures=comparing.pictures(ok),
             search={name: tuned.place(place) for name, place in row.search.items()},
             chosen={seed: {name: r.params[name] for name in row.search} for seed, r in ok.items() if row.search},
-            marks=(*floors.marks(ok, self.headline, self.kind.metrics), *self.marks(row.label), *self.below(row.label)),
+            marks=(
+                *floors.marks(ok, self.headline, self.kind.metrics),
+                *self.marks(row.label),
+                *self.below(row.label),
+                *([] if self.is_reference(row) else self.noticed(row.label)),
+            ),
         )
 
     def marks(self, label: str) -> tuple[str, ...]:
@@ -182,10 +191,36 @@ class _Source:
             return "lower"
         if row.label == self.scenario.upper:
             return "upper"
-        method = registry.METHODS.entries.get(row.method)
-        if row.label in self.references or (method is not None and method.family == "reference"):
+        if self.is_reference(row):
             return "reference"
-        return "control" if row.control else None
+        if row.control:
+            return "control"
+        return "unranked" if self.noticed(row.label) else None
+
+    def noticed(self, label: str) -> list[str]:
+        """What keeps a row from being ranked, in words."""
+        found = {what for record in self.ok(label).values() for what in record.noticed}
+        return [wording.NOTICED[what] for what in wording.NOTICED if what in found] + self.overdue(label)
+
+    def overdue(self, label: str) -> list[str]:
+        """Whether a row took far more processor seconds than others at the same number of updates."""
+        seconds = self.mean_seconds
+        if label not in seconds or not _counts_updates(self.scenario.settings):
+            return []
+        limit = PATIENCE * statistics.median(seconds.values())
+        return [wording.OVERDUE] if seconds[label] > limit else []
+
+    @cached_property
+    def mean_seconds(self) -> dict[str, float]:
+        """Label -> processor seconds of its method, of all rows but references."""
+        rows = {row.label: self.ok(row.label) for row in self.scenario.rows if not self.is_reference(row)}
+        found = {label: [r.costs["seconds"] for r in ok.values() if "seconds" in r.costs] for label, ok in rows.items()}
+        return {label: sum(values) / len(values) for label, values in found.items() if values}
+
+    def is_reference(self, row: SuiteRow) -> bool:
+        method = registry.METHODS.entries.get(row.method)
+        named = (self.scenario.lower, self.scenario.upper, *self.references)
+        return row.label in named or (method is not None and method.family == "reference")
 
     def state(self, label: str) -> tuple[Status, tuple[str, ...]]:
         """Status of a row over its seeds, and the reasons of what is not ok, each with its seeds."""
@@ -284,3 +319,8 @@ def _usual_seeds(rows: Sequence[Seeds]) -> list[int]:
 
 def _listed(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
+
+
+def _counts_updates(settings: Any) -> bool:
+    """Whether a scenario's budget is a number of updates."""
+    return getattr(settings, "steps", None) is not None and getattr(settings, "seconds", None) is None

@@ -11,7 +11,20 @@ from bench.metrics.metric import Cost, Metric
 from bench.verdicts.multiplicity import told
 from bench.verdicts.verdict import BOTH_SIDES, Answer
 
-ROLES = {"lower": "lower reference", "upper": "upper reference", "reference": "reference", "control": "control"}
+ROLES = {
+    "lower": "lower reference",
+    "upper": "upper reference",
+    "reference": "reference",
+    "control": "control",
+    "unranked": "not ranked",
+}
+NOTICED = {
+    "code": "returns code, whose size nobody knows",
+    "larger": "larger than the board's network",
+    "given": "returns a network that it was given",
+}
+"""What is noticed of a result (`bench.running.noticing`), in words."""
+OVERDUE = "over 3 times the processor seconds of the median row"
 
 
 def more_costs(section: Section) -> list[Cost]:

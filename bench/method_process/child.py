@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,8 +22,9 @@ from bench import registry
 from bench.device import Device
 from bench.errors import BenchError, Skip
 from bench.method_process import forms, grant, memory, wire
+from bench.method_process.wire import flattened
 from bench.task.handle import Handle
-from bench.task.meter import Costs, counted
+from bench.task.meter import Costs, counted, models_in
 from bench.task.task import Task
 
 
@@ -40,6 +42,8 @@ class Errand:
     device: Device
     draws: tuple[Any, ...]
     """State of the global generators: torch, NumPy, random."""
+    observed: bool = False
+    """Whether to tell what the method read of its task, and which networks it changed (for the conformance kit)."""
 
 
 def draws() -> tuple[Any, ...]:
@@ -63,7 +67,10 @@ def serve(connection: Connection, file: int) -> None:
         torch.set_num_threads(errand.device.threads)
     counts, code = Costs(), _Code()
     try:
-        task = task_of(errand, judge.progress)
+        task, seen = task_of(errand, judge.progress), Seen({})
+        if errand.observed:
+            seen = Seen.of(errand.given)
+            task = seen.observed(task)
         with counted(counts, errand.given):
             judge.tell("ready", held=held)
             judge.take()
@@ -71,7 +78,7 @@ def serve(connection: Connection, file: int) -> None:
     except BaseException as raised:  # whatever it is, it is that method's result
         judge.tell("raised", **_told(raised), counts=_counts(counts))
         return
-    judge.tell("returned", counts=_counts(counts))
+    judge.tell("returned", counts=_counts(counts), read=sorted(seen.read), changed=seen.changed())
     judge.take()
     judge.deliver(code.form_of(result))
     while code.kept:  # until the judge has no more questions
@@ -91,6 +98,45 @@ def task_of(errand: Errand, progress: Callable[[int, int], None]) -> Task:
     }
     task: Task = kind.task(own | errand.given, method.access, method.name)
     return task
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a method did with its task, for the conformance kit."""
+
+    before: dict[str, tuple[nn.Module, str]]
+    """Name of each given network -> the network, and a digest of its weights before."""
+    read: set[str] = field(default_factory=set)
+    """Attributes of the task that were read."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, object]) -> Seen:
+        """Look at all that is given before a method does."""
+        networks = [pair for name, value in given.items() for pair in models_in(name, value)]
+        return cls({name: (network, _digest(network)) for name, network in networks})
+
+    def observed(self, task: Task) -> Task:
+        """The same task, keeping which attributes are read."""
+        read = self.read
+
+        class Observed(type(task)):  # type: ignore[misc]
+            def __getattribute__(self, name: str) -> Any:
+                if not name.startswith("_"):
+                    read.add(name)
+                return super().__getattribute__(name)
+
+        observed: Task = Observed.__new__(Observed)
+        observed.__dict__.update(task.__dict__)
+        return observed
+
+    def changed(self) -> list[str]:
+        """Given networks whose weights are not what they were."""
+        return [name for name, (network, digest) in self.before.items() if _digest(network) != digest]
+
+
+def _digest(network: nn.Module) -> str:
+    state = network.state_dict().values()
+    return " ".join(hashlib.sha256(flattened(t.detach().cpu())[0].numpy().tobytes()).hexdigest() for t in state)
 
 
 @dataclass

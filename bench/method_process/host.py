@@ -130,6 +130,9 @@ class Run:
     _began: float = 0.0
     _level: int = 0
     _ended: str | None = None
+    read: frozenset[str] = frozenset()
+    changed: tuple[str, ...] = ()
+    """Where the errand is observed: attributes of the task that were read, and given networks that were changed."""
     started: dict[int, float] = field(default_factory=dict)
     """Process number -> processor seconds of what the method started, as last seen."""
 
@@ -156,6 +159,7 @@ class Run:
                     raise _raised(head)
                 case "returned":
                     self._spent(head)
+                    self.read, self.changed = frozenset(head["read"]), tuple(head["changed"])
                     self._say("deliver")
                 case "result":
                     return self._opened(packed)

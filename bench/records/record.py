@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SCHEMA: Literal[2] = 2
 PARTS = ("harness", "prepare", "score", "method")
 """Of the code that a cell stands on: each has a digest of its own in the record."""
-OPTIONAL = ("weights", "curves", "pictures")
+OPTIONAL = ("weights", "curves", "pictures", "noticed")
 """Fields that some records lack."""
 MOST_EXAMPLES = 10**8
 """More answers than that are no example set but a damaged number."""
@@ -97,6 +97,8 @@ class Record(BaseModel):
     """Metric -> (share of the budget spent, value) in the order of time."""
     pictures: dict[str, Annotated[str, AfterValidator(_checked_png)]] = {}
     """What is to be seen -> a PNG in base64."""
+    noticed: list[str] = []
+    """What keeps the row from being ranked (`bench.running.noticing`)."""
 
     @property
     def name(self) -> str:

@@ -27,6 +27,7 @@ from bench.records.provenance import provenance
 from bench.records.record import Record, pack
 from bench.running import tuning
 from bench.running.cell_code import values
+from bench.running.noticing import noticed
 from bench.running.plan import Cell, StandardModel
 from bench.scenarios import Score, Situation
 
@@ -172,7 +173,8 @@ def compute(
     situation = settings.prepare(lab)
     with ExitStack() as runs:
         told = part_of(progress, 0, 1 + len(situation.repeats))
-        result, costs = _run_method(job, lab, situation, params, told, server, runs)
+        result, costs, given = _run_method(job, lab, situation, params, told, server, runs)
+        marks = noticed(result, given, situation.size)
         repeated: list[Costs] = []
         if situation.repeats:
             situation, repeated = _with_repeats(job, lab, situation, params, progress, server, runs)
@@ -184,7 +186,7 @@ def compute(
     if repeated:
         spent["repeat_seconds"] = round(sum(one.seconds for one in repeated), 3)
     weights = {role: lab.sha256(spec) for role, spec in sorted(cell.specs.items())}
-    return score, observed(situation.observers, spent) | {"params": params, "weights": weights}
+    return score, observed(situation.observers, spent) | {"params": params, "weights": weights, "noticed": marks}
 
 
 def _with_repeats(
@@ -209,7 +211,7 @@ def _with_repeats(
         told = part_of(progress, 1 + number, 1 + len(repeats))
         own = replace(situation, providers=providers)
         try:
-            found.append(_run_method(job, lab, own, params, told, server, runs, draws))
+            found.append(_run_method(job, lab, own, params, told, server, runs, draws)[:2])
         except Exception as error:
             what = (
                 str(error) if isinstance(error, MethodError) else f"{type(error).__name__}: {error} ({_where(error)})"
@@ -232,8 +234,8 @@ def _run_method(
     server: Server | None,
     runs: ExitStack,
     draws: int | None = None,
-) -> tuple[Any, Costs]:
-    """What the cell's method returns on a task of this situation, and what it cost; `draws` in place of its seed.
+) -> tuple[Any, Costs, dict[str, Any]]:
+    """As `run_method`, of the cell's method; `draws` in place of its seed.
 
     The result may ask the method's process for predictions until `runs` is closed, and the costs grow by them.
     """
@@ -264,7 +266,7 @@ def run_method(
     progress: Callable[[int, int], None],
     server: Server | None,
     runs: ExitStack,
-) -> tuple[Any, Costs]:
+) -> tuple[Any, Costs, dict[str, Any]]:
     """Run a method on a task of this situation: by a server in a process of its own, else here.
 
     Args:
@@ -280,7 +282,7 @@ def run_method(
         runs: closes the process.
 
     Returns:
-        What it returned, and what it cost until then.
+        What it returned, what it cost until then, and what it was given: attribute of its task -> the judge's copy.
 
     Raises:
         AccessDenied: it declares an access that this kind of scenario does not know.
@@ -304,11 +306,11 @@ def run_method(
     if server is None:
         with metered(costs, device.torch), counted(costs, given):
             result = registry.METHODS.get(method).function(task_of(errand, progress), **params)
-        return result, costs  # before scoring sends test images through a returned model
+        return result, costs, given  # before scoring sends test images through a returned model
     run = runs.enter_context(Run(server, errand, costs, progress))
     boxes = {name: value for name, value in given.items() if isinstance(value, BlackBox)}
     with counted(costs, boxes):
-        return run.result(), costs
+        return run.result(), costs, given
 
 
 def granted(kind: Scenario, method: str, access: frozenset[str], situation: Situation, lab: Lab) -> dict[str, Any]:
@@ -341,7 +343,7 @@ def tune(
     def score(params: dict[str, Any]) -> float:
         with ExitStack() as runs:
             own = cell.row.params | params
-            result, costs = _run_method(job, held_out, situation, own, lambda _done, _total: None, server, runs)
+            result, costs, _ = _run_method(job, held_out, situation, own, lambda _done, _total: None, server, runs)
             if server is not None:
                 apart.append(costs)
             return float(choice(situation, result, held_out))

@@ -73,6 +73,8 @@ class Situation:
     apart (`repeat_seconds`), and trials of a search run none."""
     repeated: Sequence[Any] = ()
     """What the method returned on each of them: the harness fills it in before it asks for the score."""
+    size: int | None = None
+    """Parameters of the network that is wanted: larger results are marked and not ranked."""
     costs: Mapping[str, float] = field(default_factory=dict)
     """Costs that are known beforehand, for the record (of retraining, say); declared by `@scenario(costs=...)`."""
     observers: Sequence[Observer] = ()

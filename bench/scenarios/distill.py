@@ -21,6 +21,7 @@ from bench.scenarios.judging import (
     agreement,
     judge_classifier,
     logits,
+    size,
 )
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
@@ -97,7 +98,8 @@ class Distill(Settings):
             "labels": lambda: train.labels[rows],
             "recipe": lambda: self.recipe or student_recipe(lab.setup, self.student),
         }
-        return Situation(providers, {"teacher": teacher, "test": lab.dataset.test})
+        wanted = size(lab.fresh(self.student, "student"))
+        return Situation(providers, {"teacher": teacher, "test": lab.dataset.test}, size=wanted)
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """Accuracy, nll, ece, agreement with the teacher, the teacher's accuracy, size."""
@@ -129,5 +131,5 @@ def judge_student(result: object, teacher: nn.Module, test: Split, num_classes: 
     )
     metrics["teacher_accuracy"] = accuracy(z_teacher, test.labels)
     if isinstance(result, nn.Module):
-        metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
+        metrics["parameters"] = float(size(result))
     return Score(metrics, {"test": correct})

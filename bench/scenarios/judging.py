@@ -90,6 +90,11 @@ def misfit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str |
     return None
 
 
+def size(model: nn.Module) -> int:
+    """Parameters of a network."""
+    return sum(p.numel() for p in model.parameters())
+
+
 def accuracy(z: Tensor, labels: Tensor | int) -> float:
     """Share of examples on which logits [N, C] pick the label: each one's own [N], or one class for all."""
     return float((z.argmax(1) == (labels.cpu() if isinstance(labels, Tensor) else labels)).double().mean())

@@ -13,6 +13,7 @@ from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
 from bench.scenarios.distill import STUDENT, judge_student, student_recipe
+from bench.scenarios.judging import size
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.black_box import BlackBox
@@ -89,7 +90,7 @@ class Squeeze(Settings):
             "labels": lambda: train.labels[rows],
             "recipe": lambda: self.recipe or student_recipe(lab.setup, self.student),
         }
-        return Situation(providers, {"teacher": teacher, "test": lab.dataset.test})
+        return Situation(providers, {"teacher": teacher, "test": lab.dataset.test}, size=size(small))
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """Accuracy, nll, ece, agreement with the teacher, the teacher's accuracy, size.

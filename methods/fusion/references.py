@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench import Skip, method
+from bench.models.compositions import Ensemble
 from bench.models.train import fit
 from bench.scenarios.fuse.scenario import FuseTask
 from bench.scenarios.merge.scenario import MergeTask
@@ -61,20 +60,3 @@ def joint_training(task: FuseTask) -> nn.Module:
         progress=task.progress,
     )
     return task.student
-
-
-class Ensemble(nn.Module):
-    """Logits [B, C]: per class the mean over the members that have seen it; over all members, if none has."""
-
-    weights: Tensor
-
-    def __init__(self, members: Sequence[nn.Module], seen: Tensor) -> None:
-        """`seen`: bool [members, C]."""
-        super().__init__()
-        self.members = nn.ModuleList(members)
-        who = torch.where(seen.any(0), seen, True).to(next(members[0].parameters()))
-        self.register_buffer("weights", who / who.sum(0))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images [B, C, H, W] in [0, 1] -> logits [B, num_classes]."""
-        return sum(w * member(x) for w, member in zip(self.weights, self.members, strict=True))

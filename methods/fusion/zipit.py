@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import Skip, method
+from bench.models.compositions import Ensemble
 from bench.models.layers import HEAD
 from bench.models.permutation import Axis, PermutationSpec
 from bench.models.train import recalibrate
@@ -36,7 +37,6 @@ from bench.scenarios.fuse.scenario import FuseTask
 from bench.types import Fraction
 from methods.fusion.alignment import mix, read_by, reads
 from methods.fusion.features import joint_moments
-from methods.fusion.references import Ensemble
 from methods.fusion.state import State, mean, parent_states, permutation_spec, result
 from methods.fusion.zip_matching import zip_units
 

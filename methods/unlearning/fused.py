@@ -21,13 +21,12 @@ middle of that range. In the code, classes are forgotten by giving their rows ra
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import torch
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import nn
 
 from bench import method
+from bench.models.compositions import Overwritten
 from bench.models.train import fit
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate, Share
@@ -59,39 +58,6 @@ def fused(
     model = Overwritten(copy.deepcopy(task.model), names, density, task.generator)
     train_retained(task, model, epochs, lr, task.progress)
     return model
-
-
-class Overwritten(nn.Module):
-    """A frozen network, and for some of its layers what is added to their weights."""
-
-    def __init__(self, frozen: nn.Module, names: Sequence[str], density: float, generator: torch.Generator) -> None:
-        super().__init__()
-        self.frozen = frozen.requires_grad_(False).eval()
-        self.names = tuple(names)
-        """Of the parameters with an adapter."""
-        self.values = nn.ParameterList()
-        """Of each adapter, its entries."""
-        for i, name in enumerate(self.names):
-            weight = frozen.get_parameter(name)
-            kept = torch.randperm(weight.numel(), generator=generator)[: max(1, round(density * weight.numel()))]
-            self.register_buffer(f"places{i}", kept.to(weight.device))
-            self.values.append(nn.Parameter(weight.new_zeros(len(kept))))
-
-    def add(self, number: int, to: Tensor) -> Tensor:
-        """A of one layer plus a tensor of its shape: a new tensor, which lies in memory as that one does."""
-        places = torch.unravel_index(self.get_buffer(f"places{number}"), to.shape)
-        return to.index_put(places, self.values[number], accumulate=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Images [B, C, H, W] in [0, 1] -> logits [B, num_classes]."""
-        new = {name: self.add(i, self.frozen.get_parameter(name)) for i, name in enumerate(self.names)}
-        return functional_call(self.frozen, new, (x,))
-
-    def train(self, mode: bool = True) -> Overwritten:
-        """Whatever is asked for, the frozen network stays in eval mode."""
-        super().train(mode)
-        self.frozen.eval()
-        return self
 
 
 def train_retained(

@@ -26,6 +26,7 @@ from bench.scenarios.judging import (
     judge_classifier,
     logits,
     misfit,
+    size,
 )
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
@@ -146,7 +147,8 @@ class DataFree(Settings):
             "temperature": lambda: self.temperature,
             "recipe": lambda: self._recipe(lab.setup, len(train)),
         }
-        return Situation(providers, {"teacher": teacher, "test": test, "seen": seen}, observers=(seen,))
+        judge = {"teacher": teacher, "test": test, "seen": seen}
+        return Situation(providers, judge, size=size(lab.fresh(self.student, "student")), observers=(seen,))
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """Accuracy, nll and ece on the test images, agreement with the teacher, the teacher's accuracy, the trace."""

@@ -25,7 +25,7 @@ from bench.models.train import recalibrate
 from bench.registry import scenario
 from bench.scenarios import Score, Situation
 from bench.scenarios.fuse.path import BARRIERS, Path, Walk
-from bench.scenarios.judging import AGREEMENT, CLASSIFIER, PARAMETERS, agreement, judge_classifier, logits
+from bench.scenarios.judging import AGREEMENT, CLASSIFIER, PARAMETERS, agreement, judge_classifier, logits, size
 from bench.schema.recipe import Recipe
 from bench.schema.settings import Settings
 from bench.task.statistics import diagonal_fisher, gram_matrices
@@ -209,7 +209,7 @@ class Fuse(Settings):
             "path_train": Split(train.inputs[path_train], train.labels[path_train]),
             "walk": walk,
         }
-        return Situation(providers, judge, observers=(walk,))
+        return Situation(providers, judge, size=size(parents[0]), observers=(walk,))
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
         """One argmax over all classes on the whole test set.
@@ -233,7 +233,7 @@ class Fuse(Settings):
                 if mine.any():
                     metrics[f"accuracy_owner_{part}"] = float(right[mine].mean())
         if isinstance(result, nn.Module):
-            metrics["parameters"] = float(sum(p.numel() for p in result.parameters()))
+            metrics["parameters"] = float(size(result))
         rows = spaced(torch.arange(len(test)), self.path_images)
         shown = {"train": judge["path_train"], "test": Split(test.inputs[rows], test.labels[rows])}
         judge["walk"].take(shown, lab.setup.num_classes, lambda model: self._ready(model, judge, lab))

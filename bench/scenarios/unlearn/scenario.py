@@ -24,6 +24,7 @@ from bench.models.spec import ModelSpec
 from bench.registry import scenario
 from bench.scenarios import Providers, Score, Situation
 from bench.scenarios.backdoor import Trigger
+from bench.scenarios.judging import size
 from bench.scenarios.unlearn.judging import part_rows
 from bench.scenarios.unlearn.keys import OWN, check_coarse, check_keys, check_request, check_shares
 from bench.scenarios.unlearn.measures import COSTS, METRICS, aim_missed, measured
@@ -161,7 +162,7 @@ class Unlearn(Settings):
         costs = {"retraining_seconds": round(sum(seconds) / len(seconds), 3)} if seconds else {}
         model = partial(copy.deepcopy, original)
         given = self._given(own, model, "student", forget=forget, retain=retain, clean=clean)
-        return Situation(given, judge, repeats=repeats, costs=costs)
+        return Situation(given, judge, repeats=repeats, size=size(original), costs=costs)
 
     def _own(self, lab: Lab, request: Request) -> Lab:
         """The lab as methods see its data: in the classes of the model's head, and as the original was trained on."""

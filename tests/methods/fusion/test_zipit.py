@@ -10,9 +10,10 @@ from torch import nn
 from bench import Skip
 from bench.data.images.kind import ImageProblem
 from bench.device import Device, as_input
+from bench.models.compositions import Ensemble
 from bench.models.train import recalibrate
 from methods.fusion.features import joint_moments
-from methods.fusion.references import Ensemble, ensemble
+from methods.fusion.references import ensemble
 from methods.fusion.zip_matching import zip_units
 from methods.fusion.zipit import zipit, zipped_groups
 

@@ -11,9 +11,10 @@ from bench.data import load
 from bench.data.spec import DataSpec
 from bench.device import Device
 from bench.models import build
+from bench.models.compositions import Overwritten
 from bench.models.train import fit
 from methods.unlearning.finetune import tuning_recipe
-from methods.unlearning.fused import Overwritten, critical_layers, fused, train_retained, without_adapter
+from methods.unlearning.fused import critical_layers, fused, train_retained, without_adapter
 
 IMAGES = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
