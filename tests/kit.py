@@ -1,4 +1,4 @@
-"""A scenario and methods for tests of the conformance kit: a good one, one of each fault that it catches, and thieves."""
+"""A scenario and methods for tests of the conformance kit: good ones, one of each fault that it catches, thieves."""
 
 import copy
 from typing import Annotated, ClassVar

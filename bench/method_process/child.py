@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -65,7 +65,8 @@ def serve(connection: Connection, file: int) -> None:
     _set_draws(errand.draws)
     if errand.device.threads != torch.get_num_threads():
         torch.set_num_threads(errand.device.threads)
-    counts, code = Costs(), _Code()
+    judge.granted = forms.classes_of(errand.given.values())
+    counts, code = Costs(), _Code(judge.granted)
     try:
         task, seen = task_of(errand, judge.progress), Seen({})
         if errand.observed:
@@ -143,20 +144,22 @@ def _digest(network: nn.Module) -> str:
 class _Code:
     """Parts of a result that have no form: they stay here, and are asked for predictions."""
 
+    granted: Collection[type[nn.Module]]
+    """Classes of networks that the judge knows beside those that it always does."""
     kept: list[Any] = field(default_factory=list)
 
     def form_of(self, result: object) -> forms.Packed:
         """A result's form; networks without one, and predictors, by number."""
         try:
-            return forms.pack(result)
+            return forms.pack(result, self.granted)
         except forms.NotPlainError:
             if isinstance(result, list | tuple):
-                return forms.pack([self.place(part) for part in result])
-            return forms.pack(self.place(result))
+                return forms.pack([self.place(part) for part in result], self.granted)
+            return forms.pack(self.place(result), self.granted)
 
     def place(self, part: object) -> object:
         try:
-            forms.pack(part)
+            forms.pack(part, self.granted)
         except forms.NotPlainError as error:
             if not callable(part):
                 return {"nothing": f"{type(part).__name__}"}
@@ -186,6 +189,7 @@ class _Judge:
         self.lock = threading.RLock()  # a method may have threads
         self.last = 0.0
         self.came: forms.Packed | None = None
+        self.granted: Collection[type[nn.Module]] = ()
 
     def take(self) -> dict[str, Any]:
         """The next message. Where the judge is gone, so is this process."""
@@ -209,7 +213,7 @@ class _Judge:
     def ask(self, number: int, question: str, arguments: tuple[Any, ...]) -> Any:
         """Have the judge answer; see `bench.task.handle`."""
         try:
-            packed = forms.pack(list(arguments))
+            packed = forms.pack(list(arguments), self.granted)
         except forms.NotPlainError as error:
             raise BenchError(
                 f"{question}: {error}; the judge takes values, tensors and networks of known layers"

@@ -21,8 +21,10 @@ from bench.errors import BadResult
 
 KNOWN = ("torch.nn.modules.", "bench.models.")
 """Modules whose networks and layers everybody may return."""
-FUNCTIONS = ("torch.nn.functional", "torch._C._nn", "torch")
-"""Modules whose functions a layer may hold as a setting (an activation)."""
+FUNCTIONS = ("torch.nn.functional", "torch._C._nn")
+"""Modules whose functions a layer may hold as a setting (an activation), beside torch's own of tensors."""
+OF_TENSORS = "_VariableFunctionsClass."
+"""What the names of those begin with. Others of `torch` load files or change what all share."""
 BASE = frozenset(vars(nn.Module()))
 """What torch keeps in every module: the description has it in other words, or (hooks) it is code."""
 HOOKS = tuple(name for name in BASE if name.endswith("hooks"))
@@ -45,14 +47,18 @@ class Packed:
     """Dense, on the CPU, detached."""
 
 
-def pack(thing: object) -> Packed:
-    """Describe a value, tensor, network, or list, tuple or dict of such.
+def pack(thing: object, granted: Iterable[type[nn.Module]] = ()) -> Packed:
+    """Describe a value, tensor, network, or list, tuple, set or dict of such.
+
+    Args:
+        thing: it.
+        granted: classes of networks beside those of `KNOWN` that the other side can build.
 
     Raises:
         NotPlainError: something in it has no form.
     """
     packed = Packed("")
-    form = _Writer(packed.tensors, {}).form(thing, "result", 0)
+    form = _Writer(packed.tensors, {}, frozenset(granted)).form(thing, "result", 0)
     packed.text = json.dumps(form)
     return packed
 
@@ -94,6 +100,7 @@ class _Writer:
     tensors: list[Tensor]
     places: dict[int, int]
     """id of a network or tensor -> its number, so that what is shared stays shared."""
+    granted: frozenset[type[nn.Module]]
 
     def form(self, thing: object, where: str, depth: int) -> Any:
         if depth > DEEPEST:
@@ -101,17 +108,17 @@ class _Writer:
         if thing is None or isinstance(thing, bool | int | str):
             return thing
         if isinstance(thing, float):
-            return thing if math.isfinite(thing) else {"float": repr(thing)}
+            return thing if math.isfinite(thing) else {"float": repr(float(thing))}
         if isinstance(thing, Tensor):
             return self.tensor(thing)
         if isinstance(thing, nn.Module):
             return self.network(thing, where, depth)
         if isinstance(thing, torch.Size):
             return {"tuple": list(thing)}
-        if isinstance(thing, list | tuple | set | frozenset):
+        if type(thing) in (list, tuple, set, frozenset):
             items = [self.form(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(_ordered(thing))]
             return items if isinstance(thing, list) else {type(thing).__name__: items}
-        if isinstance(thing, Mapping):
+        if isinstance(thing, dict):
             return {"dict": [self.pair(key, value, where, depth + 1) for key, value in thing.items()]}
         if isinstance(thing, torch.dtype | torch.device):
             return {type(thing).__name__: str(thing)}
@@ -125,10 +132,12 @@ class _Writer:
     def tensor(self, thing: Tensor) -> Any:
         if thing.layout != torch.strided:
             raise NotPlainError(f"a tensor is {thing.layout}; return it dense")
+        if thing.is_quantized or thing.is_meta:
+            raise NotPlainError(f"a tensor is {'quantised' if thing.is_quantized else 'without entries (meta)'}")
         number = self.places.get(id(thing))
         if number is None:
             number = self.places[id(thing)] = len(self.tensors)
-            self.tensors.append(thing.detach().cpu())
+            self.tensors.append(thing.detach().cpu().resolve_conj().resolve_neg())
         kind = "parameter" if isinstance(thing, nn.Parameter) else "tensor"
         return {kind: number, "grad": thing.requires_grad and thing.is_leaf}
 
@@ -136,8 +145,10 @@ class _Writer:
         number = self.places.get(id(thing))
         if number is not None:
             return {"again": number}
-        if not _is_known(type(thing)):
-            raise NotPlainError(f"{where} is a {_name(type(thing))}, which is no layer of torch or of bench.models")
+        if type(thing) not in self.granted and _class(_name(type(thing))) is not type(thing):
+            raise NotPlainError(
+                f"{where} is a {_name(type(thing))}, which is no layer of torch, of bench.models or of what was granted"
+            )
         if any(getattr(thing, name) for name in HOOKS):
             raise NotPlainError(f"{where} ({type(thing).__name__}) has hooks, which are code")
         self.places[id(thing)] = number = len(self.places)
@@ -220,10 +231,6 @@ def _name(thing: Any) -> str:
     return f"{getattr(thing, '__module__', None)}:{getattr(thing, '__qualname__', None)}"
 
 
-def _is_known(kind: type) -> bool:
-    return _class(_name(kind)) is kind
-
-
 def _class(name: str) -> type[nn.Module] | None:
     """A class of networks that is known by this name, or None; its module is there already."""
     module, _, path = name.partition(":")
@@ -234,8 +241,10 @@ def _class(name: str) -> type[nn.Module] | None:
 def _function(name: str) -> Any:
     """A function that is known by this name, or None."""
     module, _, path = name.partition(":")
-    module = "torch" if module == "None" else module
-    found = vars(sys.modules[module]).get(path) if module in FUNCTIONS else None
+    if module == "torch" and path.startswith(OF_TENSORS):
+        found = getattr(torch._C._VariableFunctions, path.removeprefix(OF_TENSORS), None)
+    else:
+        found = vars(sys.modules[module]).get(path) if module in FUNCTIONS else None
     return found if callable(found) and not isinstance(found, type) else None
 
 

@@ -44,7 +44,7 @@ def pack(things: object) -> Grant:
     file, text = _file(), io.BytesIO()
     writer = _Writer(text, file)
     writer.dump(things)
-    file.flush()
+    file.truncate(writer.size)  # the last tensor may have no entries, and still a place
     return Grant(text.getvalue(), file, frozenset(writer.handles), writer.size)
 
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.errors import BadResult, BenchError, MethodError, Skip
 from bench.method_process import forms, grant, memory, wire
@@ -120,8 +120,6 @@ class Run:
     errand: Errand
     costs: Costs
     progress: Callable[[int, int], None]
-    granted: Iterable[object] = ()
-    """What networks may be of which classes; beside those that everybody may return."""
     handles: frozenset[int] = frozenset()
     _connection: Connection | None = None
     _told: int | None = None
@@ -133,8 +131,12 @@ class Run:
     read: frozenset[str] = frozenset()
     changed: tuple[str, ...] = ()
     """Where the errand is observed: attributes of the task that were read, and given networks that were changed."""
-    started: dict[int, float] = field(default_factory=dict)
+    _own: float = 0.0
+    """Processor seconds of the method's process, as last seen."""
+    _started: dict[int, float] = field(default_factory=dict)
     """Process number -> processor seconds of what the method started, as last seen."""
+    _others: float = 0.0
+    """Processor seconds of all that the method started, as last seen."""
 
     def result(self) -> Any:
         """Start the process, and wait for what the method returns.
@@ -246,9 +248,7 @@ class Run:
             try:
                 if head["handle"] not in self.handles or packed is None:
                     raise LookupError(f"handle {head['handle']} was not granted")
-                found = answer(
-                    head["handle"], head["question"], tuple(forms.unpack(packed, forms.classes_of(self.granted)))
-                )
+                found = answer(head["handle"], head["question"], tuple(forms.unpack(packed, self._granted())))
             except (BenchError, LookupError, TypeError, ValueError, RuntimeError) as error:
                 self._say("refused", refused=f"{head.get('question')}: {error}")
                 return
@@ -273,7 +273,11 @@ class Run:
         if packed is None:
             raise BadResult("the method's process sent no result")
         device = self.errand.device.torch
-        return _placed(forms.unpack(packed, forms.classes_of(self.granted)), self, device)
+        return _placed(forms.unpack(packed, self._granted()), self, device)
+
+    def _granted(self) -> set[type[nn.Module]]:
+        """Classes of networks that it may return beside those that everybody may."""
+        return forms.classes_of(self.errand.given.values())
 
     def _spent(self, head: Mapping[str, Any]) -> None:
         """Close the account: seconds and memory by the system, the rest as reported."""
@@ -291,11 +295,21 @@ class Run:
         if self.errand.device.torch.type == "cuda":
             return time.perf_counter()
         assert self._method is not None
-        with suppress(OSError):
-            own = time.clock_gettime(_processor_clock(self._method.pid))
-            times = self._method.cpu_times()
-            return own + times.children_user + times.children_system + sum(self.started.values())
-        return 0.0
+        with suppress(psutil.Error, OSError):
+            self._own = time.clock_gettime(_processor_clock(self._method.pid))
+            alive = {p: p.cpu_times() for p in (self._method, *self._below())}
+            self._started |= {p.pid: t.user + t.system for p, t in alive.items() if p != self._method}
+            waited_for = sum(t.children_user + t.children_system for t in alive.values())
+            numbers = {p.pid for p in alive}
+            running = sum(s for pid, s in self._started.items() if pid in numbers)
+            ended = sum(s for pid, s in self._started.items() if pid not in numbers)
+            self._others = max(self._others, running + max(waited_for, ended))  # who ended counts once
+        return self._own + self._others
+
+    def _below(self) -> list[psutil.Process]:
+        """What the method started and what is there yet."""
+        assert self._method is not None
+        return self._method.children(recursive=True) if memory.has_children(self._method.pid) else []
 
     def _look(self) -> None:
         """Keep the highest memory, and what the method started."""
@@ -303,11 +317,11 @@ class Run:
             return
         with suppress(psutil.Error, OSError):
             held = memory.held(self._method.pid)
-            for below in self._method.children(recursive=True) if memory.has_children(self._method.pid) else ():
+            for below in self._below():
                 with suppress(psutil.Error):
                     held += below.memory_info().rss
                     used = below.cpu_times()
-                    self.started[below.pid] = used.user + used.system
+                    self._started[below.pid] = used.user + used.system
             self.costs.peak_memory_mb = max(self.costs.peak_memory_mb, (held - self._level) / 2**20)
 
     def _dead(self) -> str:
@@ -326,7 +340,7 @@ class Run:
             self._told = None
             text = pipe.read()
         found = json.loads(text) if text else {"code": "unknown", "others": 0.0}
-        self.costs.seconds += max(0.0, found["others"] - sum(self.started.values()))
+        self.costs.seconds += max(0.0, found["others"] - self._others)
         self._ended = (
             f"its process ended (exit code {found['code']}) before it returned anything; "
             "-9 is what running out of memory looks like"
@@ -347,8 +361,6 @@ class Code:
 
 
 def _placed(thing: Any, run: Run, device: Any) -> Any:
-    from torch import nn
-
     if isinstance(thing, nn.Module):
         return thing.to(device)
     if isinstance(thing, list | tuple):

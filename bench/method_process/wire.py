@@ -48,7 +48,7 @@ def receive(connection: Connection) -> tuple[dict[str, Any], Packed | None]:
         head = json.loads(connection.recv_bytes(LARGEST))
         tensors = [_tensor(connection, *layout) for layout in head.pop("tensors")]
         text = head.pop("form", None)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError, RecursionError) as error:
         raise BadResult(f"the method's process sent what is no message: {error!r}") from error
     except OSError as error:
         if isinstance(error, ConnectionError):
@@ -62,6 +62,8 @@ def _tensor(connection: Connection, dtype: str, shape: list[int], strides: list[
     if not isinstance(kind, torch.dtype) or min(shape, default=0) < 0 or len(shape) != len(strides):
         raise ValueError(f"a tensor of {dtype} {shape} in steps of {strides}")
     raw = connection.recv_bytes(count * kind.itemsize)
+    if len(raw) != count * kind.itemsize:
+        raise ValueError(f"{len(raw)} bytes for a tensor of {dtype} {shape}")
     if count == 0:
         return torch.empty(shape, dtype=kind)
     flat = torch.frombuffer(bytearray(raw), dtype=kind).clone()  # into memory aligned as torch aligns it
