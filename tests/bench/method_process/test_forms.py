@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from bench.conformance import VARIANTS, made_up
 from bench.data.texts.kind import TextProblem
@@ -87,7 +87,7 @@ def test_an_ensemble_and_other_compositions_of_ours_come_back(travelled):
     [
         (nn.LSTM(3, 4, num_layers=2, bidirectional=True, batch_first=True), (2, 5, 3)),
         (nn.GRU(3, 4), (5, 2, 3)),
-        (nn.TransformerEncoderLayer(8, 2, 8, activation=F.gelu), (2, 5, 8)),
+        (nn.TransformerEncoderLayer(8, 2, 8, activation=functional.gelu), (2, 5, 8)),
         (nn.TransformerEncoderLayer(8, 2, 8, activation=torch.tanh), (2, 5, 8)),
         (nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.PReLU(), nn.Flatten(0)), (1, 1, 4, 4)),
     ],
@@ -118,7 +118,7 @@ def test_what_a_network_leaves_out_of_its_state_comes_along(travelled):
     [
         *(None, True, 3, -2.5, 10**30, float("inf"), "text"),
         *([1, [2]], (1, (2,)), {"a": 1, (1, 2): [None]}, {3, 4}, frozenset({"x"})),
-        *(torch.float16, torch.device("cpu"), F.relu, torch.relu),
+        *(torch.float16, torch.device("cpu"), functional.relu, torch.relu),
     ],
 )
 def test_plain_values_come_back(travelled, value):
