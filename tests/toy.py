@@ -168,21 +168,6 @@ def toy_exits(task: ToyTask):
     raise SystemExit(0)
 
 
-@method(family="toy", scenario="toy", access={"labels"})
-def toy_leaves_a_mess(task: ToyTask):
-    """Changes what all rows of a process share."""
-    torch.set_default_dtype(torch.float64)
-    os.environ["TOY_MESS"] = "left"
-    task.images.zero_()
-    raise Skip("it left a mess")
-
-
-@method(family="toy", scenario="toy", access={"labels"})
-def toy_looks_around(task: ToyTask):
-    """Tells what it finds."""
-    raise Skip(f"{torch.get_default_dtype()} {os.environ.get('TOY_MESS')} {bool(task.images.any())}")
-
-
 @method(family="toy", scenario="toy")
 def toy_waits(task: ToyTask):
     """Tells that it began (in the file that TOY_BEGAN names) and takes a while."""

@@ -53,6 +53,7 @@ KNOWN = (
     ("bench.registry", "METHODS"),
     ("bench.registry", "SCENARIOS"),
     ("bench.registry", "discover"),
+    ("bench.registry", "discover_scenarios"),
     ("bench.registry", "load_plugin"),
     ("bench.errors", "near_miss"),
     ("bench.registry", "method"),

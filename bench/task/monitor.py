@@ -131,7 +131,7 @@ class Observations:
             isinstance(images, Tensor) and images.dtype == torch.uint8 and images.ndim == 4 and len(images) <= SHOWN
         ):
             raise BadResult(f"a look shows up to {SHOWN} images, uint8 [N, C, H, W]")
-        if not (isinstance(spent, float | int) and 0 <= spent <= 1) or len(self.accuracy) > LOOKS:
+        if not (isinstance(spent, float | int) and 0 <= spent <= 1) or len(self.accuracy) >= LOOKS:
             raise BadResult(
                 f"a look is taken at a share of the budget in [0, 1], at most {LOOKS} times; this is at {spent}"
             )

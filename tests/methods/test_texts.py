@@ -305,7 +305,7 @@ def test_fusion_undoes_a_reordering_of_the_units(method: Callable[..., nn.Module
     spec, state, other = model.permutation_spec(), model.state_dict(), copy.deepcopy(model)
     other.load_state_dict(permute(state, spec, random_permutations(spec, state, torch.Generator().manual_seed(4))))
     images, _ = texts(60, 1)
-    attributes = {"parents": [model, other], "unlabeled": images, "path": Walk(wanted=True).path()}
+    attributes = {"parents": [model, other], "unlabeled": images, "path": Walk([model, other]).path()}
     task = FuseTask(attributes | common(), {"weights", "unlabeled"}, "test")
     fused, average = method(task), copy.deepcopy(model)
     average.load_state_dict({name: (state[name] + w) / 2 for name, w in other.state_dict().items()})

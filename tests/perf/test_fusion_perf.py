@@ -62,7 +62,7 @@ def make_task() -> Callable[[str], FuseTask]:
 
 def _task(pair: str) -> FuseTask:
     parents = [network(0), network(1) if pair == "strangers" else reordered(network(0), 0.5)]
-    given = {"parents": parents, "path": Walk(wanted=False).path(), "progress": lambda _done, _total: None}
+    given = {"parents": parents, "path": Walk([]).path(), "progress": lambda _done, _total: None}
     return FuseTask(given, {"weights"}, "ot-fusion")
 
 

@@ -65,7 +65,7 @@ def test_all_observers_are_kept_and_none_may_hide_what_another_told():
         observed([Seen()], SPENT | {"images_kept": 1})
 
 
-@pytest.mark.parametrize("observer", [Observations(lambda _: 0.0), Walk(wanted=True)])
+@pytest.mark.parametrize("observer", [Observations(lambda _: 0.0), Walk([])])
 def test_monitor_and_path_are_observers(observer):
     kept: Observer = observer
     assert observed([kept], SPENT) == {"costs": SPENT, "curves": {}, "pictures": {}}

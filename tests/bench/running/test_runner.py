@@ -1,4 +1,7 @@
-"""Nothing is lost: failures stay in their row, what was written is safe (kills: `tests/long/test_kills.py`)."""
+"""Nothing is lost: failures stay in their row, what was written is safe.
+
+What a row does to its process: `test_rows_apart.py`; kills: `tests/long/test_kills.py`.
+"""
 
 import json
 import warnings
@@ -29,19 +32,13 @@ BAD = {
 
 
 @pytest.fixture
-def run_by_workers(toy, tmp_path):
-    """`run_by_workers(path, ...)` -> the frame of a run of the toy suite, by a worker process."""
+def run(toy, tmp_path, no_workers):
+    """`run(path, ...)` -> the frame of a run of the toy suite, in this process."""
 
     def call(path, **more):
         return bench.run(path, "smoke", plugins=[toy], results=tmp_path / "results", **({"jobs": 1} | more))
 
     return call
-
-
-@pytest.fixture
-def run(run_by_workers, no_workers):
-    """As `run_by_workers`, in this process."""
-    return run_by_workers
 
 
 def test_methods_that_fail_do_so_alone_and_say_why(run, write_suite, tmp_path):
@@ -53,17 +50,6 @@ def test_methods_that_fail_do_so_alone_and_say_why(run, write_suite, tmp_path):
     assert frame.loc["toy-nearest-mean", "accuracy"] > 0.7
     assert frame.loc["toy-constant", "status"] == "ok"
     assert len(Store(tmp_path / "results" / "toysuite" / "smoke.jsonl").read()) == len(BAD) + 3
-
-
-def test_a_dead_process_and_what_a_row_leaves_changed_reach_no_other_row(run_by_workers, write_suite):
-    """More ways to die, and to hang, are in `tests/long/test_kills.py`."""
-    path = write_suite(methods=["toy-dies", "toy-leaves-a-mess", "toy-looks-around"])
-    frame = run_by_workers(path, seeds=[0]).set_index("label")
-    assert frame.loc["toy-dies", "status"] == "failed"
-    assert "its worker process died (exit code 3" in frame.loc["toy-dies", "reason"]
-    assert frame.loc["toy-leaves-a-mess", "reason"] == "it left a mess"
-    assert frame.loc["toy-looks-around", "reason"] == "torch.float32 None True"
-    assert frame.loc["toy-nearest-mean", "accuracy"] > 0.7
 
 
 def test_a_cache_that_cannot_be_written_is_told(run, write_suite, monkeypatch):

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.task.black_box import BlackBox
-from bench.task.meter import Costs, metered, paused, watch
-from bench.task.task import Task
+from bench.task.meter import Costs, counted, metered, paused, timed
 
 CPU = torch.device("cpu")
 
@@ -26,12 +25,17 @@ def wait_until(true, seconds=20):
         time.sleep(0.01)
 
 
-def test_seconds(clock):
+@pytest.mark.parametrize("block", [metered, timed])
+def test_seconds(clock, block):
     costs = Costs()
-    with metered(costs, CPU):
-        clock.passes(0.25)
-    clock.passes(1)
-    assert costs.seconds == 0.25
+    for _ in range(2):
+        with block(costs, CPU):
+            clock.passes(0.25)
+            clock.waits(1)
+            with paused():
+                clock.passes(8)
+        clock.passes(1)
+    assert costs.seconds == 0.5
 
 
 def test_memory():
@@ -46,25 +50,25 @@ def test_memory():
 def test_flops_of_a_forward_pass_are_exact():
     net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(8 * 16, 5))
     costs = Costs()
-    with metered(costs, CPU), torch.no_grad():
+    with counted(costs, {}), torch.no_grad():
         net(torch.randn(2, 3, 4, 4))
     assert costs.flops == 2 * 2 * (16 * 8 * 27 + 8 * 16 * 5)
 
 
 def test_gradients_cost_once_for_weights_and_once_for_inputs():
     layer, costs = nn.Linear(3, 4), Costs()
-    with metered(costs, CPU):
+    with counted(costs, {}):
         layer(torch.randn(5, 3))
     assert costs.flops == 2 * 2 * 5 * 12
     costs = Costs()
-    with metered(costs, CPU):
+    with counted(costs, {}):
         layer(torch.randn(5, 3, requires_grad=True))
     assert costs.flops == 3 * 2 * 5 * 12
 
 
 def test_transposed_convolutions_are_counted_by_their_inputs():
     layer, costs = nn.ConvTranspose2d(2, 3, 2, stride=2), Costs()
-    with metered(costs, CPU), torch.no_grad():
+    with counted(costs, {}), torch.no_grad():
         layer(torch.randn(1, 2, 4, 4))
     assert costs.flops == 2 * 2 * 16 * (3 * 4)
 
@@ -74,14 +78,15 @@ def test_samples_through_given_models_are_counted_and_copies_are_not():
 
     models = [nn.Linear(3, 2), nn.Linear(3, 2)]
     box = BlackBox(nn.Linear(3, 2))
-    task, costs = Task({"parents": models, "teacher": box}, (), "m"), Costs()
-    watch(vars(task), costs)
+    given, costs = {"parents": models, "teacher": box, "by name": {"other": (nn.Linear(3, 2),)}}, Costs()
     x = torch.randn(7, 3)
-    models[0](x)
-    models[0](x[:2])
-    box(x)
-    copy.deepcopy(models[1])(x)
-    assert costs.samples == {"parents[0]": 9, "parents[1]": 0, "teacher": 7}
+    with counted(costs, given):
+        models[0](x)
+        models[0](x[:2])
+        box(x)
+        copy.deepcopy(models[1])(x)
+    models[1](x)  # after the end
+    assert costs.samples == {"parents[0]": 9, "parents[1]": 0, "teacher": 7, "by name[other][0]": 0}
 
 
 def test_features_of_a_standard_model_count_as_samples_once():
@@ -89,16 +94,16 @@ def test_features_of_a_standard_model_count_as_samples_once():
     from bench.models import build
 
     model = build("mlp", {"width": 8}, 4, made_up(VARIANTS[0]), seed=0)
-    task, costs = Task({"model": model}, (), "m"), Costs()
-    watch(vars(task), costs)
-    model(torch.rand(3, 1, 8, 8))
-    model.features(torch.rand(4, 1, 8, 8))
+    costs = Costs()
+    with counted(costs, {"model": model}):
+        model(torch.rand(3, 1, 8, 8))
+        model.features(torch.rand(4, 1, 8, 8))
     assert costs.samples == {"model": 7}
 
 
 def test_nothing_is_counted_after_the_end():
     layer, costs = nn.Linear(3, 4), Costs()
-    with metered(costs, CPU):
+    with counted(costs, {}):
         pass
     layer(torch.randn(5, 3))
     assert costs.flops == 0
@@ -114,9 +119,8 @@ def test_costs_are_kept_when_the_method_raises(clock):
 
 def test_what_runs_in_a_pause_costs_nothing(clock):
     layer, costs = nn.Linear(3, 4), Costs()
-    watch({"teacher": layer}, costs)
     x = torch.randn(5, 3)
-    with metered(costs, CPU), torch.no_grad():
+    with counted(costs, {"teacher": layer}), metered(costs, CPU), torch.no_grad():
         layer(x)
         with paused():
             layer(x)
@@ -145,7 +149,7 @@ def test_memory_after_a_pause_is_counted_again():
 
 def test_pauses_nest_and_end_with_the_outermost(clock):
     layer, costs = nn.Linear(3, 4), Costs()
-    with metered(costs, CPU), torch.no_grad():
+    with counted(costs, {}), metered(costs, CPU), torch.no_grad():
         with paused():
             with paused():
                 clock.passes(1)
@@ -159,7 +163,7 @@ def test_pauses_nest_and_end_with_the_outermost(clock):
 
 def test_a_block_opened_in_a_pause_counts():
     layer, outer, inner = nn.Linear(3, 4), Costs(), Costs()
-    with metered(outer, CPU), paused(), metered(inner, CPU), torch.no_grad():
+    with counted(outer, {}), metered(outer, CPU), paused(), counted(inner, {}), metered(inner, CPU), torch.no_grad():
         layer(torch.randn(1, 3))
     assert (outer.flops, inner.flops) == (0, 2 * 12)
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.task.meter import Costs, metered
-from bench.task.monitor import CHECKS, SHOWN, Observations
+from bench.errors import BadResult
+from bench.task.meter import Costs, counted, metered
+from bench.task.monitor import CHECKS, LOOKS, SHOWN, Observations
 
 NOBODY = nn.Identity()
 X = torch.zeros(2, 1, 4, 4)
@@ -75,13 +76,13 @@ def test_a_budget_of_few_updates_is_looked_at_after_each_and_never_twice():
 def test_a_look_costs_nobody_anything(clock):
     layer, costs = nn.Linear(3, 4), Costs()
 
-    def judge(_: nn.Module) -> float:
+    def judge(_: object) -> float:
         clock.passes(2)
         layer(torch.ones(5, 3))
         return 0.5
 
     monitor = Observations(judge).monitor()
-    with metered(costs, torch.device("cpu")):
+    with counted(costs, {}), metered(costs, torch.device("cpu")):
         layer(torch.ones(1, 3))
         monitor.look(NOBODY, 1.0, X)
     assert costs.seconds == 0
@@ -160,3 +161,26 @@ def test_a_copy_writes_into_the_same_record(copied):
     copied(monitor).look(NOBODY, 0.5, X)
     monitor.look(NOBODY, 1.0, X)
     assert len(seen.accuracy) == 2
+
+
+@pytest.mark.parametrize("spent", [-0.1, 1.5, float("nan"), "all", None])
+def test_a_look_is_at_a_share_of_the_budget(spent):
+    seen = Observations(lambda _: 0.5)
+    seen.monitor()
+    with pytest.raises(BadResult, match=r"at a share of the budget in \[0, 1\]"):
+        seen.looked({}, spent, X.byte())
+    assert seen.accuracy == []
+
+
+@pytest.mark.parametrize("images", [X, X[0].byte(), torch.zeros(SHOWN + 1, 1, 2, 2, dtype=torch.uint8), "images", None])
+def test_a_look_shows_a_few_images_of_eight_bits(images):
+    with pytest.raises(BadResult, match="a look shows up to 20 images"):
+        Observations(lambda _: 0.5).looked({}, 0.5, images)
+
+
+def test_nobody_is_looked_at_without_end():
+    seen = Observations(lambda _: 0.5)
+    with pytest.raises(BadResult, match=f"at most {LOOKS} times"):
+        for _ in range(LOOKS + 1):
+            seen.looked({}, 0.5, X.byte())
+    assert len(seen.accuracy) == LOOKS

@@ -76,7 +76,7 @@ def test_a_black_box_answers_and_does_not_open():
     [
         (lambda model: model, "task.model is broken: 'weight'"),
         (lambda model: [nn.Linear(2, 2), model], r"task.model\[1\] is broken"),
-        (lambda model: {"teacher": (model,)}, r"task.model\['teacher'\]\[0\] is broken"),
+        (lambda model: {"teacher": (model,)}, r"task.model\[teacher\]\[0\] is broken"),
         (BlackBox, "task.model is broken"),
     ],
 )

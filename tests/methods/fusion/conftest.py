@@ -100,7 +100,7 @@ def fuse_task(images: torch.Tensor) -> Callable[..., FuseTask]:
             "compute": Device(),
             "generator": torch.Generator().manual_seed(0),
             "progress": lambda done, total: None,
-            "path": Walk(wanted=len(parents) == 2).path(),
+            "path": Walk(parents).path(),
         }
         return FuseTask(common | more, {"weights", "unlabeled", *more}, "test")
 

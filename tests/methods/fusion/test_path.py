@@ -20,7 +20,7 @@ MIDPOINTS = [average, ot_fusion, ot_fusion_acts, git_rebasin, git_rebasin_acts, 
 
 
 def told(fuse_task, fuse, parents, images):
-    walk = Walk(wanted=len(parents) == 2)
+    walk = Walk(parents)
     labels = torch.arange(len(images)) % 4
     seen = torch.ones(len(parents), 4)
     task = fuse_task(parents, path=walk.path(), inputs=images, labels=labels, class_counts=seen, recipe=Recipe())

@@ -9,6 +9,7 @@ from torch import nn
 from bench.data import identify, load
 from bench.data.spec import DataSpec, Split
 from bench.device import Device
+from bench.errors import BadResult
 from bench.lab import Lab, Setup
 from bench.models.permutation import permute, random_permutations
 from bench.models.spec import Architecture
@@ -63,21 +64,61 @@ def test_a_line_is_walked_from_the_first_parent_to_the_second(lab):
     assert {"barrier_train", "error_barrier", "error_barrier_train"} <= score.metrics.keys()
 
 
-def test_a_permuted_copy_has_a_barrier_until_it_is_aligned(lab):
-    def permuted(task, back: bool):
-        first = task.parents[0]
-        spec = first.permutation_spec()
-        moved = copy.deepcopy(first)
-        moved.load_state_dict(
-            permute(first.state_dict(), spec, random_permutations(spec, first.state_dict(), torch.Generator()))
-        )
-        task.path.between(first, lambda: first if back else moved)
+def reordered(model: nn.Module) -> nn.Module:
+    """Its units in another order: it computes the same."""
+    spec, state, moved = model.permutation_spec(), model.state_dict(), copy.deepcopy(model)
+    moved.load_state_dict(permute(state, spec, random_permutations(spec, state, torch.Generator())))
+    return moved
 
-    settings = Fuse(model="mlp", path_images=60)
-    _, naive = run(lab, settings, lambda task: permuted(task, back=False))
-    _, aligned = run(lab, settings, lambda task: permuted(task, back=True))
-    assert naive.metrics["barrier"] > 0.1
-    assert aligned.metrics["barrier"] == pytest.approx(0, abs=1e-9)
+
+def test_a_permuted_copy_has_a_barrier_until_it_is_aligned(lab):
+    test = Split(lab.dataset.test.inputs[:60], lab.dataset.test.labels[:60])
+    first = Fuse(model="mlp").prepare(lab).judge["parents"][0]
+    moved = reordered(first)
+    found = []
+    for second in (moved, first):
+        walk = Walk([first, moved])
+        walk.path().between(first, lambda second=second: second)
+        walk.take({"test": test}, 10, lambda model: model)
+        found.append(walk.metrics()["barrier"])
+    assert found[0] > 0.1
+    assert found[1] == pytest.approx(0, abs=1e-9)
+
+
+def disturbed(model: nn.Module, share: float) -> nn.Module:
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for weight in other.parameters():
+            weight.mul_(1 - share)
+    return other
+
+
+@pytest.mark.parametrize(
+    ("tell", "counts"),
+    [
+        (lambda a, b: (a, reordered(b)), True),
+        (lambda a, b: (reordered(a), disturbed(b, 1e-5)), True),  # as exact as single precision
+        (lambda a, b: (a, disturbed(b, 0.1)), False),
+        (lambda a, b: (a, disturbed(b, 1.0)), False),  # at chance, where every line is flat
+        (lambda a, b: (a, a), False),  # "the same parent twice"
+        (lambda a, b: (b, b), False),
+        (lambda a, b: (b, a), False),
+    ],
+)
+def test_a_path_counts_only_where_its_ends_compute_what_the_parents_compute(lab, tell, counts):
+    def between_ends(task):
+        first, second = tell(*task.parents)
+        task.path.between(first, lambda: second)
+
+    _, score = run(lab, Fuse(model="mlp", path_images=60), between_ends)
+    assert any("barrier" in name for name in score.metrics) == counts
+    assert "accuracy" in score.metrics
+
+
+@pytest.mark.parametrize("ends", [(nn.Linear(2, 2), 3), (None, nn.Linear(2, 2))])
+def test_a_path_leads_from_a_network_to_a_network(ends):
+    with pytest.raises(BadResult, match="a path leads from one network to another"):
+        Walk([nn.Identity()] * 2).path().between(ends[0], lambda: ends[1])
 
 
 def test_nothing_is_walked_where_nothing_is_told_or_parents_are_three(lab):
@@ -90,9 +131,9 @@ def test_nothing_is_walked_where_nothing_is_told_or_parents_are_three(lab):
 
 
 def test_what_is_told_is_kept_as_it_was_then_and_cannot_be_read_back():
-    walk = Walk(wanted=True)
-    path = walk.path()
     a, b = nn.Linear(3, 2), nn.Linear(3, 2)
+    walk = Walk([a, b])
+    path = walk.path()
     before = a.weight.detach().clone()
     path.between(a, lambda: b)
     with torch.no_grad():
@@ -116,8 +157,8 @@ def test_points_of_the_line_are_means_of_floats_and_keep_counters():
 def test_the_board_prepares_every_point(lab):
     """`ready` is applied to each network of the line, as it is to every network of a board."""
     seen = []
-    walk = Walk(wanted=True)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    walk = Walk([model, model])
     walk.path().between(model, lambda: model)
     split = Split(lab.dataset.test.inputs[:5], lab.dataset.test.labels[:5])
     walk.take({"test": split}, 10, lambda m: (seen.append(m), m)[1])
