@@ -1,12 +1,20 @@
-"""A scenario and methods for tests of the conformance kit: good ones, one of each fault that it catches, thieves."""
+"""A scenario and methods for tests of the conformance kit: a good one, one of each fault, and thieves."""
 
 import copy
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from bench import Access, Task, method, scenario
+import bench.scenarios.judging
+from bench import Access, Skip, Task, method, scenario
 from bench.scenarios import Score, Situation
 from bench.scenarios.judging import CLASSIFIER, judge_classifier, logits
 from bench.schema.settings import Settings
@@ -58,7 +66,8 @@ def kit_good(task):
 def kit_random(task):
     """Draws from a source that nobody seeds."""
     noise = torch.randn(1, generator=torch.Generator().manual_seed(torch.seed())).item()
-    return lambda x: task.net(x) * (1 + noise)
+    net = task.net
+    return lambda x: net(x) * (1 + noise)
 
 
 @method(family="toy", scenario="kit", access={"weights"})
@@ -77,7 +86,8 @@ def kit_greedy(task):
 @method(family="toy", scenario="kit", access={"weights"})
 def kit_usual(task):
     """Works for four classes only."""
-    return lambda x: task.net(x)[:, :4]
+    net = task.net
+    return lambda x: net(x)[:, :4]
 
 
 @method(family="toy", scenario="kit", access={"weights"})
@@ -90,3 +100,88 @@ def kit_curious(task):
 def kit_divides(task):
     """Divides by zero."""
     return 1 / 0
+
+
+def thief(steal):
+    """A method that fails where it can steal, and does not apply where it cannot."""
+
+    def run(task):
+        try:
+            loot = steal(task)
+        except OSError as error:
+            raise Skip(f"{type(error).__name__}") from None
+        if loot:
+            raise RuntimeError(f"stole {loot}")
+        raise Skip("there is nothing")
+
+    run.__qualname__ = run.__name__ = steal.__name__
+    return method(family="toy", scenario="kit", access={"weights"}, name=steal.__name__.replace("_", "-"))(run)
+
+
+@thief
+def steals_by_gc(task):
+    """Looks for images, labels and other networks in all of its process."""
+    own = {id(m) for m in task.net.modules()} | {id(t) for t in task.net.state_dict().values()}
+    for thing in gc.get_objects():
+        if isinstance(thing, Tensor) and thing.dtype == torch.uint8 and thing.ndim == 4:
+            return f"a tensor {tuple(thing.shape)}"
+        if isinstance(thing, nn.Module) and type(thing).__module__.startswith("bench.") and id(thing) not in own:
+            return f"a {type(thing).__name__}"
+    return None
+
+
+@thief
+def steals_by_frames(task):
+    """Looks through the locals of whoever called it."""
+    frame, names = sys._getframe(), {"Lab", "Situation", "Images", "Zoo", "Setup"}
+    while frame is not None:
+        for value in frame.f_locals.values():
+            if type(value).__name__ in names:
+                return type(value).__name__
+        frame = frame.f_back
+    return None
+
+
+@thief
+def steals_a_file(task):
+    """Reads a file of the project that is no code."""
+    return Path(__file__).parents[1].joinpath("README.md").read_text()[:20]
+
+
+@thief
+def steals_by_environment(task):
+    """Looks where the data lie."""
+    return [name for name in os.environ if name in ("BENCH_DATA", "BENCH_CACHE")]
+
+
+@thief
+def steals_from_the_judge(task):
+    """Reads the memory of its parent, or stops it."""
+    for pid in range(1, 200000):
+        if pid != os.getpid() and Path(f"/proc/{pid}/mem").exists() and pid != os.getppid():
+            os.kill(pid, signal.SIGCONT)
+            return f"process {pid}"
+    return None
+
+
+@thief
+def steals_by_network(task):
+    """Calls somebody."""
+    with socket.socket() as one:
+        one.connect(("127.0.0.1", 22))
+    return "a connection"
+
+
+@method(family="toy", scenario="kit", access={"weights"})
+def kit_patches(task):
+    """Has the scorer count everything as right."""
+    bench.scenarios.judging.judge_classifier = lambda *_: ({"accuracy": 1.0, "nll": 0.0, "ece": 0.0}, None)
+    bench.scenarios.judging.logits = lambda *_: torch.zeros(1, 4)
+    return task.net
+
+
+@method(family="toy", scenario="kit", access={"weights"})
+def kit_leaves_a_child(task):
+    """Starts what is to go on after it."""
+    subprocess.Popen([sys.executable, "-c", "import time, os; os.setsid(); time.sleep(1000)"], start_new_session=True)
+    return task.net

@@ -31,26 +31,41 @@ from bench.task.meter import Costs, timed
 
 HIDDEN = ("BENCH_DATA", "BENCH_CACHE")
 """Environment variables that a method's process does not have: they name folders."""
+ALONE = (
+    "each method's process starts by itself, which takes seconds, and no wall is around it: it can open files of this "
+    "user and reach the network"
+)
 LOOK = 0.02
 """Seconds between two looks at the memory of a method, and at what it started."""
 
 
 class Server:
-    """A process that forks methods' processes; it starts with the first one. Ends with this process, or by `stop`."""
+    """Starts methods' processes: by a server that forks them, or by itself where that cannot be.
 
-    def __init__(self, plugins: Sequence[Path]) -> None:
+    The server starts with the first method. It ends with this process, or by `stop`.
+
+    Args:
+        plugins: files that methods' processes import.
+        forks: whether there is a server that forks; only Linux has what it takes.
+    """
+
+    def __init__(self, plugins: Sequence[Path], *, forks: bool = sys.platform == "linux") -> None:
         self._plugins = plugins
+        self._forks = forks
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self.missing: tuple[str, ...] = ()
         """What the system does not offer to wall methods in, in sentences."""
 
-    def fork(self, connection: int, file: int, told: int) -> int:
-        """Have a keeper and its method forked, with these descriptors; the keeper's process number.
+    def start(self, connection: int, file: int, told: int) -> int:
+        """Start a method's process, with these descriptors; the number of its keeper, or of itself where it has none.
 
         Raises:
             BenchError: the server does not start.
         """
+        if not self._forks:
+            self.missing = (ALONE,)
+            return self._popen("once", (connection, file, told)).pid
         if self._process is None or self._process.poll() is not None:
             self._start()
         assert self._socket is not None
@@ -72,21 +87,27 @@ class Server:
     def _start(self) -> None:
         self.stop()
         self._socket, theirs = socket.socketpair()
-        told = {"socket": theirs.fileno(), "parent": os.getpid(), "plugins": [str(path) for path in self._plugins]}
-        code = f"import sys; sys.path[:] = {sys.path!r}; from bench.method_process.server import main; main()"
-        environ = {name: value for name, value in os.environ.items() if name not in HIDDEN}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code, json.dumps(told)],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            env=environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            start_new_session=True,
-        )
+        self._process = self._popen("main", (theirs.fileno(),))
         theirs.close()
         found = self._answer()
         if "fault" in found:
             raise BenchError(found["fault"])
         self.missing = (*found["missing"], *_within_reach([Path(path) for path in found["readable"]]))
+
+    def _popen(self, function: str, fds: tuple[int, ...]) -> subprocess.Popen[bytes]:
+        """A process that runs a function of `server`, with these descriptors and no path of data in its environment."""
+        told = {"fds": fds, "parent": os.getpid(), "plugins": [str(path) for path in self._plugins]}
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; from bench.method_process.server import {function}; {function}()"
+        )
+        environ = {name: value for name, value in os.environ.items() if name not in HIDDEN}
+        return subprocess.Popen(
+            [sys.executable, "-c", code, json.dumps(told)],
+            pass_fds=fds,
+            stdin=subprocess.DEVNULL,
+            env=environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            start_new_session=True,
+        )
 
     def _answer(self) -> dict[str, Any]:
         assert self._socket is not None
@@ -214,7 +235,7 @@ class Run:
         ours, theirs = socket.socketpair()
         self._told, telling = os.pipe()
         try:
-            self._keeper = self.server.fork(theirs.fileno(), packed.file.fileno(), telling)
+            self._keeper = self.server.start(theirs.fileno(), packed.file.fileno(), telling)
         finally:
             theirs.close()
             os.close(telling)
@@ -228,8 +249,8 @@ class Run:
 
     def _ready(self, held: int) -> None:
         if self._method is None:
-            family = psutil.Process(self._keeper).children(recursive=True)
-            self._method = family[-1]
+            keeper = psutil.Process(self._keeper)
+            self._method = (keeper.children(recursive=True) or [keeper])[-1]
             self._began, self._level = self._seconds(), held
             self._say("go")
 

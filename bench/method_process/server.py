@@ -14,6 +14,7 @@ import gc
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -31,6 +32,8 @@ from bench.errors import BenchError
 from bench.method_process import walls
 from bench.method_process.needed import remember_modules, system_paths
 
+PLACE = "ktbench-method-"
+"""How the names of the folders begin in which methods run."""
 FDS = 3
 """What comes with a request to fork: the connection to the judge, the granted tensors, and where the keeper tells."""
 
@@ -40,7 +43,7 @@ def main() -> None:
     told = json.loads(sys.argv[1])
     walls.die_with_parent(told["parent"])
     missing = [fault for fault in (walls.leave_network(),) if fault]  # of an ordinary user, this goes on in a child
-    judge = socket.socket(fileno=told["socket"])
+    judge = socket.socket(fileno=told["fds"][0])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     forgive()  # a method that prints is not to fail because nobody listens
     try:
@@ -56,6 +59,20 @@ def main() -> None:
         if not request:
             return
         _answer(judge, {"keeper": _fork(fds, judge, readable)})
+
+
+def once() -> None:
+    """Run one method, with the descriptors that the command line names: a process that was not forked from a server."""
+    told = json.loads(sys.argv[1])
+    walls.die_with_parent(told["parent"])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    forgive()
+    _warm([Path(path) for path in told["plugins"]])
+    connection, file, telling = told["fds"]
+    os.close(telling)
+    with tempfile.TemporaryDirectory(prefix=PLACE) as place:
+        code = _serve(connection, file, Path(place))
+    os._exit(code)
 
 
 def _answer(judge: socket.socket, message: dict[str, object]) -> None:
@@ -109,16 +126,15 @@ def _keep(connection: int, file: int, told: int, readable: Sequence[Path], apart
     """The keeper's life."""
     if not apart:
         walls.adopt_orphans()
-    keeper = os.getpid()
+    keeper, place = os.getpid(), Path(tempfile.mkdtemp(prefix=PLACE))
     method = os.fork()
     if method == 0:
-        os.close(told)
         walls.die_with_parent(keeper)
-        _run(connection, file, readable)
+        _run(connection, file, readable, place)
     os.close(connection)
     os.close(file)
     code = own = None
-    while code is None:
+    while own is None:
         pid, status, used = os.wait4(-1, 0)
         if pid == method:
             code, own = os.waitstatus_to_exitcode(status), used
@@ -129,8 +145,8 @@ def _keep(connection: int, file: int, told: int, readable: Sequence[Path], apart
     with suppress(ChildProcessError):
         while True:
             os.wait()
+    shutil.rmtree(place, ignore_errors=True)
     everybody = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert own is not None
     others = everybody.ru_utime + everybody.ru_stime - own.ru_utime - own.ru_stime
     os.write(told, json.dumps({"code": code, "others": max(0.0, others)}).encode())
     os._exit(0)
@@ -147,27 +163,33 @@ def _open_descriptors() -> set[int]:
     return {fd for fd in found if Path(f"/proc/self/fd/{fd}").exists()}
 
 
-def _run(connection: int, file: int, readable: Sequence[Path]) -> NoReturn:
-    """The method's life."""
+def _run(connection: int, file: int, readable: Sequence[Path], place: Path) -> NoReturn:
+    """The method's life, behind walls."""
     code = 1
     try:
-        from bench.method_process import child
-
         for fd in _open_descriptors() - {0, 1, 2, connection, file}:
             os.close(fd)
-        place = Path(tempfile.mkdtemp(prefix="ktbench-method-"))
-        os.chdir(place)
-        os.environ.update(TMPDIR=str(place), HOME=str(place))
-        tempfile.tempdir = str(place)
         walls.limits()
         walls.close_files(readable, [place])
         walls.close_services()
+        code = _serve(connection, file, place)
+    finally:
+        os._exit(code)
+
+
+def _serve(connection: int, file: int, place: Path) -> int:
+    """Run a method in a folder of its own; the exit code of its process."""
+    from bench.method_process import child
+
+    os.chdir(place)
+    os.environ.update(TMPDIR=str(place), HOME=str(place))
+    tempfile.tempdir = str(place)
+    try:
         child.serve(Connection(connection), file)
-        code = 0
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+    return 0
 
 
 if __name__ == "__main__":

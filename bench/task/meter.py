@@ -11,7 +11,6 @@ does for itself in the middle of a method's run stands in `paused()` and is char
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,8 +19,7 @@ from typing import Any
 import psutil
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook
-from torch.utils.hooks import RemovableHandle
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from bench.clock import clock
 from bench.task.black_box import BlackBox, sealed
@@ -91,11 +89,17 @@ def counted(costs: Costs, given: Mapping[str, object]) -> Iterator[Costs]:
         costs: where they are added.
         given: attribute of the task -> its value; networks may stand in lists and dicts.
     """
-    hooks = [register_module_forward_hook(_flop_counter(costs))]
+    named: dict[int, tuple[str, nn.Module]] = {}
     for attribute, value in given.items():
         for name, model in models_in(attribute, value):
             costs.samples.setdefault(name, 0)
-            hooks.append(_count_samples(getattr(model, "normalize", model), name, costs))
+            counted_at = getattr(model, "normalize", model)
+            named[id(counted_at)] = name, counted_at
+    # Hooks on the networks themselves would go along with their copies, and be in what a method returns.
+    hooks = (
+        register_module_forward_hook(_flop_counter(costs)),
+        register_module_forward_pre_hook(_sample_counter(costs, named)),
+    )
     try:
         yield costs
     finally:
@@ -134,14 +138,13 @@ def models_in(name: str, value: object) -> Iterator[tuple[str, nn.Module]]:
             yield from models_in(f"{name}[{key}]", item)
 
 
-def _count_samples(model: nn.Module, name: str, costs: Costs) -> RemovableHandle:
-    original = weakref.ref(model)
-
+def _sample_counter(costs: Costs, named: Mapping[int, tuple[str, nn.Module]]) -> Any:
     def count(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if not costs.paused and module is original() and inputs and isinstance(inputs[0], Tensor):
+        name, original = named.get(id(module), ("", None))
+        if module is original and not costs.paused and inputs and isinstance(inputs[0], Tensor):
             costs.samples[name] += len(inputs[0])
 
-    return model.register_forward_pre_hook(count)
+    return count
 
 
 def _flop_counter(costs: Costs) -> Any:

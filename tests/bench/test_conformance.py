@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -79,3 +80,23 @@ def test_made_up_data_can_be_learnt():
     means = torch.stack([x[y == c].mean(0) for c in range(4)])
     right = torch.cdist(dataset.test.inputs.flatten(1).double(), means).argmin(1) == dataset.test.labels
     assert right.double().mean() > 0.9
+
+
+THIEVES = sorted(name for name in METHODS.entries if name.startswith("steals-"))
+
+
+@pytest.mark.parametrize("name", THIEVES)
+def test_there_is_nothing_to_steal(name, zoo, server):
+    found = next(check_method(name, server, zoo=zoo))
+    assert found.detail.startswith("does not apply: "), found.detail
+
+
+def test_a_patched_scorer_scores_nothing(zoo, server):
+    honest, patched = (next(check_method(name, server, zoo=zoo)) for name in ("kit-good", "kit-patches"))
+    assert patched.detail == honest.detail
+
+
+def test_what_a_method_started_ends_with_it(zoo, server):
+    assert next(check_method("kit-leaves-a-child", server, zoo=zoo)).ok
+    living = psutil.process_iter(["status", "cmdline"])
+    assert not [p for p in living if "time.sleep(1000)" in " ".join(p.info["cmdline"] or [])]
