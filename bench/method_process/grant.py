@@ -87,7 +87,7 @@ class _Writer(pickle.Pickler):
         place = -(-self.size // ALIGNED) * ALIGNED
         self.file.seek(place)
         if flat.numel():
-            self.file.write(memoryview(flat.view(torch.uint8).numpy()))
+            self.file.write(flat.view(torch.uint8).numpy().data)
         self.size = place + flat.numel() * flat.element_size()
         kind = "parameter" if isinstance(tensor, nn.Parameter) else "tensor"
         return (

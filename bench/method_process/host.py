@@ -54,6 +54,8 @@ class Server:
         self._forks = forks
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._alone: list[subprocess.Popen[bytes]] = []
+        """Methods' processes that were not forked, and are waited for here."""
         self.missing: tuple[str, ...] = ()
         """What the system does not offer to wall methods in, in sentences."""
 
@@ -65,7 +67,9 @@ class Server:
         """
         if not self._forks:
             self.missing = (ALONE,)
-            return self._popen("once", (connection, file, told)).pid
+            self._alone = [process for process in self._alone if process.poll() is None]
+            self._alone.append(self._popen("once", (connection, file, told)))
+            return self._alone[-1].pid
         if self._process is None or self._process.poll() is not None:
             self._start()
         assert self._socket is not None
@@ -77,9 +81,10 @@ class Server:
 
     def stop(self) -> None:
         """End it, and with it every method that runs."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        for process in (*self._alone, *filter(None, [self._process])):
+            process.kill()
+            process.wait()
+        self._alone = []
         if self._socket is not None:
             self._socket.close()
         self._process = self._socket = None
@@ -360,7 +365,7 @@ class Run:
         with os.fdopen(self._told, "rb") as pipe:
             self._told = None
             text = pipe.read()
-        found = json.loads(text) if text else {"code": "unknown", "others": 0.0}
+        found: dict[str, Any] = json.loads(text) if text else {"code": "unknown", "others": 0.0}
         self.costs.seconds += max(0.0, found["others"] - self._others)
         self._ended = (
             f"its process ended (exit code {found['code']}) before it returned anything; "

@@ -30,7 +30,7 @@ def send(connection: Connection, message: dict[str, Any], packed: Packed | None 
     for tensor in tensors:
         flat, strides = flattened(tensor)
         layouts.append([str(tensor.dtype).removeprefix("torch."), list(tensor.shape), strides])
-        parts.append(memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(b""))
+        parts.append(flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b""))
     head = message | {"tensors": layouts} | ({} if packed is None else {"form": packed.text})
     connection.send_bytes(json.dumps(head).encode())
     for part in parts:
@@ -75,7 +75,8 @@ def flattened(tensor: Tensor) -> tuple[Tensor, list[int]]:
 
     What is in channels_last stays so on the other side: other strides are other kernels, with other last digits.
     """
-    order = sorted(range(tensor.ndim), key=lambda axis: (-tensor.stride(axis), axis))
+    strides = tensor.stride()
+    order = sorted(range(tensor.ndim), key=lambda axis: (-strides[axis], axis))
     dense = tensor.permute(order)
     if not dense.is_contiguous():  # it has gaps, or entries that are the same
         return tensor.contiguous().reshape(-1), list(tensor.contiguous().stride())

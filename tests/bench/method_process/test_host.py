@@ -180,10 +180,10 @@ def run(server):
     """`run("value", **given)` -> an open run of the method `host-value`, given these attributes of its task."""
     open_runs = []
 
-    def call(name, progress=lambda done, total: None, seed=5, **given):
+    def call(name, progress=lambda done, total: None, seed=5, by=None, **given):
         seed_everything(seed)
         errand = Errand(f"host-{name}", "toy", {}, given, seed, Device(), draws())
-        open_runs.append(Run(server, errand, Costs(), progress))
+        open_runs.append(Run(by or server, errand, Costs(), progress))
         return open_runs[-1]
 
     yield call
@@ -368,5 +368,18 @@ def test_a_plug_in_that_cannot_be_imported_is_told(tmp_path):
     plugin.write_text("1 / 0")
     server = Server([plugin])
     with pytest.raises(BenchError, match=r"host_fault\.py.*division by zero"):
-        server.fork(0, 0, 0)
+        server.start(0, 0, 0)
     server.stop()
+
+
+def test_where_nothing_can_be_forked_each_method_starts_a_process(run, server):
+    """As on macOS and Windows; each costs its imports, so that all is asked of few."""
+    alone = Server(server._plugins, forks=False)
+    box, images = BlackBox(nn.Linear(3, 2)), torch.rand(4, 3)
+    assert torch.equal(run("box", by=alone, box=box, images=images).result(), box(images))
+    assert alone.missing
+    one = run("code", by=alone)
+    assert one.result()(torch.arange(3.0)).tolist() == [0, 1, 2]
+    with pytest.raises(MethodError, match="its process ended"):
+        run("ends-3", by=alone).result()
+    alone.stop()
