@@ -204,7 +204,7 @@ class _Reader:
         if shadowed := sorted(key for key in settings if callable(getattr(kind, key, None))):
             raise BadResult(f"a result replaces {name}.{shadowed[0]}, which is code")
         vars(made).update({key: value for key, value in settings.items() if key not in BASE})
-        made._parameters.update({key: None if p is None else self.tensor(p) for key, p in form["parameters"]})  # type: ignore[misc]
+        made._parameters.update({key: None if p is None else self.tensor(p) for key, p in form["parameters"]})
         made._buffers.update({key: None if b is None else self.tensor(b) for key, b in form["buffers"]})
         made._non_persistent_buffers_set.update(form["fleeting"])
         made._modules.update({key: self.thing(part) for key, part in form["parts"]})

@@ -346,7 +346,7 @@ class Run:
         with os.fdopen(self._told, "rb") as pipe:
             self._told = None
             text = pipe.read()
-        found = json.loads(text) if text else {"code": "unknown", "others": 0.0}
+        found: dict[str, Any] = json.loads(text) if text else {"code": "unknown", "others": 0.0}
         self.costs.seconds += max(0.0, found["others"] - sum(self.started.values()))
         self._ended = (
             f"its process ended (exit code {found['code']}) before it returned anything; "

@@ -108,7 +108,8 @@ def _fork(fds: list[int], judge: socket.socket, readable: Sequence[Path]) -> int
     pid, apart = walls.fork_apart()
     if pid == 0:
         judge.close()
-        _keep(*fds, readable, apart)
+        connection, file, told = fds
+        _keep(connection, file, told, readable, apart)
     for fd in fds:
         os.close(fd)
     _reap()
