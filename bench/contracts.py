@@ -149,10 +149,10 @@ def _held(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Attribute) or node.attr in own:
             continue
-        holder = ast.unparse(node.value)
-        if holder.rpartition(".")[2] == "task" and (name := f"task.{node.attr}") in MOVED:
-            yield node.lineno, name, ""
-        elif holder.endswith(tuple(f".{split}" for split in SPLITS)) and (name := f"split.{node.attr}") in MOVED:
+        holder = ast.unparse(node.value).rpartition(".")[2]
+        of_split = holder in SPLITS and isinstance(node.value, ast.Attribute)
+        name = f"{'split' if of_split else holder}.{node.attr}"
+        if name.startswith(("task.", "split.")) and name in MOVED:
             yield node.lineno, name, ""
 
 

@@ -19,8 +19,8 @@ OLD = {
     "from bench.lab import Lab, Bench": "bench.lab.Bench is bench.lab.Setup now",
     "from bench.task import Access": "bench.task.Access is bench.task.task.Access now",
     "from bench.task import BlackBox": "bench.task.BlackBox is bench.task.black_box.BlackBox now",
-    "from bench.scenarios.fuse import FuseTask": "scenarios.fuse.FuseTask is bench.scenarios.fuse.scenario.FuseTask now",
-    "def f(task):\n    from bench.statistics import gram_matrices": "line 2: bench.statistics.gram_matrices is bench.task",
+    "from bench.scenarios.fuse import FuseTask": "bench.scenarios.fuse.FuseTask is bench.scenarios.fuse.scenario.",
+    "def f(task):\n    from bench.statistics import gram_matrices": "line 2: bench.statistics.gram_matrices is ",
     "def prepare(self, lab):\n    return lab.bench.seed": "line 2: lab.bench is lab.setup now",
     "def f(task):\n    return task.retain_images": "line 2: task.retain_images is task.retain_inputs now",
     "def f(self, task):\n    return self.task.images": "line 2: task.images is task.inputs now",
@@ -83,7 +83,8 @@ def test_attributes_of_tasks_may_be_named_as_once_where_the_plugin_declares_them
 
 def test_every_attribute_of_a_task_that_has_another_name_is_there():
     registry.discover()
-    there = {name for kind in registry.SCENARIOS.entries.values() for name in needs(kind.task)}
+    ours = [kind.task for kind in registry.SCENARIOS.entries.values() if kind.task.__module__.startswith("bench.")]
+    there = {name for task in ours for name in needs(task)}
     for old, new in contracts.MOVED.items():
         if old.startswith("task."):
             assert new.removeprefix("task.") in there, new
