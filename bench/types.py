@@ -37,6 +37,8 @@ _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", 
 
 _NO_LABEL = "/\\|`<>[]{}*?\"'$;#~!&"
 """What a pattern, a path, a shell or a table would take for its own."""
+_NOWHERE = re.sub(r"([\\\[\]])", r"\\\1", _NO_LABEL) + r"\x00-\x1f\x7f"
+"""These and control characters, between the brackets of a pattern that Python and JavaScript read alike."""
 
 
 def check_name(name: str) -> str:
@@ -78,7 +80,7 @@ Label = Annotated[
             "type": "string",
             "minLength": 1,
             "maxLength": 100,
-            "pattern": "^[^=+\\-@." + re.escape(_NO_LABEL) + "\\s][^" + re.escape(_NO_LABEL) + "\\n\\r\\t]*$",
+            "pattern": f"^(?![\\s=+@.-])[^{_NOWHERE}]*[^\\s{_NOWHERE}]$",
         }
     ),
 ]
