@@ -62,8 +62,8 @@ def check_label(label: str) -> str:
     )
     if not fits or begins_badly or set(label) & set(_NO_LABEL):
         raise ValueError(
-            "a label has 1 to 100 printable characters of any language, no line ends among them and none of "
-            f"{' '.join(_NO_LABEL)}; it does not begin with one of = + - @ . or begin or end with a space"
+            f"a label has 1 to 100 printable characters of any language, but none of {' '.join(_NO_LABEL)} and no line "
+            "end; its first character is none of = + - @ . and neither its first nor its last is a space"
         )
     return label
 

@@ -165,7 +165,7 @@ def imported_by(nodes: Any, package: str) -> list[Alias]:
 
 
 def own_nodes(*nodes: ast.AST) -> Iterator[ast.AST]:
-    """These nodes and all in them but what stands in functions and classes inside them."""
+    """These nodes and what stands in them, without the bodies of functions and classes inside."""
     queue = list(nodes)
     while queue:
         item = queue.pop(0)
