@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from multiprocessing.connection import Connection
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,7 +70,7 @@ def _tensor(connection: Connection, dtype: str, shape: list[int], strides: list[
 
 def raw(flat: Tensor) -> memoryview:
     """The bytes of entries [N], not copied."""
-    return cast("memoryview", flat.view(torch.uint8).numpy().data) if flat.numel() else memoryview(b"")
+    return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
 
 
 def flattened(tensor: Tensor) -> tuple[Tensor, list[int]]:
