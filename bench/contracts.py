@@ -34,6 +34,8 @@ MOVED = {
     "bench.scenarios.fuse": "bench.scenarios.fuse.scenario",
     "bench.scenarios.fuse_path": "bench.scenarios.fuse.path",
     "bench.scenarios.merge": "bench.scenarios.merge.scenario",
+    "bench.scenarios.merge_damage": "bench.scenarios.merge.damage",
+    "bench.scenarios.merge_judging": "bench.scenarios.merge.judging",
     "bench.scenarios.piggyback": "bench.scenarios.dispose.piggyback",
     "bench.scenarios.poisoned": "bench.scenarios.datafree.poisoned",
     "bench.scenarios.relearning": "bench.scenarios.unlearn.relearning",
@@ -41,11 +43,13 @@ MOVED = {
     "bench.scenarios.unlearn.UnlearnTask": "bench.scenarios.unlearn.task.UnlearnTask",
     "bench.scenarios.unlearn_attacks": "bench.scenarios.unlearn.attacks",
     "bench.scenarios.unlearn_judging": "bench.scenarios.unlearn.judging",
+    "bench.scenarios.unlearn_keys": "bench.scenarios.unlearn.keys",
     "bench.scenarios.unlearn_measures": "bench.scenarios.unlearn.measures",
     "bench.scenarios.unlearn_poison": "bench.scenarios.unlearn.poison",
     "bench.scenarios.unlearn_requests": "bench.scenarios.unlearn.requests",
     "bench.scenarios.unlearn_shadows": "bench.scenarios.unlearn.shadows",
     "bench.scenarios.unlearn_task": "bench.scenarios.unlearn.task",
+    "bench.scenarios.unlearn_triggered": "bench.scenarios.unlearn.triggered",
     "bench.settings": "bench.schema.settings",
     "bench.statistics": "bench.task.statistics",
     "bench.store": "bench.records.store",
@@ -55,14 +59,26 @@ MOVED = {
     "bench.tuning": "bench.running.tuning",
     "bench.tuning.Range": "bench.schema.search.Range",
     "lab.bench": "lab.setup",
+    "split.images": "split.inputs",
+    "task.all_images": "task.all_inputs",
+    "task.clean_images": "task.clean_inputs",
+    "task.forget_images": "task.forget_inputs",
+    "task.images": "task.inputs",
+    "task.retain_images": "task.retain_inputs",
+    "task.source_images": "task.source_inputs",
+    "task.target_images": "task.target_inputs",
+    "task.validation_images": "task.validation_inputs",
     'judge["costs"]': "Situation(costs=...)",
     'judge["monitor"]': "Situation(observers=...)",
     'judge["repeated"]': "situation.repeated",
     'judge["repeats"]': "Situation(repeats=...)",
 }
-"""What plug-ins of contract 1 could name -> what it is called now: modules, names in them, attributes of a `lab`, keys
-of what a situation keeps for its judge. Such keys are a scenario's own now: a plug-in that says its contract may have
-them."""
+"""What plug-ins of contract 1 could name -> what it is called now: modules, names in them, attributes of a lab, of a
+split and of a task, keys of what a situation keeps for its judge. Attributes of tasks and splits, and such keys, may be
+a plug-in's own today: one that says its contract may have them."""
+
+SPLITS = ("train", "validation", "test", "validation_source", "validation_target")
+"""What splits are called where a data set or a task holds them."""
 
 
 def page() -> Path:
@@ -85,8 +101,8 @@ def hold(plugin: str, text: str) -> None:
     except (SyntaxError, ValueError):
         return  # told by who imports it
     said = _said(tree)
-    gone = [*_gone(tree), *(_judged(tree) if said is None else ())]
-    faults = [f"line {line}: {old} is {MOVED[old] + rest} now" for line, old, rest in gone]
+    gone = [*_gone(tree), *([*_held(tree), *_judged(tree)] if said is None else ())]
+    faults = [f"line {line}: {old + rest} is {MOVED[old] + rest} now" for line, old, rest in sorted(gone)]
     if said in (None, CONTRACT) and not faults:
         return
     older = "an older contract" if said in (None, CONTRACT) else f"contract {said}"
@@ -119,6 +135,25 @@ def _gone(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
                     yield node.lineno, *found
         elif isinstance(node, ast.Attribute) and node.attr == "bench" and ast.unparse(node.value).endswith("lab"):
             yield node.lineno, "lab.bench", ""
+
+
+def _held(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
+    """Like `_gone`, of attributes of a task or a split, but for those that a class of the module itself declares."""
+    own = {
+        ast.unparse(part.target)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for part in node.body
+        if isinstance(part, ast.AnnAssign)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute) or node.attr in own:
+            continue
+        holder = ast.unparse(node.value).rpartition(".")[2]
+        of_split = holder in SPLITS and isinstance(node.value, ast.Attribute)
+        name = f"{'split' if of_split else holder}.{node.attr}"
+        if name.startswith(("task.", "split.")) and name in MOVED:
+            yield node.lineno, name, ""
 
 
 def _judged(tree: ast.Module) -> Iterator[tuple[int, str, str]]:

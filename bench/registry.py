@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+BRING = "--plugin FILE.py brings those of a file of yours"
+"""What somebody forgot whose method or scenario is not found."""
+
 SCENARIOS_PACKAGE, METHODS_PACKAGE = "bench.scenarios", "methods"
 """Where our own scenarios and methods are found. The registry names these rooms above it and imports nothing of them
 before `discover`."""
@@ -130,9 +133,9 @@ class Registry:
         self.entries[name] = entry
 
     def get(self, name: str) -> Any:
-        """The entry, or a BenchError that suggests the nearest name."""
+        """The entry, or a BenchError that suggests the nearest name, and the option that brings those of a plug-in."""
         if name not in self.entries:
-            raise BenchError(f"unknown {self.what} {name!r}{near_miss(name, self.entries)}")
+            raise BenchError(f"unknown {self.what} {name!r}{near_miss(name, self.entries)} ({BRING})")
         return self.entries[name]
 
 
@@ -267,12 +270,14 @@ def load_plugin(path: Path) -> None:
     """Import a file of somebody's own methods and scenarios (`--plugin FILE.py`).
 
     Raises:
-        BenchError: it is no Python file, is written for another contract, or cannot be imported.
+        BenchError: it is not there or no Python file, is written for another contract, or cannot be imported.
     """
     path = path.resolve()
     walk.forget()  # it may have been edited since it was last read
+    if not path.exists():
+        raise BenchError(f"plug-in {path}: there is no such file")
     if not path.is_file() or path.suffix != ".py":
-        raise BenchError(f"plug-in {path} is not a Python file")
+        raise BenchError(f"plug-in {path} is not a Python file; its name must end in .py")
     name = f"{PLUGIN}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None

@@ -37,6 +37,8 @@ _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", 
 
 _NO_LABEL = "/\\|`<>[]{}*?\"'$;#~!&"
 """What a pattern, a path, a shell or a table would take for its own."""
+_NOWHERE = re.sub(r"([\\\[\]])", r"\\\1", _NO_LABEL) + r"\x00-\x1f\x7f"
+"""These and control characters, between the brackets of a pattern that Python and JavaScript read alike."""
 
 
 def check_name(name: str) -> str:
@@ -60,8 +62,8 @@ def check_label(label: str) -> str:
     )
     if not fits or begins_badly or set(label) & set(_NO_LABEL):
         raise ValueError(
-            "a label has 1 to 100 printable characters of any language, no line ends among them and none of "
-            f"{' '.join(_NO_LABEL)}; it does not begin with one of = + - @ . or begin or end with a space"
+            f"a label has 1 to 100 printable characters of any language, but none of {' '.join(_NO_LABEL)} and no line "
+            "end; its first character is none of = + - @ . and neither its first nor its last is a space"
         )
     return label
 
@@ -78,7 +80,7 @@ Label = Annotated[
             "type": "string",
             "minLength": 1,
             "maxLength": 100,
-            "pattern": "^[^=+\\-@." + re.escape(_NO_LABEL) + "\\s][^" + re.escape(_NO_LABEL) + "\\n\\r\\t]*$",
+            "pattern": f"^(?![\\s=+@.-])[^{_NOWHERE}]*[^\\s{_NOWHERE}]$",
         }
     ),
 ]

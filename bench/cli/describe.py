@@ -93,7 +93,7 @@ def about(name: str, profile: str | None = None) -> dict[str, Any]:
     if name.endswith(".toml") or name in suites.shipped():
         return _suite(suites.load(name, profile))
     known = [*METHODS.entries, *SCENARIOS.entries, *SOURCES, *suites.shipped()]
-    raise BenchError(f"nothing is named {name!r}{near_miss(name, known)}")
+    raise BenchError(f"nothing is named {name!r}{near_miss(name, known)} ({registry.BRING})")
 
 
 def _method(entry: Method) -> dict[str, Any]:
@@ -187,13 +187,13 @@ def _parameter(field: dict[str, Any]) -> dict[str, Any]:
     told = {"type": " or ".join("none" if kind == "null" else kind for kind in kinds)}
     told |= {"default": field["default"]} if "default" in field else {}
     told |= {word: option[key] for option in options for key, word in words.items() if key in option}
-    return told | ({"about": field["description"]} if "description" in field else {})
+    return told | ({"about": " ".join(field["description"].split())} if "description" in field else {})
 
 
 def print_description(content: dict[str, Any], console: Console) -> None:
     """A description as indented text."""
     for key, value in content.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             console.print(f"[bold]{key}[/]")
             for name, entry in value.items():
                 console.print(f"  {name}: {_inline(entry)}", markup=False, soft_wrap=True)
@@ -206,7 +206,7 @@ def print_description(content: dict[str, Any], console: Console) -> None:
 
 def _inline(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{k} {_inline(v)}" if k != "about" else str(v) for k, v in value.items())
+        return ", ".join(f"{k} {_inline(v)}" if k != "about" else str(v) for k, v in value.items()) or "none"
     if isinstance(value, list | tuple):
-        return ", ".join(str(v) for v in value)
-    return str(value)
+        return ", ".join(str(v) for v in value) or "none"
+    return "none" if value in ("", None) else str(value)

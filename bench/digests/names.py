@@ -87,7 +87,7 @@ class Thing:
 
 
 @dataclass
-class Source:
+class ParsedModule:
     """A file, taken apart."""
 
     module: str
@@ -100,13 +100,13 @@ class Source:
 
 
 @cache
-def source_of(module: str) -> Source | None:
+def source_of(module: str) -> ParsedModule | None:
     """The parsed file of a module of ours; None where there is no file."""
     path = module_file(module)
     if path is None:
         return None
     _read_at[path] = path.stat().st_mtime_ns
-    found = Source(module)
+    found = ParsedModule(module)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     _take_apart(ast.parse(path.read_bytes()).body, found, package)
     for name, nodes in list(found.definitions.items()):
@@ -115,7 +115,7 @@ def source_of(module: str) -> Source | None:
     return found
 
 
-def _take_apart(body: Sequence[ast.stmt], found: Source, package: str) -> None:
+def _take_apart(body: Sequence[ast.stmt], found: ParsedModule, package: str) -> None:
     for node in body:
         if isinstance(node, ast.If) and is_for_types(node):
             # Imports for type hints also say where the names are that a module hands out by `__getattr__`.
@@ -165,7 +165,7 @@ def imported_by(nodes: Any, package: str) -> list[Alias]:
 
 
 def own_nodes(*nodes: ast.AST) -> Iterator[ast.AST]:
-    """These nodes and all in them but what stands in functions and classes inside them."""
+    """These nodes and what stands in them, without the bodies of functions and classes inside."""
     queue = list(nodes)
     while queue:
         item = queue.pop(0)

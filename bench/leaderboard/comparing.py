@@ -23,6 +23,8 @@ Seeds = Mapping[int, Record]
 """Seed -> record of one row."""
 ROUNDING = 1e-6
 """A metric is the mean of an example set if it differs from it by no more."""
+LEAST_GAP = 0.01
+"""Between references that lie nearer to each other, no share of their gap means anything."""
 
 
 def means(row: Seeds) -> dict[str, float]:
@@ -147,10 +149,10 @@ def difference(better: Seeds, worse: Seeds, metric: Metric) -> Difference | None
     return Difference(other, float((a - b).mean()), None, None, None, 1, False, left_out)
 
 
-def gap_closed(row: Seeds, lower: Seeds, upper: Seeds, metric: Metric, least: float = 0.01) -> float | None:
+def gap_closed(row: Seeds, lower: Seeds, upper: Seeds, metric: Metric) -> float | None:
     """(row - lower) / (upper - lower) of the means over the seeds that all three have.
 
-    None where they have none in common, or where upper is not better than lower by at least `least`.
+    None where they have none in common, or where upper is not better than lower by at least `LEAST_GAP`.
     """
     rows = (row, lower, upper)
     apart = {*unpaired(row, lower), *unpaired(row, upper)}
@@ -159,7 +161,7 @@ def gap_closed(row: Seeds, lower: Seeds, upper: Seeds, metric: Metric, least: fl
         return None
     score, low, high = (float(_values(r, seeds, metric.name).mean()) for r in rows)
     gap = high - low if metric.higher_is_better else low - high
-    return (score - low) / (high - low) if gap >= least else None
+    return (score - low) / (high - low) if gap >= LEAST_GAP else None
 
 
 def rank_shares(rows: Sequence[Seeds], seeds: Sequence[int], metric: Metric) -> RankShares | None:

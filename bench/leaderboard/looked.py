@@ -81,7 +81,7 @@ def earlier(past: Sequence[Entry], now: Iterable[Entry]) -> dict[str, tuple[Earl
 
 
 def dropped(past: Sequence[Entry], made: Iterable[str]) -> tuple[Earlier, ...]:
-    """The last answer to every claim that the suite makes no more."""
+    """The last answer to each claim that the suite has dropped."""
     there = set(made)
     return tuple(_earlier(e, e.claim) for name, e in history.current(past).items() if name not in there)
 

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, cast
 import torch
 from torch import Tensor, nn
 
-from bench.method_process.wire import flattened
+from bench.method_process.wire import flattened, raw
 from bench.task.handle import Handle
 
 ALIGNED = 64
@@ -86,8 +86,7 @@ class _Writer(pickle.Pickler):
         flat, strides = flattened(plain)
         place = -(-self.size // ALIGNED) * ALIGNED
         self.file.seek(place)
-        if flat.numel():
-            self.file.write(flat.view(torch.uint8).numpy().data)
+        self.file.write(raw(flat))
         self.size = place + flat.numel() * flat.element_size()
         kind = "parameter" if isinstance(tensor, nn.Parameter) else "tensor"
         return (

@@ -108,8 +108,8 @@ def _fork(fds: list[int], judge: socket.socket, readable: Sequence[Path]) -> int
     pid, apart = walls.fork_apart()
     if pid == 0:
         judge.close()
-        connection, file, telling = fds
-        _keep(connection, file, telling, readable, apart)
+        connection, file, told = fds
+        _keep(connection, file, told, readable, apart)
     for fd in fds:
         os.close(fd)
     _reap()

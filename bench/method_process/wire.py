@@ -30,7 +30,7 @@ def send(connection: Connection, message: dict[str, Any], packed: Packed | None 
     for tensor in tensors:
         flat, strides = flattened(tensor)
         layouts.append([str(tensor.dtype).removeprefix("torch."), list(tensor.shape), strides])
-        parts.append(flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b""))
+        parts.append(raw(flat))
     head = message | {"tensors": layouts} | ({} if packed is None else {"form": packed.text})
     connection.send_bytes(json.dumps(head).encode())
     for part in parts:
@@ -70,13 +70,17 @@ def _tensor(connection: Connection, dtype: str, shape: list[int], strides: list[
     return flat.as_strided(shape, strides)
 
 
+def raw(flat: Tensor) -> memoryview:
+    """The bytes of entries [N], not copied."""
+    return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
+
+
 def flattened(tensor: Tensor) -> tuple[Tensor, list[int]]:
     """The entries of a tensor as they lie in memory [N], and its strides there.
 
     What is in channels_last stays so on the other side: other strides are other kernels, with other last digits.
     """
-    strides = tensor.stride()
-    order = sorted(range(tensor.ndim), key=lambda axis: (-strides[axis], axis))
+    order = sorted(range(tensor.ndim), key=lambda axis: (-tensor.stride()[axis], axis))
     dense = tensor.permute(order)
     if not dense.is_contiguous():  # it has gaps, or entries that are the same
         return tensor.contiguous().reshape(-1), list(tensor.contiguous().stride())

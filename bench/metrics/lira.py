@@ -25,7 +25,7 @@ from numba import njit
 from numpy.typing import ArrayLike
 
 from bench.metrics.checks import numbers
-from bench.metrics.ranks import _auc
+from bench.metrics.ranks import auc_of_bits
 from bench.metrics.shadow_laws import IN, OUT, Array, examples_first, moments, require, width, without_each
 
 SURE = float(-np.log(1e-45))
@@ -159,5 +159,5 @@ def _aucs(values, known, median, left_out, width_out, width_in):  # type: ignore
             a, b = (x - inside) / width_in[i, t], (x - out) / width_out[i, t]
             ratio[i] = (b * b - a * a) / 2 + math.log(width_out[i, t] / width_in[i, t])
             member[i] = saw
-        areas[t] = _auc(ratio.view(np.uint64), member)
+        areas[t] = auc_of_bits(ratio.view(np.uint64), member)
     return areas

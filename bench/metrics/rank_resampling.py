@@ -25,12 +25,12 @@ class RankShares:
     first: NDArray[np.float64]
     """[M], share of the resamples in which the row is best; rows that tie for it share it."""
     low: NDArray[np.int64]
-    """[M], best rank of the interval, 1 the best."""
+    """[M], best rank of the interval of share `LEVEL`, 1 the best."""
     high: NDArray[np.int64]
     """[M], worst rank of the interval."""
 
 
-def resampled_ranks(scores: ArrayLike, *, seed: int, level: float = LEVEL, draws: int = DRAWS) -> RankShares:
+def resampled_ranks(scores: ArrayLike, *, seed: int, draws: int = DRAWS) -> RankShares:
     """Ranks of rows under joint resampling: each resample draws seeds and examples once, for all rows.
 
     Seeds enter by normal weights over Student's scale, examples by drawing with replacement; means and spread are
@@ -39,13 +39,12 @@ def resampled_ranks(scores: ArrayLike, *, seed: int, level: float = LEVEL, draws
     Args:
         scores: 0/1 [M, S, N], or any numbers [M, S] where there are no examples; higher is better.
         seed: of the draws.
-        level: share of the rank interval.
         draws: resamples.
 
     Raises:
         ValueError: other shapes, an empty axis, [M, 1] (nothing to resample), NaN or infinity.
     """
-    check_resampling(level, draws)
+    check_resampling(LEVEL, draws)
     x = np.asarray(scores)
     if x.ndim == 3:
         hits = binary(x, "scores", ndim=3)
@@ -61,7 +60,7 @@ def resampled_ranks(scores: ArrayLike, *, seed: int, level: float = LEVEL, draws
         raise ValueError(f"finite scores [M, S, N], or [M, S] of two seeds or more, are needed, got shape {x.shape}")
     counts, first = _rank_counts(means, deviations, seed)
     share = counts.cumsum(1) / draws
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     return RankShares(first / draws, (share < tail).sum(1) + 1, np.minimum((share < 1 - tail).sum(1) + 1, len(x)))
 
 

@@ -32,7 +32,7 @@ def auc(scores: ArrayLike, positive: ArrayLike) -> float:
     Mann and Whitney (1947). The count is one of whole halves: exact up to the last division.
     """
     s, p = _scored(scores, positive)
-    return float(_auc(s.view(np.uint64), p))
+    return float(auc_of_bits(s.view(np.uint64), p))
 
 
 def tpr_at_fpr(scores: ArrayLike, positive: ArrayLike, fpr: float) -> float:
@@ -118,7 +118,8 @@ def _average_ranks(bits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _auc(bits, positive):  # type: ignore[no-untyped-def]
+def auc_of_bits(bits, positive):  # type: ignore[no-untyped-def]
+    """`auc` for kernels, unchecked: of float64 scores by their bit patterns uint64 [N], and `positive` bool [N]."""
     n = bits.size
     split = np.empty_like(bits)
     p, q = 0, n  # positives from the front, negatives from the back, without a branch on the label

@@ -110,11 +110,11 @@ def t_score(values: ArrayLike, *, level: float = LEVEL) -> Interval:
     return Interval(mean, mean - half, mean + half, p, x.size)
 
 
-def t_difference(a: ArrayLike, b: ArrayLike, *, level: float = LEVEL) -> Interval:
+def t_difference(a: ArrayLike, b: ArrayLike) -> Interval:
     """`t_score` of the paired difference a - b of one number a seed each [S]."""
     first, second = numbers(a, "a"), numbers(b, "b")
     same_shape(first, second, "a and b")
-    return t_score(first - second, level=level)
+    return t_score(first - second)
 
 
 def _interval(scores: NDArray[np.int8], possible: tuple[int, int], seed: int, level: float, draws: int) -> Interval:

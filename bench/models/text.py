@@ -29,7 +29,7 @@ classes apart somewhat better before training."""
 
 
 @dataclass(frozen=True)
-class Texts:
+class Packing:
     """Where the rows of a packed batch come from: B texts, cut to the longest one's n tokens, R real tokens in all."""
 
     numbers: Tensor
@@ -55,7 +55,7 @@ class Texts:
         return self.pad(rows).sum(1) / self.lengths.clamp(min=1)
 
 
-def unpack(numbers: Tensor) -> Texts:
+def unpack(numbers: Tensor) -> Packing:
     """The real tokens of texts, int64 [B, L].
 
     Raises:
@@ -70,7 +70,7 @@ def unpack(numbers: Tensor) -> Texts:
     cells = real.flatten().nonzero().squeeze(1)
     keys = real.clone()
     keys[:, 0] |= ~real.any(1)
-    return Texts(
+    return Packing(
         numbers=numbers.flatten()[cells],
         places=cells % longest,
         cells=cells,
@@ -79,7 +79,7 @@ def unpack(numbers: Tensor) -> Texts:
     )
 
 
-def attend(attention: Attention, x: Tensor, texts: Texts) -> Tensor:
+def attend(attention: Attention, x: Tensor, texts: Packing) -> Tensor:
     """Self-attention of packed rows [R, width] within each text."""
     projected = torch.stack([attention.q(x), attention.k(x), attention.v(x)], 1)
     q, k, v = texts.pad(projected).unflatten(3, (attention.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -87,7 +87,7 @@ def attend(attention: Attention, x: Tensor, texts: Texts) -> Tensor:
     return attention.out(y.transpose(1, 2).flatten(0, 1)[texts.cells].flatten(1))
 
 
-def encode(layer: Layer, x: Tensor, texts: Texts) -> Tensor:
+def encode(layer: Layer, x: Tensor, texts: Packing) -> Tensor:
     """One layer of the encoder on packed rows [R, width]."""
     x = x + attend(layer.attention, layer.norm1(x), texts)
     return x + layer.down(nn.functional.gelu(layer.up(layer.norm2(x))))

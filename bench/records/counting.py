@@ -45,7 +45,7 @@ def precedence(record: Record, number: int) -> tuple[bool, int]:
 
 
 def one_a_cell(records: Iterable[Record]) -> list[Record]:
-    """What a board shows of a file where no suite is known, in file order.
+    """One record a cell, in file order: what a board shows of a file where no suite is known.
 
     Of a scenario's records those on the data set of its last one are left, and of a cell that was computed in several
     environments the one that takes precedence.

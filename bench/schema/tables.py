@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from bench.schema.settings import Settings
 from bench.types import Count, Label, Name, Parallel, Rate, Seconds, Seed, Share, Trials
@@ -89,6 +89,20 @@ class RowHead(Settings):
     and does not rank it."""
 
 
+def _same_row(change: dict[str, Any]) -> dict[str, Any]:
+    for key in ("method", "label"):
+        if key in change:
+            raise ValueError(f"{key} makes another row of it; leave the row out (`without`), and write one of your own")
+    return change
+
+
+Change = Annotated[
+    dict[str, Any],
+    AfterValidator(_same_row),
+    WithJsonSchema({"type": "object", "properties": {"method": False, "label": False}}),
+]
+
+
 class Taken(Settings):
     """An entry of `methods` that takes the rows of a list [rows.NAME]."""
 
@@ -96,8 +110,14 @@ class Taken(Settings):
     """The list."""
     without: tuple[Label, ...] = ()
     """Labels of rows that are left out."""
-    change: dict[Label, dict[str, Any]] = Field(default_factory=dict)
+    change: dict[Label, Change] = Field(default_factory=dict)
     """Label -> parameters, or a search, that stand over the row's own, key by key."""
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Taken:
+        if both := sorted(self.change.keys() & set(self.without)):
+            raise ValueError(f"change names {both[0]!r}, which `without` leaves out; drop one of the two")
+        return self
 
 
 class Comparison(Settings):
@@ -154,6 +174,8 @@ class Effort(Settings):
 
 class ClaimTable(Settings):
     """`[claims.ID]`: what a paper says, as a comparison of two rows on one board or on several."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["scenario"]}, {"required": ["scenarios"]}]})
 
     says: str
     """The claim in a sentence; `{about}` stands for the scenario's `about`."""

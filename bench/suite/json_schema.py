@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from bench import registry
+from bench.data.catalogue import SOURCES
 from bench.data.spec import DataSpec
 from bench.models.spec import Architecture
 from bench.registry import METHODS, SCENARIOS
@@ -33,6 +34,8 @@ def json_schema() -> Schema:
         "taken": Taken,
     }
     definitions |= {name: _model(model, definitions) for name, model in shared.items()}
+    for key in ("name", "offline"):
+        definitions["data"]["properties"][key]["enum"] = list(SOURCES)
     definitions |= {f"row-{name}": _row(method, definitions) for name, method in METHODS.entries.items()}
     scenarios = [_scenario(kind, definitions) for _, kind in sorted(SCENARIOS.entries.items())]
     tables = {
@@ -41,7 +44,7 @@ def json_schema() -> Schema:
         "recipe": _of("recipe"),
         "models": _tables_of(_of("model")),
         "rows": _tables_of(_rows()),
-        "scenarios": _tables_of({"anyOf": scenarios}),
+        "scenarios": _tables_of({"anyOf": scenarios}) | {"minProperties": 1},
         "claims": _tables_of(_of("claim"), TypeAdapter(Label).json_schema()),
     }
     profile = {
@@ -58,7 +61,7 @@ def json_schema() -> Schema:
         "type": "object",
         "additionalProperties": False,
         "required": ["title", "data", "scenarios", "profiles"],
-        "properties": top | tables | {"profiles": _tables_of(profile)},
+        "properties": top | tables | {"profiles": _tables_of(profile) | {"minProperties": 1}},
         "$defs": definitions,
     }
 

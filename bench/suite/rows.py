@@ -137,12 +137,6 @@ def _taken(taken: Taken, lists: Mapping[str, Rows], where: str, at: str) -> Iter
         for label in labels:
             if label not in there:
                 raise SuiteError(f"{where}: [{at}] {key} names {label!r}, no row of it{near_miss(label, there)}")
-    for label, change in taken.change.items():
-        for key in ("method", "label"):
-            if key in change:
-                raise SuiteError(
-                    f"{where}: [{at}] change.{label} sets {key}; leave the row out, and write one of its own"
-                )
     for label, row in there.items():
         if label not in taken.without:
             yield merged(row, taken.change.get(label, {}))
@@ -160,7 +154,9 @@ def _row(entry: object, kind: str | None, where: str, at: str, place: str | None
         raise SuiteError(f"{where}: [{at}] {error}") from None
     if kind is not None and kind not in found.scenarios:
         raise SuiteError(f"{where}: [{at}] method {found.name!r} solves {', '.join(found.scenarios)}, not {kind}")
-    place = place or f"{at}.methods.{found.name}"
+    label = table.get("label")
+    named = label if isinstance(label, str) and label.isprintable() else found.name
+    place = place or f"{at}.methods.{named}"
     row = checked(schema, table, where, place)
     parameters = registry.parameters(found)
     own = {key: value for key, value in table.items() if key in parameters.model_fields}

@@ -137,7 +137,7 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
     merged = with_profile(dict(content), path, profile)
     where = f"{path} (profile {profile})"
     header = checked(Header, {k: v for k, v in merged.items() if k not in TABLES}, where, "", extra=TABLES)
-    looks = header.looks or STANDARD
+    looks = STANDARD if header.looks is None else header.looks
     _refuse_unpublished(looks, where)
     if "data" not in merged:
         raise SuiteError(f"{where}: table [data] is missing; it names the data set, e.g. name = 'digits'")

@@ -100,7 +100,7 @@ def alternate(
     kd_steps: int,
     warmup: int = 0,
 ) -> nn.Module:
-    """A batch into the pool, some updates on the whole pool, and again, until the budget is used up.
+    """Add a batch to the pool, train on the whole pool, and repeat until the budget is used up.
 
     Args:
         synthesise: makes images [B, C, H, W] in [0, 1]; is told whether the warm-up is over, so that an untaught

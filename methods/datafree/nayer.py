@@ -133,7 +133,7 @@ class Inverter:
         self._loss.statistics.remember()
         return best.kept[0]
 
-    def _new(self) -> Source:
+    def _new(self) -> ImageSource:
         generator = Generator(*self._shape, self._task.input_shape, nn.Sigmoid())
         e, size = self._embeddings, self.size
         source = FromLatents(generator, size) if e is None else FromLabels(e, generator, size)
@@ -153,7 +153,7 @@ def grouped_classes(task: DataFreeTask, size: int) -> Tensor:
     return torch.cat([torch.arange(k).repeat(size // k), rest]).to(task.device)
 
 
-class Source(nn.Module):
+class ImageSource(nn.Module):
     """A generator and what stands before it: classes, int64 [B], to images [B, C, H, W]."""
 
     generator: Generator
@@ -163,7 +163,7 @@ class Source(nn.Module):
         raise NotImplementedError
 
 
-class FromLabels(Source):
+class FromLabels(ImageSource):
     """Class embeddings, BatchNorm over the batch, a noisy layer for every group of as many images as classes.
 
     Args:
@@ -198,7 +198,7 @@ class FromLabels(Source):
         return self.generator(z.flatten(0, 1)[: len(e)])
 
 
-class FromLatents(Source):
+class FromLatents(ImageSource):
     """A plain latent for every image, trained like weights; the class is left to the loss."""
 
     def __init__(self, generator: Generator, size: int) -> None:

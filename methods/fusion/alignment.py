@@ -138,7 +138,7 @@ def group_maps(spec: PermutationSpec, cost: Cost, solve: Solve) -> Maps:
 
 
 def averaged_maps(spec: PermutationSpec, cost: Cost, solve: Solve) -> Maps:
-    """A map of its own for every layer; where branches are summed, layers after the sum read by the mean of their maps.
+    """One map for each layer; a layer after a sum of branches reads by the mean of the branches' maps.
 
     That is what the reference code of OT fusion does at projection shortcuts. (At identity shortcuts it lets the map of
     the branch replace that of the stream; here they are averaged too.) Layers are walked in the order of `spec.axes`.

@@ -44,7 +44,7 @@ from torch import nn
 from bench import method
 from bench.scenarios.unlearn.task import UnlearnTask
 from bench.types import Count, Rate
-from methods.unlearning.laf_features import Settings, forget_features, step
+from methods.unlearning.laf_features import LafOptions, forget_features, step
 from methods.unlearning.vae import feature_batches, views
 
 
@@ -79,7 +79,7 @@ def laf(
         vae_steps: updates of each autoencoder.
         vae_lr: Adam's rate for the autoencoders.
     """
-    return forget_features(task, Settings(steps, lr, ratio, temperature, batch_size, latent, vae_steps, vae_lr))
+    return forget_features(task, LafOptions(steps, lr, ratio, temperature, batch_size, latent, vae_steps, vae_lr))
 
 
 @method(
@@ -109,7 +109,7 @@ def laf_r(
         repair_steps: updates of the classifier.
         repair_lr: Adam's rate of the repair. The other arguments are those of `laf`.
     """
-    settings = Settings(steps, lr, ratio, temperature, batch_size, latent, vae_steps, vae_lr)
+    settings = LafOptions(steps, lr, ratio, temperature, batch_size, latent, vae_steps, vae_lr)
     student = forget_features(task, settings, further=repair_steps)
     optimizer = torch.optim.Adam(student.head.parameters(), lr=repair_lr)
     labels, smoothing = task.retain_labels.to(task.device), task.recipe.label_smoothing

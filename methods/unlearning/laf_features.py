@@ -18,7 +18,7 @@ from methods.unlearning.vae import Scale, train_vae, views
 
 
 @dataclass(frozen=True)
-class Settings:
+class LafOptions:
     """The arguments of `laf`."""
 
     steps: int
@@ -36,7 +36,7 @@ class Settings:
         return 2 * self.vae_steps + self.steps
 
 
-def forget_features(task: UnlearnTask, settings: Settings, further: int = 0) -> Classifier:
+def forget_features(task: UnlearnTask, settings: LafOptions, further: int = 0) -> Classifier:
     """A copy of the given model after both kinds of steps; of no forgotten rows a copy as it is.
 
     Args:

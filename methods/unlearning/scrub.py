@@ -71,7 +71,7 @@ def scrub(
         temperature: of both divergences.
         batch_size: retained rows an update, at most.
     """
-    settings = Settings(turns, ascent_turns, ascents, descents, lr, alpha, gamma, temperature, batch_size)
+    settings = ScrubOptions(turns, ascent_turns, ascents, descents, lr, alpha, gamma, temperature, batch_size)
     *_, student = students(task, settings)
     return student
 
@@ -107,7 +107,7 @@ def scrub_r(
     """
     checkpoints = [copy.deepcopy(task.model.state_dict())]
     student = task.model
-    settings = Settings(turns, ascent_turns, ascents, descents, lr, alpha, gamma, temperature, batch_size)
+    settings = ScrubOptions(turns, ascent_turns, ascents, descents, lr, alpha, gamma, temperature, batch_size)
     for student in students(task, settings):
         checkpoints.append(copy.deepcopy(student.state_dict()))
     alike = torch.isin(task.validation_labels, task.forget_labels.unique())
@@ -126,7 +126,7 @@ def scrub_r(
 
 
 @dataclass(frozen=True)
-class Settings:
+class ScrubOptions:
     """The arguments of `scrub`."""
 
     turns: int
@@ -140,7 +140,7 @@ class Settings:
     batch_size: int
 
 
-def students(task: UnlearnTask, settings: Settings) -> Iterator[nn.Module]:
+def students(task: UnlearnTask, settings: ScrubOptions) -> Iterator[nn.Module]:
     """The student, a copy of the given model, after each turn."""
     teacher = task.model.requires_grad_(False).eval()
     student = copy.deepcopy(teacher).requires_grad_(True)

@@ -1,6 +1,7 @@
 """Plug-ins of an older contract are refused: what is gone, what it is called now, and the page that says so."""
 
 import importlib
+import importlib.util
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -8,19 +9,24 @@ import pytest
 import bench
 from bench import contracts, registry
 from bench.errors import BenchError
+from bench.task.task import needs
 
 OLD = {
-    "from bench.meter import Costs": "bench.meter is bench.task.meter.Costs now",
+    "from bench.meter import Costs": "bench.meter.Costs is bench.task.meter.Costs now",
     "import bench.meter": "bench.meter is bench.task.meter now",
     "import bench.meter as m": "bench.meter is bench.task.meter now",
     "from bench import settings": "bench.settings is bench.schema.settings now",
-    "from bench.settings import Settings": "bench.settings is bench.schema.settings.Settings now",
+    "from bench.settings import Settings": "bench.settings.Settings is bench.schema.settings.Settings now",
     "from bench.lab import Lab, Bench": "bench.lab.Bench is bench.lab.Setup now",
-    "from bench.task import Access": "bench.task is bench.task.task.Access now",
+    "from bench.task import Access": "bench.task.Access is bench.task.task.Access now",
     "from bench.task import BlackBox": "bench.task.BlackBox is bench.task.black_box.BlackBox now",
-    "from bench.scenarios.fuse import FuseTask": "bench.scenarios.fuse is bench.scenarios.fuse.scenario.FuseTask now",
-    "def f(task):\n    from bench.statistics import gram_matrices": "line 2: bench.statistics is bench.task.statis",
+    "from bench.scenarios.fuse import FuseTask": "bench.scenarios.fuse.FuseTask is bench.scenarios.fuse.scenario.",
+    "def f(task):\n    from bench.statistics import gram_matrices": "line 2: bench.statistics.gram_matrices is ",
     "def prepare(self, lab):\n    return lab.bench.seed": "line 2: lab.bench is lab.setup now",
+    "def f(task):\n    return task.retain_images": "line 2: task.retain_images is task.retain_inputs now",
+    "def f(self, task):\n    return self.task.images": "line 2: task.images is task.inputs now",
+    "def f(self, lab):\n    return lab.dataset.test.images": "line 2: split.images is split.inputs now",
+    "def f(task):\n    return task.validation_source.images": "line 2: split.images is split.inputs now",
     "def f(self, situation):\n    return situation.judge['repeated']": 'judge["repeated"] is situation.repeated now',
     "x = Situation(providers, {'test': 1, 'repeats': []})": 'judge["repeats"] is Situation(repeats=...) now',
     "judge = {'monitor': 1}": 'line 1: judge["monitor"] is Situation(observers=...) now',
@@ -38,6 +44,7 @@ from bench.task import task, meter
 from bench.task.task import Access
 from mine.lab import bench
 import nothing_of_ours
+pictures = task.images
 judge = {"monitor": "a key of its own"}
 """
 
@@ -68,16 +75,40 @@ def test_a_plugin_of_this_contract_is_taken():
     assert f"contract {bench.CONTRACT}" in contracts.page().read_text(encoding="utf-8")
 
 
+def test_attributes_of_tasks_may_be_named_as_once_where_the_plugin_declares_them():
+    own = "class MineTask(Task):\n    images: Annotated[Tensor, Access('labels')]\n"
+    contracts.hold("mine.py", own + "def f(task):\n    return task.images\n")
+    with pytest.raises(BenchError, match=r"line 4: task\.forget_images is task\.forget_inputs now"):
+        contracts.hold("mine.py", own + "def f(task):\n    return task.forget_images\n")
+
+
+def test_every_attribute_of_a_task_that_has_another_name_is_there():
+    registry.discover()
+    ours = [kind.task for kind in registry.SCENARIOS.entries.values() if kind.task.__module__.startswith("bench.")]
+    there = {name for task in ours for name in needs(task)}
+    for old, new in contracts.MOVED.items():
+        if old.startswith("task."):
+            assert new.removeprefix("task.") in there, new
+            assert old.removeprefix("task.") not in there, old
+
+
+def is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def test_every_old_name_is_refused_and_every_new_one_is_there():
     for old, new in contracts.MOVED.items():
-        if old.startswith(("lab.", "judge[")):
+        if old.startswith(("lab.", "judge[", "split.", "task.")):
             continue
         parent, _, name = old.rpartition(".")
-        if not contracts._is_module(old):  # a room may have the name of an old module
+        if not is_module(old):  # a room may have the name of an old module
             with pytest.raises(BenchError, match="is written for an older contract"):
                 contracts.hold("mine.py", f"from {parent} import {name}")
         parent, _, name = new.rpartition(".")
-        assert contracts._is_module(new) or hasattr(importlib.import_module(parent), name), new
+        assert is_module(new) or hasattr(importlib.import_module(parent), name), new
 
 
 def test_an_installed_plugin_is_held_against_the_contract_too(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 import bench
 from bench import registry
+from bench.cli import describe
 from bench.errors import BenchError
 from bench.registry import METHODS, SCENARIOS
 
@@ -65,6 +66,16 @@ def test_a_broken_plugin_is_told(tmp_path, text, told):
         registry.load_plugin(path)
 
 
-def test_a_plugin_must_be_a_python_file(tmp_path):
-    with pytest.raises(BenchError, match="is not a Python file"):
-        registry.load_plugin(tmp_path / "none.py")
+@pytest.mark.parametrize(("name", "told"), [("none.py", "there is no such file"), ("mine.txt", "must end in .py")])
+def test_a_plugin_must_be_a_python_file(tmp_path, name, told):
+    (tmp_path / "mine.txt").write_text("")
+    with pytest.raises(BenchError, match=told):
+        registry.load_plugin(tmp_path / name)
+
+
+def test_who_forgets_a_plugin_is_told_of_the_option():
+    for entries in (METHODS, SCENARIOS):
+        with pytest.raises(BenchError, match=r"unknown .* 'of-mine'.*--plugin FILE\.py"):
+            entries.get("of-mine")
+    with pytest.raises(BenchError, match=r"nothing is named 'of-mine'.*--plugin FILE\.py"):
+        describe.about("of-mine")

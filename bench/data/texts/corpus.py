@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Texts:
+class RawTexts:
     """The parts of a corpus before they become numbers: texts and labels int64 [N]."""
 
     train: list[str]
@@ -71,7 +71,7 @@ def as_parts(
     )
 
 
-def read_texts(source: Source, paths: tuple[Path, ...]) -> Texts:
+def read_texts(source: Source, paths: tuple[Path, ...]) -> RawTexts:
     """Texts and labels. Raises DataError as `read`."""
     corpus = CORPORA[source.name]
     rows = _of_table(source, corpus, paths[0]) if paths[0].suffix == ".gz" else _of_official(source, corpus, paths)
@@ -82,7 +82,7 @@ def read_texts(source: Source, paths: tuple[Path, ...]) -> Texts:
         return divided(texts, labels, corpus.test_share)
     train = [i for i, (split, _, _) in enumerate(rows) if split.startswith("train")]
     test = [i for wanted in corpus.test for i, (split, _, _) in enumerate(rows) if split == wanted]
-    return Texts([texts[i] for i in train], labels[train], [texts[i] for i in test], labels[test])
+    return RawTexts([texts[i] for i in train], labels[train], [texts[i] for i in test], labels[test])
 
 
 def fetch(source: Source, patience: float) -> None:
@@ -102,7 +102,7 @@ def fetch(source: Source, patience: float) -> None:
                 download(remote, folder / remote.file, patience / len(source.remotes))
 
 
-def divided(texts: list[str], labels: np.ndarray, share: float) -> Texts:
+def divided(texts: list[str], labels: np.ndarray, share: float) -> RawTexts:
     """A split of our own, by content: the same rows from whatever file, in whatever order, they came.
 
     The rows of every class are put in the order of the sha256 of their tokens; the first `share` (rounded) of them
@@ -117,7 +117,7 @@ def divided(texts: list[str], labels: np.ndarray, share: float) -> Texts:
         border = round(share * len(rows))
         test += rows[:border]
         train += rows[border:]
-    return Texts([texts[i] for i in train], labels[train], [texts[i] for i in test], labels[test])
+    return RawTexts([texts[i] for i in train], labels[train], [texts[i] for i in test], labels[test])
 
 
 def _of_table(source: Source, corpus: Corpus, path: Path) -> list[tuple[str, str, str]]:

@@ -84,7 +84,10 @@ def test_show_explains_a_scenario_and_a_suite(command, write_suite):
     told = command("show", "toy").stdout
     assert "images: labels or unlabeled" in told
     assert "trials: type integer, default 0, at least 0, at most 10000, Validation trials of each row" in told
-    assert "seconds: type number or none, default None, above 0" in command("show", "datafree").stdout
+    assert "methods: type array, default none, The rows: names of methods, tables with" in told
+    assert ', or { rows = "NAME" } for those of a list [rows.NAME].\n' in told
+    assert "seconds: type number or none, default none, above 0" in command("show", "datafree").stdout
+    assert "parameters: none\n" in command("show", "toy-nan").stdout
     assert "toy-noisy-mean" in command("show", write_suite(), "--profile", "smoke").stdout
 
 
