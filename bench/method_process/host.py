@@ -238,6 +238,7 @@ class Run:
         packed = grant.pack(self.errand)
         self.handles = packed.handles
         ours, theirs = socket.socketpair()
+        self._connection = Connection(ours.detach())
         self._told, telling = os.pipe()
         try:
             self._keeper = self.server.start(theirs.fileno(), packed.file.fileno(), telling)
@@ -245,7 +246,6 @@ class Run:
             theirs.close()
             os.close(telling)
             packed.file.close()
-        self._connection = Connection(ours.detach())
         try:
             wire.send(self._connection, {"size": packed.size})
             self._connection.send_bytes(packed.pickled)

@@ -98,9 +98,9 @@ def from_thread(task):
 
 def write_all(task):
     with torch.no_grad():
-        for tensor in (*task.model.parameters(), task.images):
+        for tensor in (*task.model.parameters(), task.inputs):
             tensor.zero_()
-    return [task.model, task.images]
+    return [task.model, task.inputs]
 
 
 def forge(task):
@@ -140,7 +140,7 @@ for name, action in {
     "ending-code": code_that_ends,
     "slow-code": lambda task: lambda x: (busy(0.3), x)[1],
     "object": lambda task: object(),
-    "box": lambda task: task.box(task.images),
+    "box": lambda task: task.box(task.inputs),
     "threads": from_thread,
     "refused-question": lambda task: object.__getattribute__(task.box, "_model").ask("model"),
     "refused-argument": lambda task: task.box(lambda x: x),
@@ -286,7 +286,7 @@ def test_an_object_shows_its_class_and_nothing_else(run):
 
 def test_a_black_box_answers_and_is_not_there(run):
     box, images = BlackBox(nn.Linear(3, 2)), torch.rand(4, 3)
-    assert torch.equal(run("box", box=box, images=images).result(), box(images))
+    assert torch.equal(run("box", box=box, inputs=images).result(), box(images))
     assert run("opened", box=box).result() == []
     answers = run("threads", box=box).result()
     assert all(torch.equal(answer, box(torch.ones(2, 3))) for answer in answers)
@@ -324,7 +324,7 @@ def test_a_monitor_sees_what_the_student_is_and_its_images(run):
 def test_what_a_method_writes_to_is_its_own(run):
     model, images = nn.Linear(3, 2), torch.rand(4, 3)
     before = [*map(torch.clone, (*model.parameters(), images))]
-    theirs, written = run("write", model=model, images=images).result()
+    theirs, written = run("write", model=model, inputs=images).result()
     assert not written.any()
     assert not theirs.weight.any()
     assert all(torch.equal(a, b) for a, b in zip(before, (*model.parameters(), images), strict=True))
@@ -340,7 +340,7 @@ def test_seconds_are_those_of_the_process_and_of_all_that_it_started(run, name):
 
 
 def test_memory_is_what_the_method_added(run):
-    one = run("memory", images=torch.ones(2**22))
+    one = run("memory", inputs=torch.ones(2**22))
     one.result()
     assert 100 < one.costs.peak_memory_mb < 200
 
@@ -376,7 +376,7 @@ def test_where_nothing_can_be_forked_each_method_starts_a_process(run, server):
     """As on macOS and Windows; each costs its imports, so that all is asked of few."""
     alone = Server(server._plugins, forks=False)
     box, images = BlackBox(nn.Linear(3, 2)), torch.rand(4, 3)
-    assert torch.equal(run("box", by=alone, box=box, images=images).result(), box(images))
+    assert torch.equal(run("box", by=alone, box=box, inputs=images).result(), box(images))
     assert alone.missing
     one = run("code", by=alone)
     assert one.result()(torch.arange(3.0)).tolist() == [0, 1, 2]

@@ -26,7 +26,7 @@ def state(task):
         "optimiser": torch.optim.SGD.step is STEP,
         "global": SEEN,
         "environment": os.environ.get("TOY_MESS"),
-        "images": bool(task.images.any()),
+        "labels": bool(task.labels.any()),
         "hooks": len(torch.nn.modules.module._global_forward_hooks),
         "folder": len(os.listdir(os.getcwd())),
     }
@@ -47,7 +47,7 @@ def apart_mess(task):
     torch.optim.SGD.step = None
     SEEN.append("mess")
     os.environ["TOY_MESS"] = "left"
-    task.images.zero_()
+    task.labels.zero_()
     torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
     open("left", "w").write("behind")
     raise Skip(repr(state(task)))
