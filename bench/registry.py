@@ -283,9 +283,13 @@ def load_plugin(path: Path) -> None:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    with _told(str(path)):
-        contracts.hold(str(path), path.read_text(encoding="utf-8-sig"))
-        spec.loader.exec_module(module)
+    try:
+        with _told(str(path)):
+            contracts.hold(str(path), path.read_text(encoding="utf-8-sig"))
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
 
 
 @contextmanager

@@ -79,3 +79,10 @@ def test_who_forgets_a_plugin_is_told_of_the_option():
             entries.get("of-mine")
     with pytest.raises(BenchError, match=r"nothing is named 'of-mine'.*--plugin FILE\.py"):
         describe.about("of-mine")
+
+
+def test_a_plug_in_that_could_not_be_imported_is_none_of_the_plug_ins(tmp_path):
+    (tmp_path / "fails.py").write_text("1 / 0")
+    with pytest.raises(BenchError, match="division by zero"):
+        registry.load_plugin(tmp_path / "fails.py")
+    assert tmp_path / "fails.py" not in registry.plugins()

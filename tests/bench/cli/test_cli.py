@@ -82,7 +82,7 @@ def test_list_and_show_speak_json(command):
 
 def test_show_explains_a_scenario_and_a_suite(command, write_suite):
     told = command("show", "toy").stdout
-    assert "images: labels or unlabeled" in told
+    assert "inputs: labels or unlabeled" in told
     assert "trials: type integer, default 0, at least 0, at most 10000, Validation trials of each row" in told
     assert "methods: type array, default none, The rows: names of methods, tables with" in told
     assert ', or { rows = "NAME" } for those of a list [rows.NAME].\n' in told
@@ -142,7 +142,8 @@ def test_a_method_of_ten_lines_in_one_file_gets_its_row(command, write_suite, tm
     done = command("run", suite, "--profile", "smoke", "--plugin", plugin)
     assert done.returncode == 0, done.stderr
     assert "my-guess" in (tmp_path / "results" / "toysuite" / "smoke.md").read_text()
-    assert command("test", "my-guess", "--plugin", plugin).returncode == 0
+    tried = command("test", "my-guess", "--plugin", plugin)
+    assert tried.returncode == 0, tried.stdout
 
 
 def test_until_decided_shows_its_plan_and_says_what_it_does_not_take(command, write_suite):
