@@ -76,7 +76,7 @@ def test_list_and_show_speak_json(command):
     assert shown["parameters"]["shrink"] == {"type": "number", "default": 0.0, "at least": 0, "at most": 1}
     assert shown["of every row"].keys() == {"method", "label", "search", "control"}
     assert shown["sees"]["toy"] == sorted(
-        ["images", "labels", "compute", "device", "seed", "generator", "num_classes", "input_shape", "progress"]
+        ["inputs", "labels", "compute", "device", "seed", "generator", "num_classes", "input_shape", "progress"]
     )
 
 
