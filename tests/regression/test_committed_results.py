@@ -57,7 +57,7 @@ def test_a_committed_leaderboard_regenerates_to_the_same_bytes(path: Path, tmp_p
         assert new.read_bytes() == (path.parent / new.name).read_bytes(), new.name
 
 
-WAITING = {"datafree", "unlearning"}
+WAITING = {"unlearning"}
 """Suites with rows that wait for their run, since their methods or settings were mended; each names its rows so."""
 RUN_AGAIN = "its records are of other settings or standard models than the suite asks for now: run the suite again"
 
