@@ -19,7 +19,7 @@ from bench.types import Count, Fraction
 
 
 class ToyTask(Task):
-    images: Annotated[Tensor, Access("labels", "unlabeled")]
+    inputs: Annotated[Tensor, Access("labels", "unlabeled")]
     labels: Annotated[Tensor, Access("labels")]
 
 
@@ -36,7 +36,7 @@ class Toy(Settings):
 
     def prepare(self, lab: Lab) -> Situation:
         train = lab.dataset.train
-        providers = {"images": lambda: train.inputs[: self.rows], "labels": lambda: train.labels[: self.rows]}
+        providers = {"inputs": lambda: train.inputs[: self.rows], "labels": lambda: train.labels[: self.rows]}
         return Situation(providers, {"test": lab.dataset.test})
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
@@ -59,7 +59,7 @@ class Means(nn.Module):
 @method(family="toy", scenario="toy", access={"labels"})
 def toy_nearest_mean(task: ToyTask, *, shrink: Fraction = 0.0) -> nn.Module:
     """Nearest class mean."""
-    x = task.images.flatten(1).float() / 255
+    x = task.inputs.flatten(1).float() / 255
     means = torch.stack([x[task.labels == c].mean(0) for c in range(task.num_classes)])
     task.progress(1, 1)
     return Means((1 - shrink) * means)
@@ -69,7 +69,7 @@ def toy_nearest_mean(task: ToyTask, *, shrink: Fraction = 0.0) -> nn.Module:
 def toy_noisy_mean(task: ToyTask) -> nn.Module:
     """Nearest class mean of a random half of the rows."""
     half = torch.randperm(len(task.labels), generator=task.generator)[: len(task.labels) // 2]
-    x, y = task.images[half].flatten(1).float() / 255, task.labels[half]
+    x, y = task.inputs[half].flatten(1).float() / 255, task.labels[half]
     return Means(torch.stack([x[y == c].mean(0) for c in range(task.num_classes)]) + 1e-3 * torch.randn(1))
 
 
@@ -173,14 +173,14 @@ def toy_leaves_a_mess(task: ToyTask):
     """Changes what all rows of a process share."""
     torch.set_default_dtype(torch.float64)
     os.environ["TOY_MESS"] = "left"
-    task.images.zero_()
+    task.inputs.zero_()
     raise Skip("it left a mess")
 
 
 @method(family="toy", scenario="toy", access={"labels"})
 def toy_looks_around(task: ToyTask):
     """Tells what it finds."""
-    raise Skip(f"{torch.get_default_dtype()} {os.environ.get('TOY_MESS')} {bool(task.images.any())}")
+    raise Skip(f"{torch.get_default_dtype()} {os.environ.get('TOY_MESS')} {bool(task.inputs.any())}")
 
 
 @method(family="toy", scenario="toy")

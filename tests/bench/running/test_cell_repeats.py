@@ -25,7 +25,7 @@ def kind(toy, monkeypatch):
     def with_repeats(self, lab):
         situation, train = prepare(self, lab), lab.dataset.train
         repeats = [
-            {"images": lambda k=k: train.inputs[k::7], "labels": lambda k=k: train.labels[k::7]} for k in range(MORE)
+            {"inputs": lambda k=k: train.inputs[k::7], "labels": lambda k=k: train.labels[k::7]} for k in range(MORE)
         ]
         return replace(situation, repeats=repeats, costs={"retraining_seconds": 2.5})
 

@@ -150,7 +150,7 @@ def test_a_search_changes_the_key_and_nothing_else_does(toy, write_suite, tuned_
 @pytest.mark.parametrize(
     ("search", "old", "new", "told"),
     [
-        ("{ shrinc = [0.1, 0.2] }", "", "", r"toy-nearest-mean\.search\] unknown key 'shrinc'; did you mean 'shrink'"),
+        ("{ shrinc = [0.1, 0.2] }", "", "", r"methods\.tuned\.search\] unknown key 'shrinc'; did you mean 'shrink'"),
         (
             "{ shrink = [0.1] }",
             "",
@@ -160,7 +160,7 @@ def test_a_search_changes_the_key_and_nothing_else_does(toy, write_suite, tuned_
         ("{ shrink = [0.1, 3.0] }", "", "", r"search\] shrink: .*less than or equal to 1.*got 3\.0"),
         ("{ shrink = { low = 0.1, high = 3.0 } }", "", "", r"search\] shrink: .*less than or equal to 1.*got 3\.0"),
         ("{ shrink = { lo = 0.1, high = 0.3 } }", "", "", r"search\.shrink\] unknown key 'lo'; did you mean 'low'"),
-        ("3", "", "", r"toy-nearest-mean\] search: a table was expected, got 3"),
+        ("3", "", "", r"methods\.tuned\] search: a table was expected, got 3"),
         ("{ shrink = [0.1, 0.2] }", "trials = 3", "", r"row 'tuned' has a search, and the scenario no trials"),
         ("{ shrink = [0.1, 0.2] }", "trials = 3", "trials = -1", r"trials: .*greater than or equal to 0, got -1"),
         ("{}", "", "", r"trials = 3 and no row with a search"),

@@ -30,7 +30,7 @@ import vouched_helper
 def helped_mean(task):
     '''Nearest class mean, by a helper.'''
     from tests_toy import Means
-    x = task.images.flatten(1).float() / 255
+    x = task.inputs.flatten(1).float() / 255
     return Means(vouched_helper.means(x, task.labels, task.num_classes))
 """
 HELPER = """
