@@ -76,13 +76,13 @@ def test_list_and_show_speak_json(command):
     assert shown["parameters"]["shrink"] == {"type": "number", "default": 0.0, "at least": 0, "at most": 1}
     assert shown["of every row"].keys() == {"method", "label", "search", "control"}
     assert shown["sees"]["toy"] == sorted(
-        ["images", "labels", "compute", "device", "seed", "generator", "num_classes", "input_shape", "progress"]
+        ["inputs", "labels", "compute", "device", "seed", "generator", "num_classes", "input_shape", "progress"]
     )
 
 
 def test_show_explains_a_scenario_and_a_suite(command, write_suite):
     told = command("show", "toy").stdout
-    assert "images: labels or unlabeled" in told
+    assert "inputs: labels or unlabeled" in told
     assert "trials: type integer, default 0, at least 0, at most 10000, Validation trials of each row" in told
     assert "methods: type array, default none, The rows: names of methods, tables with" in told
     assert ', or { rows = "NAME" } for those of a list [rows.NAME].\n' in told
