@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from bench.contracts import CONTRACT
     from bench.errors import AccessDenied, BenchError, Skip
@@ -48,7 +50,6 @@ __all__ = [
     "run",
     "scenario",
 ]
-__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -29,6 +29,7 @@ from bench.cli.options import (
 )
 from bench.console import forgive, plain
 from bench.errors import BenchError
+from bench.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +59,7 @@ def main() -> None:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="ktbench", prog_name="bench")
+@click.version_option(__version__, prog_name="bench")
 def cli() -> None:
     """Which way of moving knowledge between neural networks really works, and at what price?
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from bench.environment import processor_name
 from bench.paths import PACKAGE
+from bench.version import __version__
 
-PACKAGES = ("ktbench", "torch", "numpy", "scipy", "numba", "pot", "scikit-learn")
+PACKAGES = ("torch", "numpy", "scipy", "numba", "pot", "scikit-learn")
 
 
 @cache
@@ -23,7 +24,8 @@ def provenance() -> dict[str, Any]:
         "dirty": bool(
             _git("status", "--porcelain", "--", "bench", "methods", "suites", ":!bench/records/vouched.jsonl")
         ),
-        "versions": {"python": platform.python_version()} | {p: v for p in PACKAGES if (v := _version(p))},
+        "versions": {"python": platform.python_version(), "ktbench": __version__}
+        | {p: v for p in PACKAGES if (v := _version(p))},
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} x {processor_name()}",
     }
 
