@@ -266,6 +266,20 @@ def brings_a_scenario(path: Path) -> bool:
     return any(getattr(call, "attr", getattr(call, "id", None)) == "scenario" for call in calls)
 
 
+def load_plugins(paths: Iterable[Path]) -> None:
+    """Import several files, as `load_plugin` does.
+
+    Raises:
+        BenchError: one cannot be imported, or two have the same name.
+    """
+    named: dict[str, Path] = {}
+    for path in paths:
+        other = named.setdefault(path.stem, path.resolve())
+        if other != path.resolve():
+            raise BenchError(f"plug-ins {other} and {path.resolve()} have the same name; rename one of the files")
+        load_plugin(path)
+
+
 def load_plugin(path: Path) -> None:
     """Import a file of somebody's own methods and scenarios (`--plugin FILE.py`).
 

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 def _plugins(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
     from bench import registry
 
-    for path in paths:
-        registry.load_plugin(path)
+    registry.load_plugins(paths)
     return paths
 
 

@@ -127,6 +127,44 @@ def reproduce(
 
 
 @click.command()
+@suite_argument
+@profile_option
+@only_option
+@jobs_option
+@device_option
+@results_option
+@worker_plugin_option
+def rescore(
+    suite: str,
+    profile: str | None,
+    only: str | None,
+    jobs: int | None,
+    device: str,
+    results: Path,
+    plugins: tuple[Path, ...],
+) -> None:
+    """Compute new or mended metrics of cells on record from their kept results, without running their methods.
+
+    Results are kept in the cache, the newest 8 GiB of them.
+    """
+    from bench.running.progress import Terminal
+    from bench.running.workers import default_jobs
+    from bench.vouching.rescore import rescore as score_again
+
+    planned = plan_of(suite, profile, None, only, device)
+    at_once = jobs or default_jobs(planned.suite.threads)
+    report = Terminal(console(), at_once)
+    found = score_again(planned, results=results, jobs=at_once, device=device, plugins=plugins, report=report)
+    click.echo(f"{found.done} records scored again; of {found.lacking} no result is kept: run them")
+    for parts, number in found.elsewhere.items():
+        click.echo(f"  {number} records stand on other code in {parts} as well: vouch for that first, or run them")
+    for name, why in found.failed.items():
+        click.echo(f"  FAIL  {name}: {why}")
+    if found.failed:
+        sys.exit(DIFFERENT)
+
+
+@click.command()
 @click.argument("suites", nargs=-1, required=True, metavar="SUITE...")
 @profile_option
 @click.option("--drop", is_flag=True, help="Forget what was replaced, in place of moving it to <profile>.old.jsonl.")
@@ -147,4 +185,4 @@ def compact(suites: tuple[str, ...], profile: str | None, drop: bool, results: P
         click.echo(f"{path}: {left} records left, {taken} {'dropped' if drop else 'moved to the archive'}")
 
 
-COMMANDS = (explain, vouch, reproduce, compact)
+COMMANDS = (explain, vouch, reproduce, rescore, compact)

@@ -7,6 +7,7 @@ so is code, and stays where the method runs.
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import sys
@@ -232,9 +233,14 @@ def _name(thing: Any) -> str:
 
 
 def _class(name: str) -> type[nn.Module] | None:
-    """A class of networks that is known by this name, or None; its module is there already."""
+    """A class of networks that is known by this name, or None."""
     module, _, path = name.partition(":")
-    found = vars(sys.modules[module]).get(path) if module.startswith(KNOWN) and module in sys.modules else None
+    if not module.startswith(KNOWN):
+        return None
+    try:
+        found = vars(importlib.import_module(module)).get(path)
+    except ImportError:
+        return None
     return found if isinstance(found, type) and issubclass(found, nn.Module) else None
 
 

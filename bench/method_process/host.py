@@ -7,7 +7,9 @@ system; its operations and samples are what it reports.
 from __future__ import annotations
 
 import json
+import math
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -31,6 +33,10 @@ from bench.task.meter import Costs, timed
 
 HIDDEN = ("BENCH_DATA", "BENCH_CACHE")
 """Environment variables that a method's process does not have: they name folders."""
+QUIET = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | {
+    "JOBLIB_MULTIPROCESSING": "0"
+}
+"""And what it has: no threads of libraries before it is forked, and no workers of joblib, which the walls refuse."""
 ALONE = (
     "each method's process starts by itself, which takes seconds, and no wall is around it: it can open files of this "
     "user and reach the network"
@@ -51,7 +57,7 @@ class Server:
 
     def __init__(self, plugins: Sequence[Path], *, forks: bool = sys.platform == "linux") -> None:
         self._plugins = plugins
-        self._forks = forks
+        self.forks = forks
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._alone: list[subprocess.Popen[bytes]] = []
@@ -65,7 +71,7 @@ class Server:
         Raises:
             BenchError: the server does not start.
         """
-        if not self._forks:
+        if not self.forks:
             self.missing = (ALONE,)
             self._alone = [process for process in self._alone if process.poll() is None]
             self._alone.append(self._popen("once", (connection, file, told)))
@@ -110,7 +116,7 @@ class Server:
             [sys.executable, "-c", code, json.dumps(told)],
             pass_fds=fds,
             stdin=subprocess.DEVNULL,
-            env=environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env=environ | QUIET,
             start_new_session=True,
         )
 
@@ -151,7 +157,8 @@ class Run:
     _told: int | None = None
     _keeper: int = 0
     _method: psutil.Process | None = None
-    _began: float = 0.0
+    _charged: float = 0.0
+    """Processor seconds of the method that its costs hold."""
     _level: int = 0
     _ended: str | None = None
     read: frozenset[str] = frozenset()
@@ -177,19 +184,21 @@ class Run:
             head, packed = self._next()
             match head.get("what"):
                 case "ready":
-                    self._ready(int(head["held"]))
+                    self._ready(wire.count(head, "held"))
                 case "progress":
-                    self.progress(int(head["done"]), int(head["total"]))
+                    self.progress(wire.count(head, "done"), wire.count(head, "total"))
                 case "ask":
                     self._answer(head, packed)
                 case "raised":
-                    self._spent(head)
+                    self._charge()
+                    self._reported(head)
                     raise _raised(head)
                 case "returned":
-                    self._spent(head)
-                    self.read, self.changed = frozenset(head["read"]), tuple(head["changed"])
+                    self._reported(head)
+                    self.read, self.changed = frozenset(wire.names(head, "read")), tuple(wire.names(head, "changed"))
                     self._say("deliver")
                 case "result":
+                    self._charge()
                     return self._opened(packed)
                 case other:
                     raise BadResult(f"the method's process sent {other!r}")
@@ -200,8 +209,9 @@ class Run:
         Raises:
             BadResult: it gives none.
         """
-        began = self._seconds()
         connection = self._open_connection()
+        if self.errand.device.torch.type == "cuda":
+            self._charged = self._seconds()  # the wall's seconds since the last answer were the judge's own
         try:
             wire.send(connection, {"code": number}, forms.pack(inputs.detach().cpu()))
             _, packed = self._next()
@@ -209,7 +219,7 @@ class Run:
             raise BadResult(self._dead()) from None
         except MethodError as error:
             raise BadResult(str(error)) from None
-        self.costs.seconds += self._seconds() - began
+        self._charge()
         found = forms.unpack(packed) if packed is not None else None
         if isinstance(found, dict) and "raised" in found:
             raise BadResult(f"what was returned fails on inputs: {found['raised']}")
@@ -226,7 +236,18 @@ class Run:
             with suppress(psutil.Error):
                 if self._method is not None and self._ended is None:
                     self._method.kill()
+            if not self.server.forks:
+                self._end_alone()
             self._farewell()
+
+    def _end_alone(self) -> None:
+        """End what a process without a keeper started, but for what left its session."""
+        with suppress(psutil.Error):
+            for process in psutil.Process(self._keeper).children(recursive=True):
+                process.kill()
+        if hasattr(os, "killpg"):
+            with suppress(OSError):
+                os.killpg(self._keeper, signal.SIGKILL)
 
     def __enter__(self) -> Run:
         return self
@@ -256,7 +277,7 @@ class Run:
         if self._method is None:
             keeper = psutil.Process(self._keeper)
             self._method = (keeper.children(recursive=True) or [keeper])[-1]
-            self._began, self._level = self._seconds(), held
+            self._charged, self._level = self._seconds(), held
             self._say("go")
 
     def _next(self) -> tuple[dict[str, Any], forms.Packed | None]:
@@ -305,16 +326,28 @@ class Run:
         """Classes of networks that it may return beside those that everybody may."""
         return forms.classes_of(self.errand.given.values())
 
-    def _spent(self, head: Mapping[str, Any]) -> None:
-        """Close the account: seconds and memory by the system, the rest as reported."""
+    def _charge(self) -> None:
+        """Charge what was used since the last time, and keep the highest memory."""
         if self._method is None:
             return
         self._look()
-        self.costs.seconds += self._seconds() - self._began
-        counts = head["counts"]
-        self.costs.flops += float(counts["flops"])
-        for name, count in counts["samples"].items():
-            self.costs.samples[str(name)] = self.costs.samples.get(str(name), 0) + int(count)
+        seconds = self._seconds()
+        self.costs.seconds += seconds - self._charged
+        self._charged = seconds
+
+    def _reported(self, head: Mapping[str, Any]) -> None:
+        """Add what the process tells of itself: operations, and samples through what it was given.
+
+        Raises:
+            BadResult: these are no counts.
+        """
+        counts = head.get("counts")
+        flops, samples = (counts.get(name) for name in ("flops", "samples")) if isinstance(counts, dict) else (0, None)
+        if not (isinstance(flops, int | float) and 0 <= flops < math.inf and isinstance(samples, dict)):
+            raise BadResult(f"the method's process sent counts {counts!r}")
+        self.costs.flops += float(flops)
+        for name in samples.keys() & self.costs.samples.keys():
+            self.costs.samples[name] += wire.count(samples, name)
 
     def _seconds(self) -> float:
         """Processor seconds of the method's process, with those of what it started; on a GPU of the wall."""

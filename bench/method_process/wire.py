@@ -57,6 +57,30 @@ def receive(connection: Connection) -> tuple[dict[str, Any], Packed | None]:
     return head, None if text is None else Packed(text, tensors)
 
 
+def count(message: dict[str, Any], name: str) -> int:
+    """A whole number that a message tells.
+
+    Raises:
+        BadResult: it tells none.
+    """
+    told = message.get(name)
+    if not isinstance(told, int) or isinstance(told, bool) or told < 0:
+        raise BadResult(f"the method's process sent {name} = {told!r}, which is no count")
+    return told
+
+
+def names(message: dict[str, Any], name: str) -> list[str]:
+    """Texts that a message tells.
+
+    Raises:
+        BadResult: it tells none.
+    """
+    told = message.get(name)
+    if not isinstance(told, list) or not all(isinstance(one, str) for one in told):
+        raise BadResult(f"the method's process sent {name} = {told!r}, which are no names")
+    return told
+
+
 def _tensor(connection: Connection, dtype: str, shape: list[int], strides: list[int]) -> Tensor:
     kind, count = getattr(torch, dtype), math.prod(shape)
     if not isinstance(kind, torch.dtype) or min(shape, default=0) < 0 or len(shape) != len(strides):

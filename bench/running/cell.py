@@ -10,7 +10,7 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -51,6 +51,14 @@ class Job:
 
 
 @dataclass(frozen=True)
+class ScoreJob:
+    """A cell whose kept results are to be scored again."""
+
+    job: Job
+    record: Record
+
+
+@dataclass(frozen=True)
 class ZooJob:
     """A standard model to train ahead of the cells."""
 
@@ -88,7 +96,8 @@ def run_cell(job: Job, progress: Callable[[int, int], None], server: Server | No
         status, reason = "failed", f"{told(error)} ({_where(error)})"
     metrics, examples = score.metrics, {name: pack(bits) for name, bits in score.correct.items()}
     seconds, canary = round(time.perf_counter() - began, 3), environment.canary()
-    return record_of(job, started, status, reason, seconds, canary, metrics=metrics, examples=examples, **seen)
+    missing = () if server is None else server.missing
+    return record_of(job, started, status, reason, seconds, canary, missing, metrics=metrics, examples=examples, **seen)
 
 
 def record_of(
@@ -98,6 +107,7 @@ def record_of(
     reason: str | None,
     seconds: float | None = None,
     canary: str | None = None,
+    missing: Sequence[str] = (),
     **seen: Any,
 ) -> Record:
     """The record of a cell: what was asked and where it was computed, and what was seen.
@@ -106,6 +116,7 @@ def record_of(
         started: when.
         seconds: how long it took; None where nobody knows.
         canary: of the process that computed it; None where none did.
+        missing: walls that were not around its method, in sentences.
         seen: further fields of the record.
     """
     cell = job.cell
@@ -128,6 +139,7 @@ def record_of(
             "threads": job.device.threads,
             "environment": environment.kind(job.device.name),
             **({} if canary is None else {"canary": canary}),
+            **({"walls_missing": list(missing)} if missing else {}),
             "started": started.isoformat(timespec="seconds"),
             "seconds": seconds,
         },
@@ -168,25 +180,82 @@ def compute(
     Returns:
         The score, and `costs`, `params`, `weights` and what observers saw: `curves` and `pictures`.
     """
+    from bench.method_process.forms import classes_of
+    from bench.running import kept
+
     cell, lab = job.cell, _lab(job)
-    settings = cell.scenario.settings
-    situation = settings.prepare(lab)
+    situation = cell.scenario.settings.prepare(lab)
     with ExitStack() as runs:
         told = part_of(progress, 0, 1 + len(situation.repeats))
         result, costs, given = _run_method(job, lab, situation, params, told, server, runs)
-        marks = noticed(result, given, situation.size)
         repeated: list[Costs] = []
         if situation.repeats:
             situation, repeated = _with_repeats(job, lab, situation, params, progress, server, runs)
-        score = settings.score(situation, result, lab)
-    broken = sorted(name for name, value in score.metrics.items() if not math.isfinite(value))
-    if broken:
-        raise BadResult(f"metrics {', '.join(broken)} are not finite")
+        kept.keep(cell.key, values(cell.digests), _to_keep(situation, result), classes_of(given.values()))
+        score, marks = scored(cell, situation, result, lab, given)
     spent = costs.as_data() | situation.costs
     if repeated:
         spent["repeat_seconds"] = round(sum(one.seconds for one in repeated), 3)
     weights = {role: lab.sha256(spec) for role, spec in sorted(cell.specs.items())}
     return score, observed(situation.observers, spent) | {"params": params, "weights": weights, "noticed": marks}
+
+
+def scored(
+    cell: Cell, situation: Situation, result: object, lab: Lab, given: Mapping[str, Any]
+) -> tuple[Score, list[str]]:
+    """The score of a result, and what is to be marked of it.
+
+    Raises:
+        BadResult: it cannot be judged.
+    """
+    marks = noticed(result, given, situation.size)
+    score = cell.scenario.settings.score(situation, result, lab)
+    broken = sorted(name for name, value in score.metrics.items() if not math.isfinite(value))
+    if broken:
+        raise BadResult(f"metrics {', '.join(broken)} are not finite")
+    return score, marks
+
+
+def _to_keep(situation: Situation, result: object) -> dict[str, Any]:
+    """What a later score needs of this run."""
+    told = [observer.kept() if hasattr(observer, "kept") else None for observer in situation.observers]
+    return {"result": result, "repeated": list(situation.repeated), "observers": told}
+
+
+def rescored(job: Job, record: Record) -> Record | None:
+    """A record with the score of today, from what was kept of its method's results; None where nothing was.
+
+    Costs, and curves of what went on while the method ran, stay as they are on record.
+
+    Raises:
+        BenchError: the kept result cannot be judged.
+    """
+    from bench.method_process.forms import classes_of
+    from bench.running import kept
+
+    cell, lab = job.cell, _lab(job)
+    situation = cell.scenario.settings.prepare(lab)
+    given = granted(registry.SCENARIOS.get(cell.scenario.kind), cell.row.method, cell.access, situation, lab)
+    ran = {part: digest for part, digest in record.digests.items() if part != "score"}
+    found = kept.find(cell.key, ran, classes_of(given.values()))
+    if found is None:
+        return None
+    situation = replace(situation, repeated=tuple(found["repeated"]))
+    for observer, told in zip(situation.observers, found["observers"], strict=True):
+        if told is not None:
+            observer.restore(told)  # who keeps also restores
+    score, marks = scored(cell, situation, found["result"], lab, given)
+    curves = observed(situation.observers, record.costs)["curves"]
+    return record.model_copy(
+        update={
+            "metrics": score.metrics,
+            "examples": {name: pack(bits) for name, bits in score.correct.items()},
+            "noticed": marks,
+            "curves": record.curves | curves,
+            "digests": record.digests | {"score": values(cell.digests)["score"]},
+            "provenance": record.provenance | {"rescored": datetime.now(UTC).isoformat(timespec="seconds")},
+        }
+    )
 
 
 def _with_repeats(

@@ -55,6 +55,7 @@ def _work(queues: Sequence[Queue], jobs: int | None, device: Device, plugins: Se
     wanted = jobs or default_jobs(device.threads)
     workers = Workers(min(wanted, sum(map(len, queues))), device.threads, plugins, folder)
     flight: dict[Future[Any], Queue] = {}
+    told: set[str] = set()
     try:
         while any(map(len, queues)) or flight:
             while len(flight) < workers.jobs and any(queue.start(workers) for queue in queues):
@@ -64,6 +65,9 @@ def _work(queues: Sequence[Queue], jobs: int | None, device: Device, plugins: Se
                 if isinstance(error := future.exception(), CannotStartError):
                     raise error
                 flight.pop(future).finish(future)
+            for missing in sorted(workers.missing - told):
+                told.add(missing)
+                report.warn(f"{missing} (docs/trust.md)")
             if not flight:
                 time.sleep(TICK_SECONDS)  # what is left is being computed by another run
             report.tick({k: n for queue in queues for k, n in queue.in_flight().items()}, read_progress(folder))

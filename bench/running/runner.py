@@ -24,7 +24,7 @@ from bench.records.frame import as_frame
 from bench.records.record import Record, conflicts
 from bench.records.store import Store
 from bench.records.vouches import Vouches
-from bench.running import arguments
+from bench.running import arguments, kept
 from bench.running.cell import Job, record_of
 from bench.running.cell_code import moved, remember, values
 from bench.running.outcome import Outcome
@@ -74,8 +74,7 @@ def run(
         arguments.device(device),
     )
     wanted = None if seeds is None else arguments.seeds(seeds)
-    for path in loaded:
-        registry.load_plugin(path)
+    registry.load_plugins(loaded)
     loaded_suite = suites.load(arguments.path(suite, "suite"), arguments.text(profile, "profile"))
     planned = plan(loaded_suite, wanted, arguments.text(only, "only"), device)
     for line in fault_lines(planned):
@@ -182,6 +181,7 @@ def execute(
                 work([models, cells], jobs, where, plugins, report)
             finally:
                 cells.release()
+                kept.trim()
         outcome.records = {c.key: outcome.records[c.key] for c in planned.cells if c.key in outcome.records}
         report.end(outcome)
     finally:

@@ -25,7 +25,7 @@ from bench import environment
 from bench.console import forgive
 from bench.errors import BenchError
 from bench.records.record import Record
-from bench.running.cell import Job, ZooJob, run_cell, seed_everything, told, train_standard_model
+from bench.running.cell import Job, ScoreJob, ZooJob, rescored, run_cell, seed_everything, told, train_standard_model
 
 _progress_folder: Path | None = None
 
@@ -46,6 +46,8 @@ class Done:
 
     record: Record | None
     error: str | None
+    missing: tuple[str, ...]
+    """What the system does not offer to wall methods in (`bench.method_process.host.Server`)."""
 
 
 class Workers:
@@ -60,10 +62,12 @@ class Workers:
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._stopped = False
+        self.missing: set[str] = set()
+        """What the system does not offer to wall methods in, as far as workers met it."""
         if getattr(multiprocessing.current_process(), "_inheriting", False):  # a worker that imports the user's script
             sys.exit(f"error: {GUARD}")
 
-    def submit(self, job: Job | ZooJob, max_seconds: float) -> Future[Record | None]:
+    def submit(self, job: Job | ScoreJob | ZooJob, max_seconds: float) -> Future[Record | None]:
         """Run a job.
 
         Its future raises TimeoutError past the limit, JobError where the job raised or ended its process, and
@@ -85,7 +89,7 @@ class Workers:
         """End the idle workers."""
         self.stop()
 
-    def _serve(self, job: Job | ZooJob, max_seconds: float) -> Record | None:
+    def _serve(self, job: Job | ScoreJob | ZooJob, max_seconds: float) -> Record | None:
         with self._lock:
             worker = self._idle.pop() if self._idle else None
         worker = worker or self._started()
@@ -97,6 +101,7 @@ class Workers:
                 self._idle.append(worker)
             else:
                 self._end(worker)
+        self.missing |= set(done.missing)
         if done.error is not None:
             raise JobError(done.error)
         return done.record
@@ -135,7 +140,7 @@ class _Worker:
         """Wait until it is ready, or dead."""
         return self._told(math.inf) is not None
 
-    def do(self, job: Job | ZooJob, max_seconds: float) -> Done:
+    def do(self, job: Job | ScoreJob | ZooJob, max_seconds: float) -> Done:
         """Have it do a job. Raises TimeoutError, or JobError where it dies."""
         try:
             self.ours.send(job)
@@ -195,12 +200,12 @@ def _work(pipe: Connection, threads: int, plugins: tuple[Path, ...], progress_fo
         pipe.send(_done(job, server))
 
 
-def _done(job: Job | ZooJob, server: Server) -> Done:
+def _done(job: Job | ScoreJob | ZooJob, server: Server) -> Done:
     seed_everything(0)  # nothing is to depend on what an earlier job drew
     try:
-        return Done(_run(job, server), None)
+        return Done(_run(job, server), None, server.missing)
     except BaseException as raised:  # also what only pretends to end the process
-        return Done(None, told(raised))
+        return Done(None, told(raised), server.missing)
 
 
 def _start_worker(threads: int, plugins: tuple[Path, ...], progress_folder: Path) -> None:
@@ -232,10 +237,12 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _run(job: Job | ZooJob, server: Server) -> Record | None:
+def _run(job: Job | ScoreJob | ZooJob, server: Server) -> Record | None:
     if isinstance(job, ZooJob):
         train_standard_model(job, _teller(job.key))
         return None
+    if isinstance(job, ScoreJob):
+        return rescored(job.job, job.record)
     return run_cell(job, _teller(job.cell.key), server)
 
 

@@ -100,6 +100,14 @@ class Walk:
         with paused():
             self.ends = (copy.deepcopy(first), copy.deepcopy(second))
 
+    def kept(self) -> list[nn.Module] | None:
+        """The ends, for a later score."""
+        return None if self.ends is None else list(self.ends)
+
+    def restore(self, kept: Sequence[nn.Module]) -> None:
+        """Be told what was kept."""
+        self.is_told(*kept)
+
     def take(self, splits: Mapping[str, Split], num_classes: int, ready: Callable[[nn.Module], nn.Module]) -> None:
         """Walk the line, where one was told and its ends compute what the parents compute.
 
