@@ -199,8 +199,11 @@ class _Source:
 
     def noticed(self, label: str) -> list[str]:
         """What keeps a row from being ranked, in words."""
-        found = {what for record in self.ok(label).values() for what in record.noticed}
-        return [wording.NOTICED[what] for what in wording.NOTICED if what in found] + self.overdue(label)
+        ok = self.ok(label)
+        found = {what for record in ok.values() for what in record.noticed}
+        choosy = ok and any(record.status == "skipped" for record in self.records(label).values())
+        marks = [wording.NOTICED[what] for what in wording.NOTICED if what in found]
+        return marks + [wording.CHOOSY] * bool(choosy) + self.overdue(label)
 
     def overdue(self, label: str) -> list[str]:
         """Whether a row took far more processor seconds than others at the same number of updates."""

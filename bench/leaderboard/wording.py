@@ -24,6 +24,7 @@ NOTICED = {
     "given": "returns a network that it was given",
 }
 """What is noticed of a result (`bench.running.noticing`), in words."""
+CHOOSY = "skips at some of its seeds"
 OVERDUE = "over 3 times the processor seconds of the median row"
 
 

@@ -180,6 +180,7 @@ class Run:
             BadResult: what it returned is no result.
         """
         self._start()
+        returned = False
         while True:
             head, packed = self._next()
             match head.get("what"):
@@ -194,6 +195,9 @@ class Run:
                     self._reported(head)
                     raise _raised(head)
                 case "returned":
+                    if returned:
+                        raise BadResult("the method's process says that it returned twice")
+                    returned = True
                     self._reported(head)
                     self.read, self.changed = frozenset(wire.names(head, "read")), tuple(wire.names(head, "changed"))
                     self._say("deliver")

@@ -14,8 +14,8 @@ from bench.records.store import Store
 
 ROOT = Path(__file__).parents[2]
 KILLERS = {
-    "toy-dies": "its worker process died (exit code 3",
-    "toy-ends-quietly": "its worker process died (exit code 0",
+    "toy-dies": "its process ended (exit code 3",
+    "toy-ends-quietly": "its process ended (exit code 0",
     "toy-raises-what-cannot-travel": "TwoWordsError (which has no message) (toy.py:",
     "toy-interrupts": "KeyboardInterrupt: enough (toy.py:",
     "toy-exits": "SystemExit: 0 (toy.py:",

@@ -1,10 +1,12 @@
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bench import registry
+from bench.leaderboard import wording
 from bench.leaderboard.building import build
 from bench.metrics.metric import Metric
 from bench.metrics.resampling import t_difference, t_score
@@ -113,6 +115,42 @@ def test_failed_skipped_and_missing_rows_stay_with_their_reasons(suite, record):
     assert told["parent-0"] == ("missing", ("not run",))
     assert [row.label for row in section.rows][-3:] == ["parent-0", "gram", "transport"]
     assert section.rows[-1].headline is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "mark"),
+    [
+        ({"noticed": ["code"]}, wording.NOTICED["code"]),
+        ({"noticed": ["larger"]}, wording.NOTICED["larger"]),
+        ({"noticed": ["given"]}, wording.NOTICED["given"]),
+        ({"status": "skipped", "reason": "an unlucky seed"}, wording.CHOOSY),
+    ],
+)
+def test_a_row_of_which_something_was_noticed_at_one_seed_stays_in_the_table_without_a_rank(
+    suite, record, changes, mark
+):
+    records = three(record, "average", 20) + three(record, "ensemble", 80) + three(record, "transport", 60)
+    records += [record("gram", 0, 70), record("gram", 1, 70), record("gram", 2, 70, **changes)]
+    rows = {row.label: row for row in skewed(suite, records).rows}
+    assert (rows["gram"].role, rows["gram"].rank) == ("unranked", None)
+    assert mark in rows["gram"].marks
+    assert rows["gram"].headline is not None
+    assert rows["transport"].rank == 1
+
+
+def test_a_row_far_slower_than_the_others_at_one_budget_of_updates_is_not_ranked(suite, record):
+    steps = replace(suite.scenarios["skewed"], settings=SimpleNamespace(steps=100))
+    suite = replace(suite, scenarios=suite.scenarios | {"skewed": steps})
+
+    def run(label, right, seconds):
+        return three(record, label, right, costs={"seconds": seconds, "flops": 1.0})
+
+    records = run("average", 20, 9.0) + run("ensemble", 80, 90.0)
+    records += run("transport", 60, 1.0) + run("transport (acts)", 50, 1.2) + run("gram", 70, 3.7)
+    rows = {row.label: row for row in skewed(suite, records).rows}
+    assert (rows["gram"].role, rows["gram"].rank) == ("unranked", None)
+    assert wording.OVERDUE in rows["gram"].marks
+    assert [rows[label].rank for label in ("transport", "transport (acts)")] == [1, 2]
 
 
 def test_a_row_whose_records_are_stale_says_so(suite, record):

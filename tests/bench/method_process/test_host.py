@@ -30,6 +30,7 @@ from torch import nn
 
 from bench import BenchError, Skip, method
 from bench.conformance import reachable
+from bench.method_process import forms
 from bench.task.black_box import BlackBox
 from bench.task.handle import Handle
 
@@ -114,6 +115,21 @@ def broken(task):
     time.sleep(60)
 
 
+def to_the_judge(task):
+    """The line to the judge, as thieves find it."""
+    return object.__getattribute__(task.box, "_model")._ask.__self__
+
+
+def early(task, *, twice=False):
+    judge = to_the_judge(task)
+    judge.tell("returned", counts={"flops": 0, "samples": {}}, read=[], changed=[])
+    if not twice:
+        judge.take()
+        busy(0.5)
+        judge.deliver(forms.pack(1.0))
+        time.sleep(60)
+
+
 def code_that_ends(task):
     return lambda x: os._exit(4)
 
@@ -146,6 +162,9 @@ for name, action in {
     "refused-argument": lambda task: task.box(lambda x: x),
     "refused-handle": forge,
     "broken": broken,
+    "early": early,
+    "twice": lambda task: early(task, twice=True),
+    "says": lambda task: (to_the_judge(task).tell(**task.message), time.sleep(60)),
     "look": lambda task: [task.monitor.look(task.model, 0.5, torch.rand(30, 1, 2, 2)), task.monitor.kept(7)],
     "opened": opened,
     "write": write_all,
@@ -311,6 +330,36 @@ def test_what_is_no_message_is_a_bad_result(run):
         run("broken", box=BlackBox(nn.Linear(3, 2))).result()
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ({"what": "progress", "done": "much"}, "done = 'much', which is no count"),
+        ({"what": "ready"}, "held = None, which is no count"),
+        ({"what": "returned"}, "sent counts None"),
+        ({"what": "returned", "counts": {"flops": float("nan"), "samples": {}}}, "sent counts"),
+        ({"what": "returned", "counts": {"flops": 1, "samples": {"box": -5}}}, "box = -5, which is no count"),
+        ({"what": "returned", "counts": {"flops": 1, "samples": {}}, "read": 3}, "read = 3, which are no names"),
+        ({"what": "boasts"}, "sent 'boasts'"),
+    ],
+)
+def test_a_message_with_odd_contents_is_a_bad_result(run, message, told):
+    one = run("says", box=BlackBox(nn.Linear(3, 2)), message=message)
+    one.costs.samples = {"box": 0}
+    with pytest.raises(BadResult, match=told):
+        one.result()
+
+
+def test_who_says_too_early_that_it_returned_is_charged_to_the_end(run):
+    one = run("early", box=BlackBox(nn.Linear(3, 2)))
+    assert one.result() == 1.0
+    assert one.costs.seconds > 0.45
+
+
+def test_nothing_returns_twice(run):
+    with pytest.raises(BadResult, match="returned twice"):
+        run("twice", box=BlackBox(nn.Linear(3, 2))).result()
+
+
 def test_a_monitor_sees_what_the_student_is_and_its_images(run):
     states, model = [], nn.Linear(3, 2)
     seen = Observations(lambda state: states.append(state) or 0.75)
@@ -380,6 +429,12 @@ def test_where_nothing_can_be_forked_each_method_starts_a_process(run, server):
     assert alone.missing
     one = run("code", by=alone)
     assert one.result()(torch.arange(3.0)).tolist() == [0, 1, 2]
+    one = run("leaves", by=alone)
+    one.result()
+    family = psutil.Process(one._keeper).children(recursive=True)
+    one.close()
+    assert "sleep" in [process.name() for process in family if process.is_running()] or family
+    assert psutil.wait_procs(family, timeout=20)[1] == []
     with pytest.raises(MethodError, match="its process ended"):
         run("ends-3", by=alone).result()
     alone.stop()
