@@ -180,14 +180,15 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_workers: None) -
         plugins = ["--plugin", str(TOY)] if plugin else []
         monkeypatch.setattr(sys, "argv", ["bench", *map(str, words), *plugins])
         out, err, code = io.StringIO(), io.StringIO(), 0
-        polite = signal.getsignal(signal.SIGTERM)
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 main()
             except SystemExit as end:
                 code = int(end.code or 0)
             finally:
-                signal.signal(signal.SIGTERM, polite)
+                for number, handler in before.items():
+                    signal.signal(number, handler)
         return Ended(code, out.getvalue(), err.getvalue())
 
     return call

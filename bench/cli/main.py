@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli import records
+from bench.cli import interrupts, records
 from bench.cli.options import (
     console,
     device_option,
@@ -38,13 +37,12 @@ if TYPE_CHECKING:
 
 FAILED_CELLS = 1
 BAD_INPUT = 2
-INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line; bad input prints its message alone and exits with 2."""
     forgive()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's polite kill ends a run like Ctrl-C
+    interrupts.end_politely()
     try:
         cli(standalone_mode=False)
     except BenchError as error:
@@ -54,8 +52,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.secho("interrupted; finished cells are on record, and the same command goes on from there", err=True)
-        sys.exit(INTERRUPTED)
+        interrupts.end()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -119,16 +116,21 @@ def run(
             sys.exit(FAILED_CELLS)
         return
     terminal = console()
-    outcome = runner.execute(
-        planned,
-        results=results,
-        jobs=jobs,
-        device=device,
-        force=force,
-        keep_unvouched=keep_unvouched,
-        plugins=plugins,
-        report=Terminal(terminal, jobs),
-    )
+    try:
+        outcome = runner.execute(
+            planned,
+            results=results,
+            jobs=jobs,
+            device=device,
+            force=force,
+            keep_unvouched=keep_unvouched,
+            plugins=plugins,
+            report=Terminal(terminal, jobs),
+        )
+    except KeyboardInterrupt:
+        if (path := runner.store_of(planned, results).path).is_file():
+            _write_board(planned.suite, path, terminal)
+        raise
     _write_board(planned.suite, outcome.store.path, terminal)
     if outcome.failed or planned.faults:
         sys.exit(FAILED_CELLS)

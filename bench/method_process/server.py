@@ -44,7 +44,7 @@ def main() -> None:
     walls.die_with_parent(told["parent"])
     network = walls.leave_network()  # of an ordinary user, this goes on in a child
     judge = socket.socket(fileno=told["fds"][0])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _ignore_polite_signals()
     forgive()  # a method that prints is not to fail because nobody listens
     try:
         _warm([Path(path) for path in told["plugins"]])
@@ -66,7 +66,7 @@ def once() -> None:
     """Run one method, with the descriptors that the command line names: a process that was not forked from a server."""
     told = json.loads(sys.argv[1])
     walls.die_with_parent(told["parent"])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _ignore_polite_signals()
     forgive()
     _warm([Path(path) for path in told["plugins"]])
     connection, file, telling = told["fds"]
@@ -74,6 +74,12 @@ def once() -> None:
     with tempfile.TemporaryDirectory(prefix=PLACE) as place:
         code = _serve(connection, file, Path(place))
     os._exit(code)
+
+
+def _ignore_polite_signals() -> None:
+    """Ctrl-C, and a cluster's signal to all processes of a job, are the run's to handle: this process ends with it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _answer(judge: socket.socket, message: dict[str, object]) -> None:

@@ -218,7 +218,7 @@ def scored(
 
 def _to_keep(situation: Situation, result: object) -> dict[str, Any]:
     """What a later score needs of this run."""
-    told = [observer.kept() if hasattr(observer, "kept") else None for observer in situation.observers]
+    told = [observer.to_keep() if hasattr(observer, "to_keep") else None for observer in situation.observers]
     return {"result": result, "repeated": list(situation.repeated), "observers": told}
 
 

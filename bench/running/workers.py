@@ -186,7 +186,8 @@ def read_progress(folder: Path) -> dict[str, tuple[int, int]]:
 
 def _work(pipe: Connection, threads: int, plugins: tuple[Path, ...], progress_folder: Path) -> None:
     """The life of a worker process, the judge of its cells: one job after the other."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the run's to handle
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C, and a cluster's polite kill, are the run's to handle
+        signal.signal(number, signal.SIG_IGN)
     _start_worker(threads, plugins, progress_folder)
     from bench.method_process.host import Server
 

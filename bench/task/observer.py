@@ -13,7 +13,7 @@ class Observer(Protocol):
     """Tells, after scoring, what a cell's record keeps of what it saw; {} for what it saw nothing of.
 
     A scenario hands its observers to the cell (`Situation.observers`). No two of a cell tell a thing of one name. One
-    that scoring asks has two more methods, so that results can be scored again: `kept()` gives what it was told, in
+    that scoring asks has two more methods, so that results can be scored again: `to_keep()` gives what it was told, in
     lists, tensors and networks, or None; `restore(kept)` tells it so again.
     """
 

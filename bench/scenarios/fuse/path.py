@@ -100,7 +100,7 @@ class Walk:
         with paused():
             self.ends = (copy.deepcopy(first), copy.deepcopy(second))
 
-    def kept(self) -> list[nn.Module] | None:
+    def to_keep(self) -> list[nn.Module] | None:
         """The ends, for a later score."""
         return None if self.ends is None else list(self.ends)
 
