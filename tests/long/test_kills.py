@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 KILLERS = {
     "toy-dies": "its process ended (exit code 3",
     "toy-ends-quietly": "its process ended (exit code 0",
-    "toy-raises-what-cannot-travel": "TwoWordsError (which has no message) (toy.py:",
+    "toy-raises-what-cannot-travel": "TwoWordsError: (which has no message) (toy.py:",
     "toy-interrupts": "KeyboardInterrupt: enough (toy.py:",
     "toy-exits": "SystemExit: 0 (toy.py:",
     "toy-hangs": "stopped after max_seconds = 20",
