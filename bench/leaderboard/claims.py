@@ -62,7 +62,7 @@ def case(suite: Suite, claim: Claim, selection: Selection, schedule: Schedule) -
     if come.look is not None:
         found = comparing.sample_of_difference(better, worse, come.groups, metric, claim.times)
     needed, premise_come = premise(suite, claim, selection, schedule)
-    asked = question(suite, claim, metric, needed, better, come)
+    asked = question(suite, claim, metric, needed, better, worse, come)
     judged = verdict.judge(asked, schedule, come.look, found)
     notes = [*_failures(claim, metric, records, come.failed), *_repeated(come)]
     notes += [pairing.told(claim.better, claim.worse, apart)] if apart else []
@@ -83,14 +83,22 @@ def case(suite: Suite, claim: Claim, selection: Selection, schedule: Schedule) -
     return Case(claim, metric, asked, come, premise_come, found, judged, pair, tuple(notes))
 
 
-def verdicts(found: Iterable[Case], earlier: Mapping[str, tuple[Earlier, ...]]) -> tuple[Verdict, ...]:
-    """What a board shows of its claims: the q-value of each among them all, and what it was answered before."""
+def verdicts(
+    found: Iterable[Case], earlier: Mapping[str, tuple[Earlier, ...]], late: Mapping[str, str]
+) -> tuple[Verdict, ...]:
+    """What a board shows of its claims.
+
+    Args:
+        found: all of the suite's, since each has a q-value among them.
+        earlier: what claims were answered before (`looked.earlier`).
+        late: what of them was declared after results had been seen (`looked.late`).
+    """
     read = list(found)
     q = q_values({one.claim.id: one.judged.adjusted_p for one in read})
-    return tuple(_verdict(one, q[one.claim.id], earlier.get(one.claim.id, ())) for one in read)
+    return tuple(_verdict(one, q[one.claim.id], earlier.get(one.claim.id, ()), late.get(one.claim.id)) for one in read)
 
 
-def _verdict(found: Case, q: float | None, earlier: tuple[Earlier, ...]) -> Verdict:
+def _verdict(found: Case, q: float | None, earlier: tuple[Earlier, ...], late: str | None) -> Verdict:
     claim, judged = found.claim, found.judged
     ends = judged.interval
     difference = None
@@ -111,7 +119,7 @@ def _verdict(found: Case, q: float | None, earlier: tuple[Earlier, ...]) -> Verd
         equal_within=found.question.equal_within,
         answer=judged.answer,
         reason=judged.reason,
-        notes=found.notes,
+        notes=(*found.notes, late) if late else found.notes,
         seeds=judged.look.n if judged.look else 0,
         level=judged.look.level if judged.look else None,
         difference=difference,

@@ -11,6 +11,7 @@ from bench.leaderboard.looking import seeds_reached, with_value
 from bench.leaderboard.selection import Selection
 from bench.metrics.metric import Metric
 from bench.records.record import Record
+from bench.schema.tables import OF_BOARD
 from bench.suite.claims import Claim
 from bench.suite.suite import Suite
 from bench.verdicts import verdict
@@ -26,6 +27,7 @@ def question(
     metric: Metric,
     premise: verdict.Premise | None,
     better: Seeds,
+    worse: Seeds,
     come: Reached,
 ) -> verdict.Question:
     """What is asked of the difference, and what the records say to that beside the difference itself.
@@ -36,13 +38,14 @@ def question(
         metric: what it is about.
         premise: what it requires, as found.
         better: the row that is said to be better, where it has a result.
+        worse: the other.
         come: how far the claim's seeds have come.
     """
     return verdict.Question(
         claim.margin,
         claim.equal_within or post_hoc(suite, claim, metric),
         premise,
-        effort(claim, better, [seed for group in come.groups for seed in group]),
+        effort(claim, better, worse, [seed for group in come.groups for seed in group]),
     )
 
 
@@ -67,24 +70,24 @@ def premise(
     return verdict.Premise(f"{measures.title(metric)} of {wanted.row}", wanted.at_least, found, come.look), come
 
 
-def effort(claim: Claim, row: Seeds, seeds: Sequence[int]) -> verdict.Effort | None:
-    """The share of the paper's effort that the row had at the seeds of a look; None before the first look."""
-    if claim.effort is None or not seeds:
+def effort(claim: Claim, better: Seeds, worse: Seeds, seeds: Sequence[int]) -> verdict.Effort | None:
+    """The share of its paper's effort that a row had at the seeds of a look; None before the first look."""
+    asked = claim.effort
+    if asked is None or not seeds:
         return None
-    spent = [_spent(row[seed], claim.effort.of) for seed in seeds]
+    of_rival = asked.row == claim.worse
+    spent = [_spent((worse if of_rival else better)[seed], asked.of) for seed in seeds]
     known = [value for value in spent if value is not None]
     if len(known) < len(seeds):
         return None
-    return verdict.Effort(sum(known) / len(known) / claim.effort.paper, claim.effort.at_least)
+    return verdict.Effort(asked.row or claim.better, sum(known) / len(known) / asked.paper, asked.at_least, of_rival)
 
 
 def _spent(record: Record, name: str) -> float | None:
-    """A metric or cost of a record, a parameter of its row, or a setting of its board; None where none is a number."""
-    for found in (
-        comparing.value(record, name),
-        record.params.get(name),
-        record.asked.get("settings", {}).get(name),
-    ):
-        if isinstance(found, int | float) and not isinstance(found, bool):
-            return float(found)
-    return None
+    """What `Effort.of` names, in a record; None where it is no number."""
+    if name.startswith(OF_BOARD):
+        found = record.asked.get("settings", {}).get(name.removeprefix(OF_BOARD))
+    else:
+        found = comparing.value(record, name)
+        found = record.params.get(name) if found is None else found
+    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None

@@ -86,6 +86,12 @@ def _claim(
     for label in (table.compare.better, table.compare.worse, *needed):
         if label not in rows:
             raise SuiteError(f"{at} names row {label!r} of {board.name}{near_miss(label, rows)}")
+    _refuse_ratio_of_totals(table, registry.SCENARIOS.get(board.kind), at)
+    if table.effort and table.effort.row not in (None, table.compare.better, table.compare.worse):
+        raise SuiteError(
+            f"{at} asks for an effort of row {table.effort.row!r}, which it does not compare; say "
+            f"{table.compare.better} or {table.compare.worse}"
+        )
     if table.ablates:
         _refuse_other_differences(table, rows, f"{at} on {board.name}")
     method = registry.METHODS.get(rows[table.compare.better].method)
@@ -110,6 +116,17 @@ def _claim(
         ablates=table.ablates,
         effort=table.effort,
     )
+
+
+def _refuse_ratio_of_totals(table: ClaimTable, kind: registry.Scenario, at: str) -> None:
+    """Rows choose how much they make, so a ratio of what all of it cost says nothing of how dear it was."""
+    compare = table.compare
+    each = next((cost.each for cost in kind.costs if cost.name == compare.metric and cost.each), None)
+    if each is not None and compare.times != 1.0:
+        raise SuiteError(
+            f"{at} compares {compare.metric} with {compare.times:g} times that of {compare.worse}, and each row makes "
+            f"as many as it likes; compare {each}"
+        )
 
 
 def _refuse_other_differences(table: ClaimTable, rows: Mapping[str, SuiteRow], at: str) -> None:
