@@ -31,7 +31,8 @@ def heading(metric: Metric) -> str:
 
 def number(metric: Metric, value: float | None, *, sign: bool = False) -> str:
     """A value as boards show it: shares in percent with one decimal, counts whole, costs with three digits, the rest
-    with three decimals."""
+    with three decimals.
+    """
     if value is None:
         return "–"
     plus = "+" if sign else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench import registry
 from bench.leaderboard import comparing, measures
@@ -14,7 +14,8 @@ from bench.records.record import Record
 from bench.schema.tables import OF_BOARD
 from bench.suite.claims import Claim
 from bench.suite.suite import Suite
-from bench.verdicts import verdict
+from bench.verdicts import planning, verdict
+from bench.verdicts.interval import Sample
 from bench.verdicts.looks import Reached, Schedule
 
 ACCURACY = "accuracy"
@@ -81,6 +82,46 @@ def effort(claim: Claim, better: Seeds, worse: Seeds, seeds: Sequence[int]) -> v
     if len(known) < len(seeds):
         return None
     return verdict.Effort(asked.row or claim.better, sum(known) / len(known) / asked.paper, asked.at_least, of_rival)
+
+
+def seeds_needed(
+    asked: verdict.Question, judged: verdict.Judged, found: Sample | None, schedule: Schedule
+) -> int | None:
+    """At how many seeds an undecided claim would be decided (`planning.seeds_to_decide`).
+
+    None where it is decided, where no look is complete, or where no number of seeds is known to be enough.
+    """
+    if judged.answer != "undecided" or found is None:
+        return None
+    own = planning.seeds_to_decide(found, schedule, asked.margin, asked.equal_within)
+    premise = asked.premise
+    if premise is None or not premise.open:
+        return own
+    if premise.found is None:
+        return None
+    first = planning.seeds_to_decide(premise.found, schedule, premise.at_least)
+    if first is None or premise.found.mean < premise.at_least:
+        return first
+    return None if own is None else max(own, first)
+
+
+def hours(asked: verdict.Question, rows: Mapping[str, Seeds], schedule: Schedule) -> float | None:
+    """Hours of a row at its paper's effort and the seeds of the first look, if time grows as the effort does.
+
+    None where the claim declares no effort, where the row had all of it, or where its seconds are not known.
+
+    Args:
+        asked: what is asked of the claim.
+        rows: label -> records, of both rows.
+        schedule: gives the number of seeds.
+    """
+    made = asked.effort
+    if made is None or made.share >= 1 or made.share <= 0:
+        return None
+    seconds = [r.costs["seconds"] for r in rows[made.row].values() if "seconds" in r.costs]
+    if not seconds:
+        return None
+    return sum(seconds) / len(seconds) / made.share * schedule.looks[0].n / 3600
 
 
 def _spent(record: Record, name: str) -> float | None:

@@ -59,6 +59,9 @@ class ScenarioHead(Settings):
     about: str | None = None
     """The board in a few words, which claims say in place of `{about}`; of the boards that extend it, those that sweep
     its rows are told so too."""
+    setting_of: tuple[str, ...] = ()
+    """Papers (as claims cite them) whose own setting it is, as near as the machine allows: their claims are looked for
+    here first, and what fails elsewhere is read beside that."""
     data: Name | None = None
     """One of the suite's [datasets.NAME]; [data], if unset."""
     methods: tuple[Any, ...] = ()

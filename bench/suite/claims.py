@@ -53,6 +53,18 @@ def claims_on(tables: object, scenarios: Mapping[str, SuiteScenario], where: str
     return tuple(claims.values())
 
 
+def refuse_settings_of_nobody(claims: Sequence[Claim], scenarios: Mapping[str, SuiteScenario], where: str) -> None:
+    """A board is the setting of papers whose claims are made on it. Raises SuiteError."""
+    for scenario in scenarios.values():
+        cited = {claim.paper for claim in claims if claim.scenario == scenario.name}
+        for paper in scenario.setting_of:
+            if paper not in cited:
+                raise SuiteError(
+                    f"{where}: [scenarios.{scenario.name}] is the setting of {shown(paper)}, which no claim on it "
+                    f"cites{near_miss(paper, cited)}"
+                )
+
+
 def _claims(name: str, table: ClaimTable, scenarios: Mapping[str, SuiteScenario], where: str) -> Iterator[Claim]:
     at = f"{where}: [claims.{name}]"
     if table.compare.better == table.compare.worse:

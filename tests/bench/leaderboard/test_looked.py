@@ -69,10 +69,10 @@ def test_terms_that_were_declared_after_results_had_been_seen_are_told(looks, su
     assert first.answer == "not testable here"
     assert first.notes == ("declared after results had been seen: its margin, what it requires",)
     assert first.earlier[0].why == f"margin: 0.0 -> 0.1; requires: None -> {least.model_dump()}"
-    assert second.notes == ()
+    assert second.notes == ("its own setting was not tried in this suite",)
     later, _ = looks(suite_of((make_claim("average", "gram", margin=-0.1), make_claim("gram", "average"))), records)
     assert [v.notes for v in later.claims] == [
-        ("declared after results had been seen: its margin",),
+        ("its own setting was not tried in this suite", "declared after results had been seen: its margin"),
         ("declared after results had been seen: its margin, what it requires",),
     ]
 

@@ -208,6 +208,14 @@ def test_a_claim_that_cannot_be_meant_so_is_refused(write_suite, old, new, told)
         claims(write_suite(text=ABLATION.replace(old, new, 1)))
 
 
+def test_a_board_is_the_setting_of_papers_whose_claims_are_made_there(write_suite):
+    named = SUITE.replace('about = "few rows"', 'about = "few rows"\nsetting_of = ["folklore"]')
+    assert suites.load(write_suite(text=named), "smoke").scenarios["few"].setting_of == ("folklore",)
+    told = r"\[scenarios.few\] is the setting of 'folkore', which no claim on it cites; did you mean 'folklore'"
+    with pytest.raises(SuiteError, match=told):
+        suites.load(write_suite(text=named.replace('["folklore"]', '["folkore"]')), "smoke")
+
+
 TOTALS = """
 title = "t"
 [data]
