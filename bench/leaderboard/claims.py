@@ -58,7 +58,7 @@ def case(suite: Suite, claim: Claim, selection: Selection, schedule: Schedule) -
     metric = kind.metric(claim.metric or kind.headline)
     records = [selection.cells.get((claim.scenario, label), {}) for label in (claim.better, claim.worse)]
     better, worse = (with_value(row, metric) for row in records)
-    apart = pairing.unpaired(better, worse)
+    apart = pairing.unpaired(better, worse, seconds=pairing.is_seconds(metric))
     paired = {seed: record for seed, record in better.items() if seed in worse and seed not in apart}
     ran = [{seed for seed in row if seed not in good} for row, good in zip(records, (better, worse), strict=True)]
     come = seeds_reached(suite, schedule, paired, failed={*ran[0], *ran[1]})
