@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -204,23 +205,32 @@ def leaderboard(suite: str, profile: str | None, results: Path, as_json: bool) -
 
 
 @cli.command()
-@suite_argument
+@click.argument("suites", metavar="[SUITE]...", nargs=-1)
 @profile_option
 @results_option
 @json_option
 @plugin_option
-def claims(suite: str, profile: str | None, results: Path, as_json: bool) -> None:
-    """What the papers say, and what the records say to it."""
-    from bench.leaderboard import as_data
-    from bench.suite import suite as suites
+def claims(suites: tuple[str, ...], profile: str | None, results: Path, as_json: bool) -> None:
+    """What the papers say, and what the records say to it.
 
-    loaded = suites.load(suite, profile)
-    boards = {path: _board(loaded, path) for path in _result_files(loaded, results)}
+    Of one SUITE every claim; of several, or of all that ship if none is named, how many are decided, and how each
+    paper fares, as Markdown.
+    """
+    from bench.leaderboard import as_data, claim_lines, summary
+    from bench.suite import suite as reading
+
+    loaded = [reading.load(name, profile) for name in suites or reading.shipped()]
+    boards = {path: _board(suite, path) for suite in loaded for path in _result_files(suite, results)}
+    by_name = {path.parent.name: board for path, board in boards.items()}
+    if len(suites) == 1:
+        told = {str(path): as_data(board)["claims"] for path, board in boards.items()}
+        lines = [line for board in boards.values() for line in claim_lines(board)]
+    else:
+        told, lines = summary.as_data(by_name), list(summary.lines(by_name))
     if as_json:
-        click.echo(json.dumps({str(path): as_data(board)["claims"] for path, board in boards.items()}, indent=1))
+        click.echo(json.dumps(told, indent=1))
         return
-    for board in boards.values():
-        _print_claims(board, console())
+    _print(lines, console())
 
 
 @cli.command("list")
@@ -415,5 +425,9 @@ def _write_board(suite: Any, path: Path, console: Console) -> None:
 def _print_claims(board: Any, console: Console) -> None:
     from bench.leaderboard import claim_lines
 
-    for line in claim_lines(board):
+    _print(claim_lines(board), console)
+
+
+def _print(lines: Iterable[str], console: Console) -> None:
+    for line in lines:
         console.print(plain(line), markup=False, soft_wrap=True)

@@ -92,6 +92,13 @@ READ_UNVOUCHED = (
         "same numbers; `bench vouch` does that, and `bench run` computes the row again."
     ),
 )
+READ_PROCESSOR = (
+    "Other processor",
+    (
+        "marks a row of a board whose budget is seconds that was computed on another model of processor than most rows "
+        "of its seed. A second there is another amount of work: such rows are neither ranked nor compared with others."
+    ),
+)
 READ_ENVIRONMENT = (
     "Other environment",
     (
@@ -109,6 +116,7 @@ def how_to_read(board: Board) -> list[Explanation]:
         (READ_CURVES, any(not curves.is_known(n) for s in board.sections for row in s.rows for n in row.curves)),
         (READ_UNVOUCHED, any(pairing.UNVOUCHED in row.marks for s in board.sections for row in s.rows)),
         (READ_ENVIRONMENT, any(pairing.OTHER_ENVIRONMENT in row.marks for s in board.sections for row in s.rows)),
+        (READ_PROCESSOR, any(pairing.OTHER_PROCESSOR in row.marks for s in board.sections for row in s.rows)),
         (READ_PICTURES, any(row.pictures for section in board.sections for row in section.rows)),
     ]
     return [*HOW_TO_READ, *_coverage(board), *tuned, *declared, *(entry for entry, there in more if there)]

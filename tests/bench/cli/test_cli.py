@@ -127,6 +127,18 @@ def test_claims_and_leaderboard_speak_json(command, write_suite):
     assert board
 
 
+def test_claims_of_several_suites_are_counted(command, write_suite):
+    first, second = write_suite(), write_suite(name="others")
+    for suite in (first, second):
+        command("run", suite, "--profile", "smoke")
+    told = json.loads(command("claims", first, second, "--profile", "smoke", "--json").stdout)
+    assert [(s["suite"], s["seeds"]) for s in told["suites"]] == [
+        ("toysuite", {"no look yet": 1}),
+        ("others", {"no look yet": 1}),
+    ]
+    assert "| `all`" in command("claims", first, second, "--profile", "smoke").stdout
+
+
 def test_a_method_of_ten_lines_in_one_file_gets_its_row(command, write_suite, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(
