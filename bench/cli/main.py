@@ -216,7 +216,7 @@ def claims(suites: tuple[str, ...], profile: str | None, results: Path, as_json:
     Of one SUITE every claim; of several, or of all that ship if none is named, how many are decided, and how each
     paper fares, as Markdown.
     """
-    from bench.leaderboard import as_data, claim_lines, summary
+    from bench.leaderboard import as_data, claim_lines, replication
     from bench.suite import suite as reading
 
     loaded = [reading.load(name, profile) for name in suites or reading.shipped()]
@@ -226,7 +226,7 @@ def claims(suites: tuple[str, ...], profile: str | None, results: Path, as_json:
         told = {str(path): as_data(board)["claims"] for path, board in boards.items()}
         lines = [line for board in boards.values() for line in claim_lines(board)]
     else:
-        told, lines = summary.as_data(by_name), list(summary.lines(by_name))
+        told, lines = replication.as_data(by_name), list(replication.lines(by_name))
     if as_json:
         click.echo(json.dumps(told, indent=1))
         return

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.leaderboard import summary
+from bench.leaderboard import replication
 from bench.leaderboard.building import build
 from bench.schema.tables import Effort
 
@@ -36,14 +36,14 @@ def board(suite_of, make_claim, record):
 
 
 def test_claims_are_counted_by_answer_and_by_the_seeds_that_they_need(board):
-    [tally] = summary.tallies({"toy": board})
+    [tally] = replication.tallies({"toy": board})
     assert (tally.claims, tally.answers) == (4, {"holds": 1, "fails": 1, "undecided": 2})
     assert tally.seeds == {"6": 1, "no look yet": 1}
     assert [v.seeds_needed is not None for v in board.claims] == [False, False, True, False]
 
 
 def test_a_paper_is_told_by_its_own_setting_and_by_the_others(board):
-    first, second = summary.papers({"toy": board})
+    first, second = replication.papers({"toy": board})
     assert (first.paper, first.own, first.here) == (OWN, {"holds": 1}, {"fails": 1})
     assert first.stands == "reproduced near its setting, fails here (a limit found)"
     assert second.stands == "undecided here, own setting not tried"
@@ -62,7 +62,7 @@ def test_a_paper_is_told_by_its_own_setting_and_by_the_others(board):
     ],
 )
 def test_what_both_say_of_a_paper(own, here, told):
-    assert summary.stands(own, here) == told
+    assert replication.stands(own, here) == told
 
 
 def test_a_claim_that_fails_without_its_own_setting_says_so(suite_of, make_claim, record):
@@ -79,15 +79,15 @@ def test_hours_are_those_at_the_papers_effort(suite_of, make_claim, record):
     effort = Effort(of="share", paper=9, at_least=0.2)  # a parameter, 0.9
     board = build(suite_of((make_claim("gram", "average", effort=effort),)), records)
     assert board.claims[0].hours == pytest.approx(60 / 0.1 * 3 / 3600)
-    [paper] = summary.papers({"toy": board})
+    [paper] = replication.papers({"toy": board})
     assert (paper.hours, paper.stands) == (pytest.approx(0.5), "under-run here, own setting not tried")
 
 
 def test_both_tables_are_markdown_and_data(board):
-    lines = list(summary.lines({"toy": board, "again": board}))
+    lines = list(replication.lines({"toy": board, "again": board}))
     assert lines[0].startswith("| suite ")
     assert "| `all`   |      8 |     2 |     2 |" in lines[4]
     assert "| arXiv:1910.05653 | `transport` |" in "\n".join(lines)
-    data = summary.as_data({"toy": board})
+    data = replication.as_data({"toy": board})
     assert data["suites"][0]["answers"] == {"holds": 1, "fails": 1, "undecided": 2}
     assert data["papers"][0]["own"] == {"holds": 1}
