@@ -19,8 +19,8 @@ PAD = 36
 def render(board: Board) -> str:
     """The whole document."""
     summary = summarize(board)
-    parts = [f"# {_plain(board.title)}", _lead(board)]
-    parts += [f"> **{_plain(warning)}**" for warning in wording.stand_ins(board)]
+    parts = [f"# {plain_text(board.title)}", _lead(board)]
+    parts += [f"> **{plain_text(warning)}**" for warning in wording.stand_ins(board)]
     parts += [leaders(summary.boards)] if board.sections else []
     parts += [_section(board, section) for section in board.sections]
     parts += [_claims(board), _how_to_read(board), _provenance(board)]
@@ -29,8 +29,8 @@ def render(board: Board) -> str:
 
 def _lead(board: Board) -> str:
     files = f"[page]({board.profile}.html), [all numbers as CSV]({board.profile}.csv)"
-    lead = f"Suite `{board.suite}`, profile `{board.profile}`, on {_plain(wording.data_names(board))}: {files}."
-    return f"{lead} {_plain(wording.counts(board))}" + (" See [claims](#claims)." if board.claims else "")
+    lead = f"Suite `{board.suite}`, profile `{board.profile}`, on {plain_text(wording.data_names(board))}: {files}."
+    return f"{lead} {plain_text(wording.counts(board))}" + (" See [claims](#claims)." if board.claims else "")
 
 
 def leaders(boards: Sequence[BoardSummary], page: str = "") -> str:
@@ -40,14 +40,14 @@ def leaders(boards: Sequence[BoardSummary], page: str = "") -> str:
 
 
 def _leader(one: BoardSummary, page: str) -> list[str]:
-    link = f"[{_plain(one.name)}]({page}#{_anchor(one.name)})"
+    link = f"[{plain_text(one.name)}]({page}#{_anchor(one.name)})"
     best = one.leader
     if best is None:
         return [link, "no row is ranked", "", "", "", ""]
     return [
         link,
         _code(best.label),
-        f"{_plain(one.score)} {best.score}",
+        f"{best.score} ({plain_text(one.score)})",
         f"{len(one.tied)} row{'s' * (len(one.tied) > 1)}",
         measures.percent(best.gap_closed),
         measures.quantity(best.seconds),
@@ -56,20 +56,20 @@ def _leader(one: BoardSummary, page: str) -> list[str]:
 
 def _section(board: Board, section: Section) -> str:
     intro = f"{_opening(section.title)}. " if section.title else ""
-    intro += f"*{section.kind}*: {_plain(section.summary)} Ranked by {_plain(wording.direction(section))}."
-    intro += f" **{_plain(tuned.caption(section))}**" if section.trials else ""
+    intro += f"*{section.kind}*: {plain_text(section.summary)} Ranked by {plain_text(wording.direction(section))}."
+    intro += f" **{plain_text(tuned.caption(section))}**" if section.trials else ""
     data = wording.section_data(board, section)
-    intro += f" {_plain(data)}" if data else ""
+    intro += f" {plain_text(data)}" if data else ""
     found = columns.main_table(section)
     shown, left_out = found.narrow()
-    head = [_plain(column.heading) for column in shown]
+    head = [plain_text(column.heading) for column in shown]
     body = [[_cell(section, row, column, i) for column in shown] for i, row in enumerate(found.rows)]
     align = "".join("l" if column.text else "r" for column in shown)
     parts = [f"## {section.name}", intro, table(head, body, align)]
     rest = [*left_out, *(column.heading for column in columns.further_table(section).columns[1:])]
     marks = columns.marks_of_all(section)
     same = [*(f"{heading} {value}" for heading, value in found.same), *marks]
-    told = [f"The same in all rows: {_plain(', '.join(same))}."] * bool(same)
+    told = [f"The same in all rows: {plain_text(', '.join(same))}."] * bool(same)
     columns_stand = "columns stand" if len(rest) > 1 else "column stands"
     told += [f"{len(rest)} more {columns_stand} in the [CSV]({board.profile}.csv)."] * bool(rest)
     told += [f"{_opening(reason)}: {', '.join(map(_code, labels))}" for reason, labels in wording.troubles(section)]
@@ -89,7 +89,7 @@ def _chosen(board: Board, section: Section) -> str:
     more = len(tuned.seeds(section)) - len(seeds)
     head = ["row", "parameter", "searched in", *(f"seed {seed}" for seed in seeds)]
     body = [
-        [_code(label), _code(name), *map(_plain, (place, *values[: len(seeds)]))]
+        [_code(label), _code(name), *map(plain_text, (place, *values[: len(seeds)]))]
         for label, name, place, values in tuned.chosen(section)
     ]
     rest = f" {more} more seeds stand in the [CSV]({board.profile}.csv)." if more else ""
@@ -99,7 +99,7 @@ def _chosen(board: Board, section: Section) -> str:
 def _claims(board: Board) -> str:
     if not board.claims:
         return ""
-    parts = ["## Claims", f"{_plain(wording.counts(board))} {_plain(wording.looks(board))}"]
+    parts = ["## Claims", f"{plain_text(wording.counts(board))} {plain_text(wording.looks(board))}"]
     for answer, pairs in wording.grouped(board):
         parts += [f"### {answer[0].upper()}{answer[1:]}: {len(pairs)}", wording.MEANS[answer], _verdicts(board, pairs)]
     return "\n\n".join(filter(None, (*parts, _earlier(board))))
@@ -112,15 +112,15 @@ def _verdicts(board: Board, pairs: Sequence[tuple[int, Verdict]]) -> str:
     for number, v in pairs:
         for remark in wording.remarks(v):
             remarks.setdefault(remark, []).append(number)
-    told = [
-        f"- Claim{'s' * (len(of) > 1)} {', '.join(map(str, of))}: {_plain(remark)}" for remark, of in remarks.items()
-    ]
+    told = []
+    for remark, of in remarks.items():
+        told.append(f"- Claim{'s' * (len(of) > 1)} {', '.join(map(str, of))}: {plain_text(remark)}")
     return "\n\n".join([table(head, body, "rlllrrrrrl"), *(["\n".join(told)] if told else [])])
 
 
 def _claim(v: Verdict, metric: Metric) -> list[str]:
     return [
-        _plain(v.says),
+        plain_text(v.says),
         f"{_code(v.better)} over {_code(v.worse)}",
         f"[{v.scenario}](#{_anchor(v.scenario)})",
         f"{_metric(metric)} {wording.against(metric, v.difference)}" if v.difference else "–",
@@ -128,14 +128,14 @@ def _claim(v: Verdict, metric: Metric) -> list[str]:
         str(v.seeds),
         measures.p_value(v.p),
         measures.p_value(v.q),
-        _paper(v.paper, _plain(v.paper)),
+        paper_link(v.paper),
     ]
 
 
 def _earlier(board: Board) -> str:
     """Earlier answers to claims, and claims that the suite has dropped, folded away."""
-    lines = [f"- {_code(v.id)}: {_plain(wording.was(board, e))}" for v in board.claims for e in v.earlier]
-    lines += [f"- dropped: {_plain(wording.was(board, e))}" for e in board.dropped]
+    lines = [f"- {_code(v.id)}: {plain_text(wording.was(board, e))}" for v in board.claims for e in v.earlier]
+    lines += [f"- dropped: {plain_text(wording.was(board, e))}" for e in board.dropped]
     return _details("Earlier verdicts, and what replaced them", lines)
 
 
@@ -145,8 +145,8 @@ def _how_to_read(board: Board) -> str:
 
 
 def _provenance(board: Board) -> str:
-    lines = [f"- {what}: {_plain(value)}" for what, value in wording.provenance(board)]
-    lines += [f"- set aside: {_plain(note)}" for note in board.set_aside]
+    lines = [f"- {what}: {plain_text(value)}" for what, value in wording.provenance(board)]
+    lines += [f"- set aside: {plain_text(note)}" for note in board.set_aside]
     return _details(f"Where these numbers come from: the records in `{board.profile}.jsonl`", lines)
 
 
@@ -168,6 +168,11 @@ def _code(text: str) -> str:
     return f"`{text}`"
 
 
+def paper_link(paper: str) -> str:
+    """A citation, as a link where it is of arXiv."""
+    return _paper(paper, plain_text(paper))
+
+
 def _paper(paper: str | None, text: str) -> str:
     url = wording.paper_url(paper)
     return f"[{text}]({url})" if url else text
@@ -186,17 +191,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str
 
 def _metric(metric: Metric) -> str:
     """A metric for readers, with its unit."""
-    return _plain(measures.heading(metric))
+    return plain_text(measures.heading(metric))
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """Text of others (reasons, titles) on one line, without markup of its own."""
     return re.sub(r"([\\`*_\[\]<>$]|~(?=~)|&(?=#?\w+;))", r"\\\1", plain(" ".join(text.split())))
 
 
 def _opening(text: str) -> str:
     """Such text at the start of a block, where a dash, a number or a hash would be markup too."""
-    return re.sub(r"^(\d+(?=[.)])|(?=[-+#=]))", r"\1\\", _plain(text), count=1)
+    return re.sub(r"^(\d+(?=[.)])|(?=[-+#=]))", r"\1\\", plain_text(text), count=1)
 
 
 def _anchor(heading: str) -> str:

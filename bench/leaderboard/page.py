@@ -6,7 +6,6 @@ The page reads well without its script. With it, tables sort and filter.
 from __future__ import annotations
 
 import base64
-import re
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -15,7 +14,7 @@ import jinja2
 from bench.leaderboard import chart, columns, measures, path_chart, plot, reading, tuned, wording
 from bench.leaderboard.board import Board, Row, Section, Verdict
 from bench.leaderboard.plot import Axis, Mark
-from bench.leaderboard.summary import summarize
+from bench.leaderboard.summary import row_anchors, summarize
 from bench.records import png
 
 SIGNS = {"holds": "✓", "fails": "✗", "equal": "=", "undecided": "≈", "not testable here": "–", "under-run": "…"}
@@ -137,21 +136,10 @@ def _shown_section(board: Board, section: Section, limit: int | None) -> ShownSe
         table=columns.main_table(section),
         further=columns.further_table(section),
         marks=columns.marks_of_all(section),
-        ids=row_ids(section),
+        ids=row_anchors(section),
         plot=_plot_section(section),
         seen=_seen(section, limit),
     )
-
-
-def row_ids(section: Section) -> tuple[str, ...]:
-    """The anchor of each row: `r-SCENARIO-LABEL`, other characters as dashes."""
-    found: dict[str, int] = {}
-    ids = []
-    for row in section.rows:
-        name = f"r-{section.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', row.label).strip('-')}"
-        found[name] = found.get(name, 0) + 1
-        ids.append(name if found[name] == 1 else f"{name}-{found[name]}")
-    return tuple(ids)
 
 
 def _filters(board: Board) -> list[tuple[str, list[str]]]:

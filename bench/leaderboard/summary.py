@@ -7,6 +7,7 @@ kilobytes a board, so it costs milliseconds, while building all boards from thei
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ class Entry:
     gap_high: float | None
     """The score's own interval on the scale of the gap; the two references are taken as exact."""
     seconds: float | None
+    anchor: str
+    """Of the row on the suite's page."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +152,26 @@ def _board(board: Board, section: Section) -> BoardSummary:
         title=section.title,
         data=str(used.get("variant") or used.get("name") or ""),
         score=measures.heading(section.ranked_by),
-        rows=tuple(_entry(section, row) for row in section.rows if row.headline is not None),
+        rows=tuple(
+            _entry(section, row, anchor)
+            for row, anchor in zip(section.rows, row_anchors(section), strict=True)
+            if row.headline is not None
+        ),
     )
 
 
-def _entry(section: Section, row: Row) -> Entry:
+def row_anchors(section: Section) -> tuple[str, ...]:
+    """The anchor of each row on the suite's page: `r-SCENARIO-LABEL`, with dashes for other characters."""
+    found: Counter[str] = Counter()
+    anchors = []
+    for row in section.rows:
+        name = f"r-{section.name}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', row.label).strip('-')}"
+        found[name] += 1
+        anchors.append(name if found[name] == 1 else f"{name}-{found[name]}")
+    return tuple(anchors)
+
+
+def _entry(section: Section, row: Row, anchor: str) -> Entry:
     gap_low, gap_high = _gap_interval(section, row)
     return Entry(
         label=row.label,
@@ -170,6 +188,7 @@ def _entry(section: Section, row: Row) -> Entry:
         gap_low=gap_low,
         gap_high=gap_high,
         seconds=row.costs.seconds if row.costs else None,
+        anchor=anchor,
     )
 
 

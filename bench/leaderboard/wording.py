@@ -168,7 +168,7 @@ def answers(count: Mapping[str, int]) -> str:
     """Such as "12 claims: 5 hold, 3 fail, 4 are undecided"."""
     total = sum(count.values())
     if not total:
-        return "The suite makes no claims."
+        return "No suite here makes a claim."
     parts = [f"{count[a]} {SAID[a][count[a] > 1]}" for a in ANSWERS if count.get(a)]
     return f"{total} claim{'s' * (total > 1)}: {', '.join(parts)}."
 

@@ -127,6 +127,20 @@ def test_claims_and_leaderboard_speak_json(command, write_suite):
     assert board
 
 
+def test_leaderboard_writes_the_front_of_the_folder(command, write_suite, tmp_path):
+    suite = write_suite()
+    ran = command("run", suite, "--profile", "smoke").stdout
+    index = tmp_path / "results" / "index.html"
+    assert f"wrote {index.relative_to(tmp_path)}" in ran
+    before = index.read_bytes()
+    index.unlink()
+    command("leaderboard", suite, "--profile", "smoke")
+    assert index.read_bytes() == before
+    of_all = command("leaderboard")  # the toy suite does not ship
+    assert of_all.returncode == 2
+    assert "no records of a shipped suite in results" in of_all.stderr
+
+
 def test_a_method_of_ten_lines_in_one_file_gets_its_row(command, write_suite, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(

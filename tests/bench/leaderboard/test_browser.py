@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.leaderboard import build, write
+from bench.leaderboard import build, write, write_front
 from bench.records.store import Store
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -53,10 +53,10 @@ setTimeout(() => {
 </script></body>"""
 
 
-def dom(page, folder):
+def dom(page, folder, place=""):
     """The page's document after its scripts, and what the browser wrote to its console."""
     words = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
-    words += ["--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
+    words += ["--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", page.as_uri() + place]
     done = subprocess.run([CHROMIUM, *words], capture_output=True, text=True, timeout=120, check=True)
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
@@ -86,3 +86,37 @@ def test_a_board_sorts_filters_and_opens_what_links_lead_to(suite_of, make_claim
     assert found["help"].startswith("How far the row comes from the lower reference")
     assert (found["wasOpen"], found["open"]) == (False, True)
     assert found["requests"] == []
+
+
+SEARCH = """
+<script>
+const left = (selector) => [...document.querySelectorAll(selector)].filter((e) => !e.hidden && !e.closest("[hidden]"));
+const found = { asked: document.querySelector(".filter input").value };
+found.boxes = left("[data-box]").map((box) => box.id);
+found.rows = left("tr[data-row]").map((row) => row.querySelector(".label, .badge").textContent);
+document.querySelector(".filter").reset();
+setTimeout(() => {
+  found.all = left("[data-box]").length;
+  const told = document.createElement("pre");
+  told.id = "found";
+  told.textContent = JSON.stringify(found);
+  document.body.append(told);
+}, 200);
+</script></body>"""
+
+
+def test_the_front_is_searched_by_a_link(suite_of, make_claim, tmp_path):
+    write(
+        build(suite_of((make_claim("gram", "average"),)), Store(Path(__file__).with_name("records.jsonl")).read()),
+        tmp_path / "toy",
+    )
+    write_front(tmp_path)
+    page = tmp_path / "index.html"
+    page.write_text(page.read_text(encoding="utf-8").replace("</body>", SEARCH), encoding="utf-8")
+    text, console = dom(page, tmp_path, "#q=laf")
+    assert console == []
+    found = found_in(text)
+    assert found["asked"] == "laf"
+    assert found["boxes"] == ["suite-toy", "heat-forget"]
+    assert found["rows"] == ["laf"]
+    assert found["all"] == 4
