@@ -10,6 +10,8 @@ from bench.console import plain
 from bench.errors import BenchError
 from bench.leaderboard import build, claim_lines, looked, write
 from bench.leaderboard import write_front as write_front_files
+from bench.leaderboard.building import judging
+from bench.leaderboard.export import Exported
 from bench.records.provenance import provenance
 from bench.records.store import Store
 from bench.suite import suite as suites
@@ -58,6 +60,14 @@ def board(suite: Suite, path: Path) -> Board:
     """The board of a results file."""
     content = Store(path).content()
     return build(suite, content.records, content.faults, history.read(looked.path_of(path)))
+
+
+def exported(suite: Suite, path: Path) -> Exported:
+    """What `bench export` prints of a results file."""
+    content = Store(path).content()
+    past = history.read(looked.path_of(path))
+    cells = judging(suite, content.records, past).selection.cells
+    return Exported(build(suite, content.records, content.faults, past), cells)
 
 
 def write_board(suite: Suite, path: Path, console: Console) -> Board:

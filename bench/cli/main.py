@@ -30,6 +30,8 @@ from bench.errors import BenchError
 from bench.version import __version__
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bench.running.plan import Plan
 
 FAILED_CELLS = 1
@@ -130,8 +132,7 @@ def run(
             boards.write_board(planned.suite, path, terminal)
             boards.write_front(results, terminal)
         raise
-    boards.write_board(planned.suite, outcome.store.path, terminal)
-    boards.write_front(results, terminal)
+    _close(planned, outcome.store.path, results, len(outcome.failed), terminal)
     if outcome.failed or planned.faults:
         sys.exit(FAILED_CELLS)
 
@@ -148,7 +149,6 @@ def _run_until_decided(
 ) -> None:
     """`run --until-decided`."""
     from bench import deciding
-    from bench.cli import boards
     from bench.running.progress import Terminal
     from bench.running.runner import store_of
 
@@ -173,12 +173,21 @@ def _run_until_decided(
         report=Terminal(terminal, jobs),
         tell=tell,
     )
-    boards.write_board(planned.suite, store_of(planned, results).path, terminal)
-    boards.write_front(results, terminal)
     for line in found.lines:
         tell(line)
+    _close(planned, store_of(planned, results).path, results, found.failed, terminal)
     if found.failed or planned.faults:
         sys.exit(FAILED_CELLS)
+
+
+def _close(planned: Plan, path: Path, results: Path, failed: int, terminal: Console) -> None:
+    """The end of a run: its board, the front of the folder, and three lines."""
+    from bench.cli import boards, closing
+
+    board = boards.write_board(planned.suite, path, terminal)
+    boards.write_front(results, terminal)
+    for line in closing.lines(planned.suite, board, path.with_suffix(".html"), results, failed):
+        terminal.print(line, markup=False, soft_wrap=True)
 
 
 for command in records.COMMANDS:
@@ -232,6 +241,27 @@ def claims(suite: str, profile: str | None, results: Path, as_json: bool) -> Non
         return
     for board in built.values():
         boards.print_claims(board, console())
+
+
+@cli.command()
+@suite_argument
+@profile_option
+@results_option
+@click.option("--format", "form", type=click.Choice(["csv", "json", "latex"]), default="csv", show_default=True)
+@plugin_option
+def export(suite: str, profile: str | None, results: Path, form: str) -> None:
+    """Print a suite's results as data: the records that its boards use.
+
+    csv and json have one line a number of a seed (docs/export.md has the columns); latex has one booktabs table a
+    board, with intervals.
+    """
+    from bench.cli import boards
+    from bench.leaderboard import export
+    from bench.suite import suite as suites
+
+    loaded = suites.load(suite, profile)
+    found = [boards.exported(loaded, path) for path in boards.result_files(loaded, results)]
+    click.echo(export.FORMATS[form](found), nl=False)
 
 
 @cli.command("list")

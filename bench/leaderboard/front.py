@@ -41,15 +41,15 @@ class Suite:
 
     @property
     def answers(self) -> list[Answer]:
-        """One for each kind of scenario, in the order of its boards."""
-        kinds = dict.fromkeys(board.kind for board in self.summary.boards)
-        return [answer(kind, [b for b in self.summary.boards if b.kind == kind]) for kind in kinds]
+        """One for each kind of scenario."""
+        return answers(self.summary)
 
 
 @dataclass(frozen=True)
 class Answer:
     """The one-sentence answer of a suite's boards of one kind: `label`, then `text`."""
 
+    kind: str
     label: str
     """"" where no row is ranked."""
     text: str
@@ -179,11 +179,17 @@ def _order(profile: str) -> tuple[int, str]:
     return len(EARLY) + (profile in LATE), profile
 
 
+def answers(summary: Summary) -> list[Answer]:
+    """One for each kind of scenario, in the order of a suite's boards."""
+    kinds = dict.fromkeys(board.kind for board in summary.boards)
+    return [answer(kind, [board for board in summary.boards if board.kind == kind]) for kind in kinds]
+
+
 def answer(kind: str, boards: Sequence[BoardSummary]) -> Answer:
     """Which row is first on most of these boards, how clearly, and with what score and cost on one of them."""
     led = [(board, leader) for board in boards if (leader := board.leader) is not None]
     if not led:
-        return Answer("", f"No {kind} row is ranked yet.", "")
+        return Answer(kind, "", f"No {kind} row is ranked yet.", "")
     firsts: dict[str, list[tuple[BoardSummary, Entry]]] = {}
     for board, leader in led:
         firsts.setdefault(leader.label, []).append((board, leader))
@@ -204,7 +210,7 @@ def answer(kind: str, boards: Sequence[BoardSummary]) -> Answer:
         where = f"is first on {len(own)} of {len(boards)} {kind} boards"
         lead = f"clearly on {len(clear)}" if clear else "nowhere clearly"
     cost = "" if entry.seconds is None else f" in {measures.quantity(entry.seconds)} s"
-    return Answer(label, f"{where}, {lead}. On {board.name}: {entry.score} ({board.score}){cost}.", entry.anchor)
+    return Answer(kind, label, f"{where}, {lead}. On {board.name}: {entry.score} ({board.score}){cost}.", entry.anchor)
 
 
 def _clear(board: BoardSummary) -> bool:
@@ -256,10 +262,10 @@ def _about(suite: Suite, board: BoardSummary, row: Entry) -> str:
     return told + (f", {measures.quantity(row.seconds)} s" if row.seconds is not None else "")
 
 
-def count_answers(answers: Iterable[str]) -> dict[str, int]:
+def count_answers(found: Iterable[str]) -> dict[str, int]:
     """Answer -> number, in the order of `wording.ANSWERS`; those that do not occur are left out."""
-    count = Counter(answers)
-    return {answer: count[answer] for answer in wording.ANSWERS if count[answer]}
+    count = Counter(found)
+    return {name: count[name] for name in wording.ANSWERS if count[name]}
 
 
 def render_page(front: Front) -> str:

@@ -123,6 +123,8 @@ def test_claims_and_leaderboard_speak_json(command, write_suite):
     verdicts = json.loads(command("claims", suite, "--profile", "smoke", "--json").stdout)
     (claims,) = verdicts.values()
     assert (claims[0]["answer"], claims[0]["notes"]) == ("undecided", ["without a result: seed 2"])
+    told = json.loads(command("export", suite, "--profile", "smoke", "--format", "json").stdout)
+    assert {row["row"] for row in told["rows"]} >= {"toy-noisy-mean"}
     (board,) = json.loads(command("leaderboard", suite, "--profile", "smoke", "--json").stdout).values()
     assert board
 
@@ -132,6 +134,10 @@ def test_leaderboard_writes_the_front_of_the_folder(command, write_suite, tmp_pa
     ran = command("run", suite, "--profile", "smoke").stdout
     index = tmp_path / "results" / "index.html"
     assert f"wrote {index.relative_to(tmp_path)}" in ran
+    found, page, after = ran.splitlines()[-3:]
+    assert found.startswith("found: 1 claim: 1 is undecided. First on most boards of their kind: toy-")
+    assert page == "page:  results/toysuite/smoke.html (all suites: results/index.html)"
+    assert after.startswith(f"next:  python -m bench run {suite} --profile smoke --until-decided --budget 30min")
     before = index.read_bytes()
     index.unlink()
     command("leaderboard", suite, "--profile", "smoke")
