@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ class Pace:
     """Seconds of what is done, and from them those of what waits.
 
     A waiting cell takes as long as its row did in this run, else as long as records say, else as the cells of its
-    scenario did in this run, else as the mean cell of this run.
+    scenario did in this run, else as the mean cell of this run, else as a standard model. Of models the median counts:
+    the first ones contain the start of their workers.
 
     Args:
         cells: all that wait.
@@ -52,7 +54,7 @@ class Pace:
             return None
         unknown = len(self.waiting) - len(known)
         cells = sum(known) + (unknown * _mean(known) if known else 0.0)
-        return (cells + (models * _mean(self._models) if models else 0.0)) / self._jobs
+        return (cells + (models * median(self._models) if models else 0.0)) / self._jobs
 
     def _seconds(self, cell: Cell) -> float | None:
         name = cell.scenario.name
@@ -63,7 +65,9 @@ class Pace:
         if like := self._scenarios.get(name):
             return _mean(like)
         every = [seconds for found in self._scenarios.values() for seconds in found]
-        return _mean(every) if every else None
+        if every:
+            return _mean(every)
+        return median(self._models) if self._models else None
 
 
 def _mean(values: list[float]) -> float:

@@ -37,6 +37,13 @@ def test_the_row_comes_first_then_records_then_the_scenario_then_the_run():
     assert pace.left() == pytest.approx(6)
 
 
+def test_before_any_cell_is_done_a_cell_is_taken_for_a_model():
+    pace = Pace(CELLS, {}, 3, 1)
+    for seconds in (60.0, 1.0, 2.0):  # the first has waited for its worker to start
+        pace.model(seconds)
+    assert pace.left() == pytest.approx(4 * 2)
+
+
 def test_models_and_jobs_count():
     pace = Pace(CELLS, {cell.key: 1.0 for cell in CELLS}, 3, 2)
     pace.model(5.0)
