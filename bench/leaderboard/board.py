@@ -114,6 +114,10 @@ class Row:
     """How much better the row is than that one."""
     marks: tuple[str, ...] = ()
     """What has to be known to read its numbers."""
+    family: str = ""
+    """Of the method; "" where the method is not installed."""
+    access: tuple[str, ...] = ()
+    """What the method declares that it needs, sorted."""
 
 
 @dataclass(frozen=True)

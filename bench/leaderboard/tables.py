@@ -144,6 +144,8 @@ class _Source:
                 *self.below(row.label),
                 *([] if self.is_reference(row) else self.noticed(row.label)),
             ),
+            family=method.family if method else "",
+            access=tuple(sorted(method.access)) if method else (),
         )
 
     def marks(self, label: str) -> tuple[str, ...]:
@@ -200,7 +202,7 @@ class _Source:
             if seeds:
                 found.setdefault(pairing.why(seeds), []).append(row.label)
         where = before.scenario.name
-        return [f"not paired with itself in {where} {why}: {', '.join(labels)}" for why, labels in found.items()]
+        return [f"Not paired with the same row in {where} {why}: {', '.join(labels)}" for why, labels in found.items()]
 
     def role(self, row: SuiteRow) -> Role | None:
         """References are those of the kind, and rows whose method is one (`family = "reference"`)."""
@@ -319,11 +321,11 @@ class _Source:
         more = any(set(self.ok(label)) - set(self.ranked_on) for label in ranked)
         unranked = [label for label in competing if label not in ranked]
         elsewhere = [label for label in ranked if label not in complete]
-        told = [
-            f"ranked on seeds {seeds}, which all ranked rows have; other numbers are of all of a row's seeds"
-        ] * more
-        told += [f"without all of the seeds {seeds}, so not ranked: {', '.join(unranked)}"] * bool(unranked)
-        told += [f"of another environment, so not in the resampled ranks: {', '.join(elsewhere)}"] * bool(elsewhere)
+        told = [f"Ranks use seeds {seeds}, which all ranked rows have. Other numbers use all seeds of a row"] * more
+        told += [f"Not ranked, because some of the seeds {seeds} are missing: {', '.join(unranked)}"] * bool(unranked)
+        told += [f"Not in the resampled ranks, because computed in another environment: {', '.join(elsewhere)}"] * bool(
+            elsewhere
+        )
         return told
 
     def pairs(self, label: str, seeds: Sequence[int]) -> bool:

@@ -37,8 +37,8 @@ TRACE = (
 _MADE_IMAGES = (
     "Synth. and distill.",
     (
-        "are the seconds of making images and of the student's learning; together they are the method's seconds. "
-        "Kept are the images held beyond the step that made them, at the most."
+        "split the method's seconds into making images and training the student. Kept is the largest number of "
+        "images held after the step that made them."
     ),
 )
 

@@ -169,7 +169,7 @@ def test_what_is_missing_is_said(judge, record):
         "average has no result at seeds 0, 1, 2 (failed: it ran away)",
     )
     stale = some(record, "average", 50, params={"old": True})
-    assert judge([*gram, *stale], "gram", "average").notes[0].startswith("average: its records are of other settings")
+    assert judge([*gram, *stale], "gram", "average").notes[0].startswith("average: not run with the present settings")
     both = [*gram, *some(record, "average", 50)]
     wanting = judge(both, "gram", "average", metric="nll")
     assert (wanting.answer, wanting.difference) == ("undecided", None)

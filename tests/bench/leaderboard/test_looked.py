@@ -55,7 +55,7 @@ def test_a_changed_margin_leaves_the_old_verdict_on_the_page(looks, suite_of, ma
         "holds",
         "margin: 0.0 -> 0.9",
     )
-    markdown, _, page, _ = (path.read_text(encoding="utf-8") for path in write(board, tmp_path / "board"))
+    markdown, _, page, *_ = (path.read_text(encoding="utf-8") for path in write(board, tmp_path / "board"))
     assert "`gram-average`: holds at 3 seeds, accuracy, % +40.0" in markdown
     assert f"; margin: 0.0 -&gt; 0.9 (settings {verdict.earlier[0].hash}, commit abc, 2025-12-01)" in page
 
@@ -91,7 +91,7 @@ def test_claims_that_are_made_no_more_are_told(looks, suite_of, make_claim, reco
     looks(suite_of((make_claim("gram", "average"),)), records)
     board, _ = looks(suite_of((make_claim("average", "gram"),)), records)
     assert [(e.why, e.answer) for e in board.dropped] == [("gram-average", "holds")]
-    assert "made no more: holds at 3 seeds" in write(board, tmp_path / "board")[0].read_text(encoding="utf-8")
+    assert "dropped: holds at 3 seeds" in write(board, tmp_path / "board")[0].read_text(encoding="utf-8")
 
 
 def test_a_look_that_is_declared_after_the_first_is_marked_and_none_may_be_left_out(
