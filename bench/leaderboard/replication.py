@@ -163,13 +163,14 @@ def _counts(found: Sequence[Tally]) -> list[str]:
         {a: n for a in wording.ANSWERS if (n := sum(t.answers.get(a, 0) for t in found))},
         {key: n for key in _columns() if (n := sum(t.seeds.get(key, 0) for t in found))},
     )
-    answers = [a for a in wording.ANSWERS if a != "undecided"]
-    head = ["suite", "claims", *answers, "undecided", *(f"at {key}" if key.isdigit() else key for key in _columns())]
+    answers: list[Answer] = [a for a in wording.ANSWERS if a != "undecided"]
+    answers.append("undecided")  # next to the seeds that it would take
+    head = ["suite", "claims", *answers, *(f"at {key}" if key.isdigit() else key for key in _columns())]
     body = [
         [
             f"`{t.suite}`",
             str(t.claims),
-            *(str(t.answers.get(a, 0)) for a in (*answers, "undecided")),
+            *(str(t.answers.get(a, 0)) for a in answers),
             *(str(t.seeds.get(key, 0)) for key in _columns()),
         ]
         for t in (*found, total)
