@@ -197,25 +197,21 @@ def answer(kind: str, boards: Sequence[BoardSummary]) -> Answer:
     def strength(label: str) -> tuple[int, int, float]:
         own = firsts[label]
         gaps = [entry.gap_closed or 0.0 for _, entry in own]
-        return len(own), sum(map(_clear, (board for board, _ in own))), sum(gaps) / len(gaps)
+        return len(own), sum(board.clear for board, _ in own), sum(gaps) / len(gaps)
 
     label = max(sorted(firsts), key=strength)
     own = firsts[label]
-    clear = [pair for pair in own if _clear(pair[0])]
+    clear = [pair for pair in own if pair[0].clear]
     board, entry = (clear or own)[0]
     if len(boards) == 1:
         where = f"is first on the {kind} board"
         lead = "clearly" if clear else f"but {len(board.tied)} rows may be"
+        lead = "as its only ranked row" if board.may_be_first == "only row" else lead
     else:
         where = f"is first on {len(own)} of {len(boards)} {kind} boards"
         lead = f"clearly on {len(clear)}" if clear else "nowhere clearly"
     cost = "" if entry.seconds is None else f" in {measures.quantity(entry.seconds)} s"
     return Answer(kind, label, f"{where}, {lead}. On {board.name}: {entry.score} ({board.score}){cost}.", entry.anchor)
-
-
-def _clear(board: BoardSummary) -> bool:
-    """Whether no other row may be first."""
-    return len(board.tied) == 1
 
 
 def _heat_maps(suites: Sequence[Suite]) -> list[HeatMap]:

@@ -48,7 +48,7 @@ def _leader(one: BoardSummary, page: str) -> list[str]:
         link,
         _code(best.label),
         f"{best.score} ({plain_text(one.score)})",
-        f"{len(one.tied)} row{'s' * (len(one.tied) > 1)}",
+        one.may_be_first,
         measures.percent(best.gap_closed),
         measures.quantity(best.seconds),
     ]

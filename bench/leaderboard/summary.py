@@ -70,6 +70,18 @@ class BoardSummary:
         reach = tuple(row.label for row in self.rows if row.rank is not None and row.rank_low == 1)
         return reach or ((leader.label,) if leader else ())
 
+    @property
+    def clear(self) -> bool:
+        """Whether the leader has rivals, and none of them may be first."""
+        return len(self.tied) == 1 and sum(row.rank is not None for row in self.rows) > 1
+
+    @property
+    def may_be_first(self) -> str:
+        """How many rows may be first, in words."""
+        if sum(row.rank is not None for row in self.rows) == 1:
+            return "only row"
+        return f"{len(self.tied)} row{'s' * (len(self.tied) > 1)}"
+
 
 @dataclass(frozen=True)
 class ClaimSummary:

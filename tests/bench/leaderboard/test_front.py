@@ -74,6 +74,13 @@ def test_the_front_answers_and_links(results):
     assert max(line.count(" | ") for line in text.splitlines()) < 12
 
 
+def test_a_row_without_rivals_leads_nothing_clearly(board):
+    first = summary.summarize(board).boards[0]
+    alone = replace(first, rows=tuple(row for row in first.rows if row.rank in (None, 1)))
+    assert (first.clear, alone.clear, alone.may_be_first) == (True, False, "only row")
+    assert front.answer("join", [alone]).text.startswith("is first on the join board, as its only ranked row. On ")
+
+
 def test_the_front_is_small_and_needs_no_host(results):
     write_front(results)
     page = texts(results)[0].decode()
