@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -94,6 +93,7 @@ def run(
     plugins: tuple[Path, ...],
 ) -> None:
     """Run a suite; leave records, a leaderboard and verdicts on claims."""
+    from bench.cli import boards
     from bench.cli.dry_run import dry_run_lines
     from bench.running import arguments, runner
     from bench.running.progress import Terminal
@@ -129,9 +129,10 @@ def run(
         )
     except KeyboardInterrupt:
         if (path := runner.store_of(planned, results).path).is_file():
-            _write_board(planned.suite, path, terminal)
+            boards.write_board(planned.suite, path, terminal)
+            boards.write_front(results, terminal)
         raise
-    _write_board(planned.suite, outcome.store.path, terminal)
+    _close(planned, outcome.store.path, results, len(outcome.failed), terminal)
     if outcome.failed or planned.faults:
         sys.exit(FAILED_CELLS)
 
@@ -172,11 +173,21 @@ def _run_until_decided(
         report=Terminal(terminal, jobs),
         tell=tell,
     )
-    _write_board(planned.suite, store_of(planned, results).path, terminal)
     for line in found.lines:
         tell(line)
+    _close(planned, store_of(planned, results).path, results, found.failed, terminal)
     if found.failed or planned.faults:
         sys.exit(FAILED_CELLS)
+
+
+def _close(planned: Plan, path: Path, results: Path, failed: int, terminal: Console) -> None:
+    """The end of a run: its board, the front of the folder, and three lines."""
+    from bench.cli import boards, closing
+
+    board = boards.write_board(planned.suite, path, terminal)
+    boards.write_front(results, terminal)
+    for line in closing.lines(planned.suite, board, path.with_suffix(".html"), results, failed):
+        terminal.print(line, markup=False, soft_wrap=True)
 
 
 for command in records.COMMANDS:
@@ -184,43 +195,83 @@ for command in records.COMMANDS:
 
 
 @cli.command()
-@suite_argument
+@click.argument("suite", metavar="[SUITE]", required=False)
 @profile_option
 @results_option
 @json_option
 @plugin_option
-def leaderboard(suite: str, profile: str | None, results: Path, as_json: bool) -> None:
-    """Regenerate a suite's leaderboard (md, csv, html) and claims from its records."""
+def leaderboard(suite: str | None, profile: str | None, results: Path, as_json: bool) -> None:
+    """Regenerate a suite's boards (md, csv, html) and claims from its records, and the front page of all suites.
+
+    Without SUITE: those of every suite with records in the folder.
+    """
+    from bench.cli import boards
     from bench.leaderboard import as_data
     from bench.suite import suite as suites
 
-    loaded = suites.load(suite, profile)
-    boards = {path: _board(loaded, path) for path in _result_files(loaded, results)}
+    found = boards.all_with_records(results, profile) if suite is None else None
+    if found is None:
+        loaded = suites.load(str(suite), profile)
+        found = [(loaded, path) for path in boards.result_files(loaded, results)]
     if as_json:
-        click.echo(json.dumps({str(path): as_data(board) for path, board in boards.items()}, indent=1))
+        built = {str(path): as_data(boards.board(loaded, path)) for loaded, path in found}
+        click.echo(json.dumps(built, indent=1))
         return
-    for path in boards:
-        _write_board(loaded, path, console())
+    for loaded, path in found:
+        boards.write_board(loaded, path, console())
+    boards.write_front(results, console())
+
+
+@cli.command()
+@click.argument("suites", metavar="[SUITE]...", nargs=-1)
+@profile_option
+@results_option
+@json_option
+@plugin_option
+def claims(suites: tuple[str, ...], profile: str | None, results: Path, as_json: bool) -> None:
+    """What the papers say, and what the records say to it.
+
+    Of one SUITE every claim; of several, or of all that ship if none is named, how many are decided, and how each
+    paper fares, as Markdown.
+    """
+    from bench.cli import boards
+    from bench.leaderboard import as_data, claim_lines, replication
+    from bench.suite import suite as reading
+
+    loaded = [reading.load(name, profile) for name in suites or reading.shipped()]
+    files = boards.result_files if suites else boards.files_there
+    built = {path: boards.board(suite, path) for suite in loaded for path in files(suite, results)}
+    by_name = {path.parent.name: board for path, board in built.items()}
+    if len(suites) == 1:
+        told = {str(path): as_data(board)["claims"] for path, board in built.items()}
+        lines = [line for board in built.values() for line in claim_lines(board)]
+    else:
+        told, lines = replication.as_data(by_name), list(replication.lines(by_name))
+    if as_json:
+        click.echo(json.dumps(told, indent=1))
+        return
+    boards.print_lines(lines, console())
 
 
 @cli.command()
 @suite_argument
 @profile_option
 @results_option
-@json_option
+@click.option("--format", "form", type=click.Choice(["csv", "json", "latex"]), default="csv", show_default=True)
 @plugin_option
-def claims(suite: str, profile: str | None, results: Path, as_json: bool) -> None:
-    """What the papers say, and what the records say to it."""
-    from bench.leaderboard import as_data
+def export(suite: str, profile: str | None, results: Path, form: str) -> None:
+    """Print a suite's results as data: the records that its boards use.
+
+    csv and json have one line a number of a seed (docs/export.md has the columns); latex has one booktabs table a
+    board, with intervals.
+    """
+    from bench.cli import boards
+    from bench.leaderboard import export
     from bench.suite import suite as suites
 
     loaded = suites.load(suite, profile)
-    boards = {path: _board(loaded, path) for path in _result_files(loaded, results)}
-    if as_json:
-        click.echo(json.dumps({str(path): as_data(board)["claims"] for path, board in boards.items()}, indent=1))
-        return
-    for board in boards.values():
-        _print_claims(board, console())
+    found = [boards.exported(loaded, path) for path in boards.result_files(loaded, results)]
+    click.echo(export.FORMATS[form](found), nl=False)
 
 
 @cli.command("list")
@@ -378,42 +429,3 @@ def data_verify(name: str) -> None:
     from bench.data import verify
 
     click.echo(str(verify(name)))
-
-
-def _result_files(suite: Any, results: Path) -> list[Path]:
-    folders = [results / suite.name, *sorted(results.glob(f"{suite.name}@*"))]
-    files = [folder / f"{suite.profile}.jsonl" for folder in folders]
-    found = [path for path in files if path.is_file()]
-    if not found:
-        raise BenchError(f"no records at {files[0]}; run `python -m bench run {suite.path}` first")
-    return found
-
-
-def _board(suite: Any, path: Path) -> Any:
-    from bench.leaderboard import build, looked
-    from bench.records.store import Store
-    from bench.verdicts import history
-
-    content = Store(path).content()
-    return build(suite, content.records, content.faults, history.read(looked.path_of(path)))
-
-
-def _write_board(suite: Any, path: Path, console: Console) -> None:
-    from bench.leaderboard import looked, write
-    from bench.records.provenance import provenance
-
-    board = _board(suite, path)
-    if new := looked.write_down(
-        board.looked, path, provenance()["commit"], datetime.now(UTC).isoformat(timespec="seconds")
-    ):
-        console.print(f"wrote {len(new)} looks to {looked.path_of(path)}", markup=False, soft_wrap=True)
-    _print_claims(board, console)
-    for written in write(board, path.parent):
-        console.print(f"wrote {written}", markup=False, soft_wrap=True)
-
-
-def _print_claims(board: Any, console: Console) -> None:
-    from bench.leaderboard import claim_lines
-
-    for line in claim_lines(board):
-        console.print(plain(line), markup=False, soft_wrap=True)

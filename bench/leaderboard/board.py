@@ -114,6 +114,10 @@ class Row:
     """How much better the row is than that one."""
     marks: tuple[str, ...] = ()
     """What has to be known to read its numbers."""
+    family: str = ""
+    """Of the method; "" where the method is not installed."""
+    access: tuple[str, ...] = ()
+    """What the method declares that it needs, sorted."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,12 @@ class Verdict:
     """The q-value among the suite's claims that were judged."""
     earlier: tuple[Earlier, ...]
     """What it was answered before, oldest first."""
+    own_setting: bool = False
+    """Whether its board is near the own setting of its paper."""
+    seeds_needed: int | None = None
+    """At which an undecided claim would be decided (`questions.seeds_needed`)."""
+    hours: float | None = None
+    """Of the row that had less than its paper's effort, at that effort (`questions.hours`)."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +242,8 @@ class DataUse:
     stand_in_for: str | None
     """The data set that the suite names, where another one stood in for it."""
     scenarios: tuple[str, ...]
+    drawn: bool = False
+    """Whether each seed draws its own training rows; where not, intervals speak of the one sample that there is."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = (), p
         set_aside=(*at.selection.set_aside, *conflicts(read), *faults),
         provenance=_provenance(at.selection.records),
         schedule=at.looks,
-        claims=verdicts(at.cases, looked.earlier(past, now)),
+        claims=verdicts(at.cases, looked.earlier(past, now), looked.late(past, now)),
         dropped=looked.dropped(past, (claim.id for claim in suite.claims)),
         looked=now,
         sections=sections(suite, at.selection, at.looks),
@@ -88,9 +88,10 @@ def _data(suite: Suite, selection: Selection) -> tuple[DataUse, ...]:
         found.setdefault(scenario.data, []).append(scenario)
     uses = []
     for name, scenarios in found.items():
-        used, asked = selection.data.get(name, {}), suite.data_of(scenarios[0]).name
-        stand_in_for = asked if used and used["name"] != asked else None
-        uses.append(DataUse(used, stand_in_for, tuple(scenario.name for scenario in scenarios)))
+        used, asked = selection.data.get(name, {}), suite.data_of(scenarios[0])
+        stand_in_for = asked.name if used and used["name"] != asked.name else None
+        named = tuple(scenario.name for scenario in scenarios)
+        uses.append(DataUse(used, stand_in_for, named, drawn=asked.train_draw == "by-seed"))
     return tuple(uses)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import registry
-from bench.leaderboard import comparing, measures, pairing
+from bench.leaderboard import comparing, measures, pairing, questions, wording
 from bench.leaderboard.board import Earlier, Estimate, Verdict
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.looking import seeds_reached, with_value
-from bench.leaderboard.questions import post_hoc, premise, question
 from bench.leaderboard.selection import EARLIER, NOT_RUN, Selection
 from bench.metrics.metric import Metric
 from bench.records.record import Record
@@ -40,6 +40,10 @@ class Case:
     """Both rows at the first seed of the look."""
     notes: tuple[str, ...]
     """What else has to be known of the answer."""
+    own_setting: bool
+    """Whether the board is near the own setting of the claim's paper."""
+    seeds_needed: int | None
+    hours: float | None
 
 
 def cases(suite: Suite, selection: Selection, schedule: Schedule) -> tuple[Case, ...]:
@@ -54,15 +58,15 @@ def case(suite: Suite, claim: Claim, selection: Selection, schedule: Schedule) -
     metric = kind.metric(claim.metric or kind.headline)
     records = [selection.cells.get((claim.scenario, label), {}) for label in (claim.better, claim.worse)]
     better, worse = (with_value(row, metric) for row in records)
-    apart = pairing.unpaired(better, worse)
+    apart = pairing.unpaired(better, worse, seconds=pairing.is_seconds(metric))
     paired = {seed: record for seed, record in better.items() if seed in worse and seed not in apart}
     ran = [{seed for seed in row if seed not in good} for row, good in zip(records, (better, worse), strict=True)]
     come = seeds_reached(suite, schedule, paired, failed={*ran[0], *ran[1]})
     found = None
     if come.look is not None:
         found = comparing.sample_of_difference(better, worse, come.groups, metric, claim.times)
-    needed, premise_come = premise(suite, claim, selection, schedule)
-    asked = question(suite, claim, metric, needed, better, come)
+    needed, premise_come = questions.premise(suite, claim, selection, schedule)
+    asked = questions.question(suite, claim, metric, needed, better, worse, come)
     judged = verdict.judge(asked, schedule, come.look, found)
     notes = [*_failures(claim, metric, records, come.failed), *_repeated(come)]
     notes += [pairing.told(claim.better, claim.worse, apart)] if apart else []
@@ -75,22 +79,64 @@ def case(suite: Suite, claim: Claim, selection: Selection, schedule: Schedule) -
         below, of = comparing.below({s: row[s] for g in come.groups for s in g}, lower, metric)
         if 0 < below < of and metric.name == kind.headline:
             notes.append(f"{label} is below its lower reference at {below} of {of} seeds")
-    if judged.answer == "equal" and post_hoc(suite, claim, metric):
+    if judged.answer == "equal" and questions.post_hoc(suite, claim, metric):
         within = f"{measures.number(metric, asked.equal_within)} {metric.unit}"
         notes.append(f"differences within {within} are equal; this was chosen after results had been seen")
     first = come.groups[0][0] if come.groups else None
     pair = None if first is None else (better[first], worse[first])
-    return Case(claim, metric, asked, come, premise_come, found, judged, pair, tuple(notes))
+    return Case(
+        claim,
+        metric,
+        asked,
+        come,
+        premise_come,
+        found,
+        judged,
+        pair,
+        tuple(notes),
+        own_setting=claim.paper in scenario.setting_of,
+        seeds_needed=questions.seeds_needed(asked, judged, found, schedule),
+        hours=questions.hours(asked, {claim.better: better, claim.worse: worse}, schedule),
+    )
 
 
-def verdicts(found: Iterable[Case], earlier: Mapping[str, tuple[Earlier, ...]]) -> tuple[Verdict, ...]:
-    """What a board shows of its claims: the q-value of each among them all, and what it was answered before."""
+def verdicts(
+    found: Iterable[Case], earlier: Mapping[str, tuple[Earlier, ...]], late: Mapping[str, str]
+) -> tuple[Verdict, ...]:
+    """What a board shows of its claims.
+
+    Args:
+        found: all of the suite's, since each has a q-value among them.
+        earlier: what claims were answered before (`looked.earlier`).
+        late: what of them was declared after results had been seen (`looked.late`).
+    """
     read = list(found)
     q = q_values({one.claim.id: one.judged.adjusted_p for one in read})
-    return tuple(_verdict(one, q[one.claim.id], earlier.get(one.claim.id, ())) for one in read)
+    own: dict[str, list[str]] = {}
+    for one in read:
+        if one.own_setting:
+            own.setdefault(one.claim.paper, []).append(one.judged.answer)
+    notes = {one.claim.id: [_control(one, own), late.get(one.claim.id)] for one in read}
+    return tuple(
+        _verdict(one, q[one.claim.id], earlier.get(one.claim.id, ()), filter(None, notes[one.claim.id])) for one in read
+    )
 
 
-def _verdict(found: Case, q: float | None, earlier: tuple[Earlier, ...]) -> Verdict:
+def _control(found: Case, own: Mapping[str, Sequence[str]]) -> str | None:
+    """Of a claim that fails: what its paper's claims are answered near the paper's own setting.
+
+    Args:
+        found: the claim.
+        own: paper -> the answers there.
+    """
+    if found.judged.answer != "fails" or found.own_setting or wording.paper_url(found.claim.paper) is None:
+        return None
+    answers = Counter(own.get(found.claim.paper, ()))
+    told = ", ".join(f"{count} {answer}" for answer, count in answers.items())
+    return f"near its own setting: {told}" if told else "its own setting was not tried in this suite"
+
+
+def _verdict(found: Case, q: float | None, earlier: tuple[Earlier, ...], more: Iterable[str]) -> Verdict:
     claim, judged = found.claim, found.judged
     ends = judged.interval
     difference = None
@@ -111,13 +157,16 @@ def _verdict(found: Case, q: float | None, earlier: tuple[Earlier, ...]) -> Verd
         equal_within=found.question.equal_within,
         answer=judged.answer,
         reason=judged.reason,
-        notes=found.notes,
+        notes=(*found.notes, *more),
         seeds=judged.look.n if judged.look else 0,
         level=judged.look.level if judged.look else None,
         difference=difference,
         p=judged.p,
         q=q,
         earlier=earlier,
+        own_setting=found.own_setting,
+        seeds_needed=found.seeds_needed,
+        hours=found.hours,
     )
 
 

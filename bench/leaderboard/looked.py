@@ -18,6 +18,14 @@ from bench.verdicts import history
 from bench.verdicts.history import RULE, Entry
 from bench.verdicts.looks import Schedule, schedule
 
+TERMS = {
+    "metric": "its metric",
+    "times": "its factor",
+    "margin": "its margin",
+    "requires": "what it requires",
+    "effort": "the effort it asks for",
+}
+"""Settings of an entry that are the claim's own words, and what they are called."""
 ITS_OWN = ("seed", "zoo", "method", "params", "search", "environment")
 """What is asked of a cell and is not the board's: the row's, the seed's, and the machine's."""
 
@@ -78,6 +86,23 @@ def earlier(past: Sequence[Entry], now: Iterable[Entry]) -> dict[str, tuple[Earl
     for claim in last.keys() - {e.claim for e in judged}:
         found.setdefault(claim, []).append((last[claim], "no look is complete any more"))
     return {claim: tuple(_earlier(entry, why) for entry, why in gone) for claim, gone in found.items()}
+
+
+def late(past: Iterable[Entry], now: Iterable[Entry]) -> dict[str, str]:
+    """Claim -> which of its terms were declared, or changed, after results had been seen, where any was."""
+    before: dict[str, list[Entry]] = {}
+    for entry in past:
+        if entry.n:
+            before.setdefault(entry.claim, []).append(entry)
+    found = {}
+    for entry in now:
+        seen = before.get(entry.claim, [])
+        changed = [
+            name for key, name in TERMS.items() if any(e.settings.get(key) != entry.settings.get(key) for e in seen)
+        ]
+        if changed:
+            found[entry.claim] = f"declared after results had been seen: {', '.join(changed)}"
+    return found
 
 
 def dropped(past: Sequence[Entry], made: Iterable[str]) -> tuple[Earlier, ...]:

@@ -1,4 +1,4 @@
-"""A board in Markdown, as people read it on a forge: claims first, then one table a scenario."""
+"""A board in Markdown, as people read it on a forge: who leads, the boards, the claims, and where it all comes from."""
 
 from __future__ import annotations
 
@@ -6,156 +6,171 @@ import re
 from collections.abc import Sequence
 
 from bench.console import plain
-from bench.leaderboard import measures, reading, tuned, wording
+from bench.leaderboard import columns, measures, reading, tuned, wording
 from bench.leaderboard.board import Board, Row, Section, Verdict
+from bench.leaderboard.columns import Column
+from bench.leaderboard.summary import BoardSummary, summarize
 from bench.metrics.metric import Metric
+
+PAD = 36
+"""Cells are padded to the width of their column, but no further than this."""
 
 
 def render(board: Board) -> str:
     """The whole document."""
-    parts = [f"# {_plain(board.title)}", _head(board)]
-    parts += [f"> **{_plain(warning)}**" for warning in wording.stand_ins(board)]
-    parts.append(_claims(board))
-    parts += [_section(section, wording.section_data(board, section)) for section in board.sections]
-    parts.append(
-        "## How to read this\n\n" + "\n".join(f"- **{term}** {text}" for term, text in reading.how_to_read(board))
-    )
+    summary = summarize(board)
+    parts = [f"# {plain_text(board.title)}", _lead(board)]
+    parts += [f"> **{plain_text(warning)}**" for warning in wording.stand_ins(board)]
+    parts += [leaders(summary.boards)] if board.sections else []
+    parts += [_section(board, section) for section in board.sections]
+    parts += [_claims(board), _how_to_read(board), _provenance(board)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _head(board: Board) -> str:
-    lines = [f"Suite `{board.suite}`, profile `{board.profile}`. Made from the records in `{board.profile}.jsonl`.", ""]
-    lines += [f"- {what}: {_plain(value)}" for what, value in wording.provenance(board)]
-    lines += [f"- set aside: {_plain(note)}" for note in board.set_aside]
-    return "\n".join(lines)
+def _lead(board: Board) -> str:
+    files = f"[page]({board.profile}.html), [all numbers as CSV]({board.profile}.csv)"
+    lead = f"Suite `{board.suite}`, profile `{board.profile}`, on {plain_text(wording.data_names(board))}: {files}."
+    return f"{lead} {plain_text(wording.counts(board))}" + (" See [claims](#claims)." if board.claims else "")
+
+
+def leaders(boards: Sequence[BoardSummary], page: str = "") -> str:
+    """Board by board the row that ranks first; boards are sections of the Markdown file `page`."""
+    head = ["board", "first", "score", "may be first", "gap closed", "seconds"]
+    return table(head, [_leader(one, page) for one in boards], "lllrrr")
+
+
+def _leader(one: BoardSummary, page: str) -> list[str]:
+    link = f"[{plain_text(one.name)}]({page}#{_anchor(one.name)})"
+    best = one.leader
+    if best is None:
+        return [link, "no row is ranked", "", "", "", ""]
+    return [
+        link,
+        _code(best.label),
+        f"{best.score} ({plain_text(one.score)})",
+        one.may_be_first,
+        measures.percent(best.gap_closed),
+        measures.quantity(best.seconds),
+    ]
+
+
+def _section(board: Board, section: Section) -> str:
+    intro = f"{_opening(section.title)}. " if section.title else ""
+    intro += f"*{section.kind}*: {plain_text(section.summary)} Ranked by {plain_text(wording.direction(section))}."
+    intro += f" **{plain_text(tuned.caption(section))}**" if section.trials else ""
+    data = wording.section_data(board, section)
+    intro += f" {plain_text(data)}" if data else ""
+    found = columns.main_table(section)
+    shown, left_out = found.narrow()
+    head = [plain_text(column.heading) for column in shown]
+    body = [[_cell(section, row, column, i) for column in shown] for i, row in enumerate(found.rows)]
+    align = "".join("l" if column.text else "r" for column in shown)
+    parts = [f"## {section.name}", intro, table(head, body, align)]
+    rest = [*left_out, *(column.heading for column in columns.further_table(section).columns[1:])]
+    marks = columns.marks_of_all(section)
+    same = [*(f"{heading} {value}" for heading, value in found.same), *marks]
+    told = [f"The same in all rows: {plain_text(', '.join(same))}."] * bool(same)
+    columns_stand = "columns stand" if len(rest) > 1 else "column stands"
+    told += [f"{len(rest)} more {columns_stand} in the [CSV]({board.profile}.csv)."] * bool(rest)
+    told += [f"{_opening(reason)}: {', '.join(map(_code, labels))}" for reason, labels in wording.troubles(section)]
+    told += [f"{_opening(note)}." for note in section.notes]
+    parts += ["\n".join(f"- {line}" for line in told)] if told else []
+    parts += [_chosen(board, section)] if section.trials else []
+    return "\n\n".join(parts).strip()
+
+
+def _cell(section: Section, row: Row, column: Column, i: int) -> str:
+    return _name(row, columns.marks_of_all(section)) if column.name == "method" else column.cells[i].full
+
+
+def _chosen(board: Board, section: Section) -> str:
+    """What the trials chose."""
+    seeds = tuned.seeds(section)[: columns.NARROW - 3]
+    more = len(tuned.seeds(section)) - len(seeds)
+    head = ["row", "parameter", "searched in", *(f"seed {seed}" for seed in seeds)]
+    body = [
+        [_code(label), _code(name), *map(plain_text, (place, *values[: len(seeds)]))]
+        for label, name, place, values in tuned.chosen(section)
+    ]
+    rest = f" {more} more seeds stand in the [CSV]({board.profile}.csv)." if more else ""
+    return f"{tuned.TITLE}.{rest}\n\n{table(head, body, 'lll' + 'r' * len(seeds))}"
 
 
 def _claims(board: Board) -> str:
     if not board.claims:
         return ""
-    head = ["verdict", "claim", "scenario", "difference", "interval", "needed", "seeds", "p", "q", "paper"]
-    body = table(head, [_claim(v, board.metric_of(v)) for v in board.claims], "lllrrrrrrl")
-    intro = f"{_plain(wording.looks(board))} {_plain(wording.counts(board))}"
-    return "\n\n".join(filter(None, ("## Claims", intro, body, _earlier(board))))
+    parts = ["## Claims", f"{plain_text(wording.counts(board))} {plain_text(wording.looks(board))}"]
+    for answer, pairs in wording.grouped(board):
+        parts += [f"### {answer[0].upper()}{answer[1:]}: {len(pairs)}", wording.MEANS[answer], _verdicts(board, pairs)]
+    return "\n\n".join(filter(None, (*parts, _earlier(board))))
 
 
-def _earlier(board: Board) -> str:
-    """What claims were answered before, and those that are made no more, folded away."""
-    lines = [f"- `{v.id}`: {_plain(wording.was(board, e))}" for v in board.claims for e in v.earlier]
-    lines += [f"- made no more: {_plain(wording.was(board, e))}" for e in board.dropped]
-    if not lines:
-        return ""
-    return (
-        f"<details><summary>Earlier verdicts, and what replaced them</summary>\n\n{chr(10).join(lines)}\n\n</details>"
-    )
+def _verdicts(board: Board, pairs: Sequence[tuple[int, Verdict]]) -> str:
+    head = ["#", "claim", "rows", "board", "difference", "needed", "seeds", "p", "q", "paper"]
+    body = [[str(number), *_claim(v, board.metric_of(v))] for number, v in pairs]
+    remarks: dict[str, list[int]] = {}
+    for number, v in pairs:
+        for remark in wording.remarks(v):
+            remarks.setdefault(remark, []).append(number)
+    told = []
+    for remark, of in remarks.items():
+        told.append(f"- Claim{'s' * (len(of) > 1)} {', '.join(map(str, of))}: {plain_text(remark)}")
+    return "\n\n".join([table(head, body, "rlllrrrrrl"), *(["\n".join(told)] if told else [])])
 
 
 def _claim(v: Verdict, metric: Metric) -> list[str]:
-    says = f"{_plain(v.says)}: `{v.better}` over `{v.worse}`, {_metric(metric)}"
-    if remark := wording.remark(v):
-        says += f" ({_plain(remark)})"
-    found = v.difference
     return [
-        f"**{v.answer}**",
-        says,
+        plain_text(v.says),
+        f"{_code(v.better)} over {_code(v.worse)}",
         f"[{v.scenario}](#{_anchor(v.scenario)})",
-        measures.number(metric, found.mean, sign=True) if found else "–",
-        measures.interval(metric, found.low, found.high, sign=True) if found else "–",
+        f"{_metric(metric)} {wording.against(metric, v.difference)}" if v.difference else "–",
         wording.needed(v, metric),
         str(v.seeds),
         measures.p_value(v.p),
         measures.p_value(v.q),
-        _paper(v.paper, _plain(v.paper)),
+        paper_link(v.paper),
     ]
 
 
-def _section(section: Section, data: str | None) -> str:
-    title = f"## {section.name}"
-    intro = f"{_opening(section.title)}. " if section.title else ""
-    intro += f"*{section.kind}*: {_plain(section.summary)} Ranked by {_plain(wording.direction(section))}."
-    intro += f" **{_plain(tuned.caption(section))}**" if section.trials else ""
-    intro += f" {_plain(data)}" if data else ""
-    head = [
-        "rank",
-        "method",
-        f"{_metric(section.ranked_by)} (95 %)",
-        *(tuned.HEADINGS if tuned.beside_default(section) else ()),
-        "gap closed",
-        *(wording.more_heading(section, metric) for metric in wording.more_metrics(section)),
-        "vs the row above (95 %)",
-        "p",
-        "first",
-        "seeds",
-        "seconds",
-        "MB",
-        "GFLOPs",
-        "samples",
-        *(cost.heading for cost in wording.more_costs(section)),
-    ]
-    align = "rl" + "r" * (len(head) - 2)
-    parts = [title, intro, table(head, [_row(section, row) for row in section.rows], align)]
-    told = [f"- `{label}`: {_plain(reason)}" for label, reason in wording.troubles(section)]
-    told += [f"- {_opening(note)}" for note in section.notes]
-    parts += ["\n".join(told)] if told else []
-    parts += [_chosen(section)] if section.trials else []
-    return "\n\n".join([*parts, _further(section)]).strip()
+def _earlier(board: Board) -> str:
+    """Earlier answers to claims, and claims that the suite has dropped, folded away."""
+    lines = [f"- {_code(v.id)}: {plain_text(wording.was(board, e))}" for v in board.claims for e in v.earlier]
+    lines += [f"- dropped: {plain_text(wording.was(board, e))}" for e in board.dropped]
+    return _details("Earlier verdicts, and what replaced them", lines)
 
 
-def _chosen(section: Section) -> str:
-    """What the trials chose."""
-    seeds = tuned.seeds(section)
-    head = ["row", "parameter", "looked for in", *(f"seed {seed}" for seed in seeds)]
-    body = [
-        [f"`{label}`", f"`{name}`", *map(_plain, (place, *values))]
-        for label, name, place, values in tuned.chosen(section)
-    ]
-    return f"{tuned.TITLE}:\n\n{table(head, body, 'lll' + 'r' * len(seeds))}"
+def _how_to_read(board: Board) -> str:
+    lines = [f"- **{term}** {text}" for term, text in reading.how_to_read(board)]
+    return "\n\n".join(("## How to read this", "\n".join(lines)))
 
 
-def _row(section: Section, row: Row) -> list[str]:
-    costs = row.costs
-    return [
-        wording.rank(row),
-        _name(row),
-        wording.score(section, row),
-        *(
-            (tuned.default(section, row), wording.against(section.ranked_by, row.gained))
-            if tuned.beside_default(section)
-            else ()
-        ),
-        measures.percent(row.gap_closed),
-        *(wording.more_value(row, metric) for metric in wording.more_metrics(section)),
-        wording.against(section.ranked_by, row.above),
-        measures.p_value(row.above.p if row.above else None),
-        measures.percent(row.first) if row.rank else "",
-        str(len(row.seeds)),
-        measures.quantity(costs.seconds if costs else None),
-        measures.quantity(costs.peak_memory_mb if costs else None),
-        measures.quantity(costs.gflops if costs else None),
-        measures.quantity(costs.samples if costs else None),
-        *(measures.quantity(costs.more.get(cost.name) if costs else None) for cost in wording.more_costs(section)),
-    ]
+def _provenance(board: Board) -> str:
+    lines = [f"- {what}: {plain_text(value)}" for what, value in wording.provenance(board)]
+    lines += [f"- set aside: {plain_text(note)}" for note in board.set_aside]
+    return _details(f"Where these numbers come from: the records in `{board.profile}.jsonl`", lines)
 
 
-def _further(section: Section) -> str:
-    """All other metrics, folded away."""
-    rows = [row for row in section.rows if row.metrics]
-    names = sorted({name for row in rows for name in row.metrics} - {section.headline})
-    if not names:
+def _details(title: str, lines: Sequence[str]) -> str:
+    if not lines:
         return ""
-    metrics = [section.metric(name) for name in names]
-    head = ["method", *map(_metric, metrics)]
-    body = [[_name(row), *(measures.number(m, row.metrics.get(m.name)) for m in metrics)] for row in rows]
-    inner = table(head, body, "l" + "r" * len(names))
-    return f"<details><summary>Further metrics (means over seeds)</summary>\n\n{inner}\n\n</details>"
+    return f"<details><summary>{title}</summary>\n\n{chr(10).join(lines)}\n\n</details>"
 
 
-def _name(row: Row) -> str:
-    name = _paper(row.paper, f"`{row.label}`")
+def _name(row: Row, known: Sequence[str]) -> str:
+    name = _paper(row.paper, _code(row.label))
     marks = [wording.ROLES[row.role]] if row.role else []
     marks += ["some seeds failed"] if row.status == "partial" else []
-    marks += row.marks
+    marks += [mark for mark in row.marks if mark not in known]
     return (f"*{name}*" if row.role else name) + (f" ({', '.join(marks)})" if marks else "")
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def paper_link(paper: str) -> str:
+    """A citation, as a link where it is of arXiv."""
+    return _paper(paper, plain_text(paper))
 
 
 def _paper(paper: str | None, text: str) -> str:
@@ -164,9 +179,9 @@ def _paper(paper: str | None, text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
-    """A table whose columns line up in the source too; `align` has l or r a column."""
+    """A table whose columns line up in the source too, up to `PAD` characters; `align` has l or r a column."""
     cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, *rows)]
-    widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(head))]
+    widths = [max(3, *(min(PAD, len(row[i])) for row in cells)) for i in range(len(head))]
     rule = ["-" * (w - 1) + ":" if a == "r" else "-" * w for w, a in zip(widths, align, strict=True)]
     lined = [
         [c.rjust(w) if a == "r" else c.ljust(w) for c, w, a in zip(row, widths, align, strict=True)] for row in cells
@@ -176,17 +191,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str
 
 def _metric(metric: Metric) -> str:
     """A metric for readers, with its unit."""
-    return _plain(measures.heading(metric))
+    return plain_text(measures.heading(metric))
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """Text of others (reasons, titles) on one line, without markup of its own."""
     return re.sub(r"([\\`*_\[\]<>$]|~(?=~)|&(?=#?\w+;))", r"\\\1", plain(" ".join(text.split())))
 
 
 def _opening(text: str) -> str:
     """Such text at the start of a block, where a dash, a number or a hash would be markup too."""
-    return re.sub(r"^(\d+(?=[.)])|(?=[-+#=]))", r"\1\\", _plain(text), count=1)
+    return re.sub(r"^(\d+(?=[.)])|(?=[-+#=]))", r"\1\\", plain_text(text), count=1)
 
 
 def _anchor(heading: str) -> str:

@@ -16,7 +16,7 @@ def is_share(unit: str) -> bool:
 
 def unit(metric: Metric) -> str:
     """What stands behind the metric's name in a heading: ", %", ", points", ", nats" or nothing."""
-    return f", {metric.unit}" if metric.unit not in ("", "count") else ""
+    return f", {metric.unit}" if metric.unit not in ("", "count", "cost") else ""
 
 
 def title(metric: Metric) -> str:
@@ -30,7 +30,9 @@ def heading(metric: Metric) -> str:
 
 
 def number(metric: Metric, value: float | None, *, sign: bool = False) -> str:
-    """A value as boards show it: shares in percent with one decimal, counts whole, the rest with three decimals."""
+    """A value as boards show it: shares in percent with one decimal, counts whole, costs with three digits, the rest
+    with three decimals.
+    """
     if value is None:
         return "–"
     plus = "+" if sign else ""
@@ -38,6 +40,8 @@ def number(metric: Metric, value: float | None, *, sign: bool = False) -> str:
         text = f"{100 * value:{plus}.1f}"
     elif metric.unit == "count":
         text = f"{value:{plus},.0f}"
+    elif metric.unit == "cost":
+        text = f"{value:{plus}.3g}"
     else:
         text = f"{value:{plus}.3f}" if abs(value) < 1000 else f"{value:{plus}.4g}"
     return _typeset(text)

@@ -1,16 +1,20 @@
-"""A board as one HTML file that needs nothing else: no script, no other host; the layout is in `page.html.jinja`."""
+"""A board as one HTML file that needs no other file and no host; the layout is in `page.html.jinja`.
+
+The page reads well without its script. With it, tables sort and filter.
+"""
 
 from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Any
+from importlib.resources import files
 
 import jinja2
 
-from bench.leaderboard import chart, measures, path_chart, plot, reading, tuned, wording
+from bench.leaderboard import chart, columns, measures, path_chart, plot, reading, tuned, wording
 from bench.leaderboard.board import Board, Row, Section, Verdict
 from bench.leaderboard.plot import Axis, Mark
+from bench.leaderboard.summary import row_anchors, summarize
 from bench.records import png
 
 SIGNS = {"holds": "✓", "fails": "✗", "equal": "=", "undecided": "≈", "not testable here": "–", "under-run": "…"}
@@ -44,6 +48,8 @@ class Gallery:
 
     title: str
     pictures: tuple[Shown, ...]
+    left_out: int
+    """Rows whose pictures find no room on the page."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,43 @@ class Seen:
     galleries: tuple[Gallery, ...]
 
 
+@dataclass(frozen=True)
+class ShownSection:
+    """A section with all that its part of the page needs."""
+
+    section: Section
+    data: str
+    table: columns.Table
+    further: columns.Table
+    marks: tuple[str, ...]
+    """Those that all rows have."""
+    ids: tuple[str, ...]
+    """Anchors of the rows."""
+    plot: Plotted
+    seen: Seen
+
+
 PICTURE_WIDTH = 400
-"""Pictures are enlarged by a whole number, up to about so many pixels."""
+"""Pictures are enlarged by a whole number, up to about this many pixels."""
+PICTURES = 600_000
+"""Characters of all pictures of a page in base64, so that the page stays below 1.5 MB."""
 
 
 def render(board: Board) -> str:
     """The whole page."""
+    limit = _gallery_limit(board)
+    return template("page.html.jinja").render(
+        board=board,
+        summary=summarize(board),
+        claims=_plot_claims(board),
+        sections=[_shown_section(board, section, limit) for section in board.sections],
+        filters=_filters(board),
+        colours=chart.COLOURS if any(map(_has_more, board.sections)) else 0,
+    )
+
+
+def template(name: str) -> jinja2.Template:
+    """A page's layout, with what all layouts use."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bench.leaderboard", "."),
         autoescape=True,
@@ -79,15 +116,42 @@ def render(board: Board) -> str:
             "pc": path_chart,
             "width": plot.WIDTH,
             "signs": SIGNS,
+            "css": _asset("common.css"),
+            "script": _asset("common.js"),
         }
     )
-    template = environment.get_template("page.html.jinja")
-    return template.render(
-        board=board,
-        claims=_plot_claims(board),
-        sections=[(s, _plot_section(s), _further(s), _seen(s)) for s in board.sections],
-        colours=chart.COLOURS if any(map(_has_more, board.sections)) else 0,
+    return environment.get_template(name)
+
+
+def _asset(name: str) -> str:
+    """A style sheet or script of ours, which layouts write as it stands."""
+    return files("bench.leaderboard").joinpath(name).read_text(encoding="utf-8")
+
+
+def _shown_section(board: Board, section: Section, limit: int | None) -> ShownSection:
+    used = board.data_of(section).used
+    return ShownSection(
+        section=section,
+        data=str(used.get("variant") or used.get("name") or ""),
+        table=columns.main_table(section),
+        further=columns.further_table(section),
+        marks=columns.marks_of_all(section),
+        ids=row_anchors(section),
+        plot=_plot_section(section),
+        seen=_seen(section, limit),
     )
+
+
+def _filters(board: Board) -> list[tuple[str, list[str]]]:
+    """(what rows and boards can be filtered by, its values), of those that have several."""
+    rows = [row for section in board.sections for row in section.rows]
+    values = {
+        "family": {row.family for row in rows},
+        "access": {access for row in rows for access in row.access},
+        "year": {str(row.year) for row in rows if row.year},
+        "data": {str(use.used.get("variant") or use.used.get("name") or "") for use in board.data},
+    }
+    return [(name, sorted(found - {""})) for name, found in values.items() if len(found - {""}) > 1]
 
 
 def _has_more(section: Section) -> bool:
@@ -128,20 +192,34 @@ def _bar(row: Row) -> tuple[float, float | None, float | None]:
     return (row.headline.mean, row.headline.low, row.headline.high)
 
 
-def _further(section: Section) -> dict[str, Any]:
-    """All other metrics, and the rows that have any."""
-    rows = [row for row in section.rows if row.metrics]
-    names = sorted({name for row in rows for name in row.metrics} - {section.headline})
-    return {"metrics": [section.metric(name) for name in names], "rows": rows if names else []}
-
-
-def _seen(section: Section) -> Seen:
+def _seen(section: Section, limit: int | None) -> Seen:
     names = sorted({name for row in section.rows for name in row.pictures})
-    galleries = (
-        Gallery(name.replace("_", " ").capitalize(), tuple(_shown(r, name) for r in section.rows if name in r.pictures))
-        for name in names
+    return Seen(
+        tuple(chart.charts(section)),
+        tuple(path_chart.figures(section)),
+        tuple(_gallery(section, name, limit) for name in names),
     )
-    return Seen(tuple(chart.charts(section)), tuple(path_chart.figures(section)), tuple(galleries))
+
+
+def _gallery(section: Section, name: str, limit: int | None) -> Gallery:
+    rows = [row for row in section.rows if name in row.pictures]
+    kept = rows[:limit]
+    title = name.replace("_", " ").capitalize()
+    return Gallery(title, tuple(_shown(row, name) for row in kept), len(rows) - len(kept))
+
+
+def _gallery_limit(board: Board) -> int | None:
+    """How many rows, from the top of its table, a gallery may show so that all fit `PICTURES`; None: all rows."""
+    galleries = [
+        [len(row.pictures[name].png) for row in section.rows if name in row.pictures]
+        for section in board.sections
+        for name in {name for row in section.rows for name in row.pictures}
+    ]
+    longest = max(map(len, galleries), default=0)
+    for limit in range(longest, 0, -1):
+        if sum(sum(sizes[:limit]) for sizes in galleries) <= PICTURES:
+            return None if limit == longest else limit
+    return 0 if galleries else None
 
 
 def _shown(row: Row, name: str) -> Shown:

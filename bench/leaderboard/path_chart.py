@@ -21,15 +21,15 @@ LEAST_HEIGHT, KEY_ROW = 370.0, 19.0
 ROUNDING = 2e-6
 """Of values in records; no rise is smaller."""
 SHOWN = {
-    "loss": ("barrier", "Loss on the way between the parents, nats", "the loss rises"),
-    "error": ("error_barrier", "Error on the way between the parents, %", "the share of wrong answers rises"),
+    "loss": ("barrier", "Loss between the parents, nats", "the loss rises"),
+    "error": ("error_barrier", "Error between the parents, %", "the share of wrong answers rises"),
 }
 """First part of a curve's name -> the metric, the title, and what rises."""
 CAPTION = (
-    "Means over seeds. λ = 0 is the first parent, λ = 1 the other one as the row's method has aligned it to the first, "
-    "λ = 0.5 their average. The {barrier} is the most that {rises} above the straight line between its values at the "
-    "two ends (the maximum over λ for each seed, then the mean); dots mark where the curves drawn are farthest above. "
-    "No method saw these curves."
+    "Means over seeds. λ = 0 is the first parent, λ = 1 the other parent after the row's method has aligned it, and "
+    "λ = 0.5 is their average. The {barrier} is the most that {rises} above the straight line between its two end "
+    "values (the maximum over λ of each seed, then the mean). Dots mark the highest point of each curve. No method "
+    "sees these curves."
 )
 
 

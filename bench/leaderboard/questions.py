@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench import registry
 from bench.leaderboard import comparing, measures
@@ -11,9 +11,11 @@ from bench.leaderboard.looking import seeds_reached, with_value
 from bench.leaderboard.selection import Selection
 from bench.metrics.metric import Metric
 from bench.records.record import Record
+from bench.schema.tables import OF_BOARD
 from bench.suite.claims import Claim
 from bench.suite.suite import Suite
-from bench.verdicts import verdict
+from bench.verdicts import planning, verdict
+from bench.verdicts.interval import Sample
 from bench.verdicts.looks import Reached, Schedule
 
 ACCURACY = "accuracy"
@@ -26,6 +28,7 @@ def question(
     metric: Metric,
     premise: verdict.Premise | None,
     better: Seeds,
+    worse: Seeds,
     come: Reached,
 ) -> verdict.Question:
     """What is asked of the difference, and what the records say to that beside the difference itself.
@@ -36,13 +39,14 @@ def question(
         metric: what it is about.
         premise: what it requires, as found.
         better: the row that is said to be better, where it has a result.
+        worse: the other.
         come: how far the claim's seeds have come.
     """
     return verdict.Question(
         claim.margin,
         claim.equal_within or post_hoc(suite, claim, metric),
         premise,
-        effort(claim, better, [seed for group in come.groups for seed in group]),
+        effort(claim, better, worse, [seed for group in come.groups for seed in group]),
     )
 
 
@@ -67,24 +71,64 @@ def premise(
     return verdict.Premise(f"{measures.title(metric)} of {wanted.row}", wanted.at_least, found, come.look), come
 
 
-def effort(claim: Claim, row: Seeds, seeds: Sequence[int]) -> verdict.Effort | None:
-    """The share of the paper's effort that the row had at the seeds of a look; None before the first look."""
-    if claim.effort is None or not seeds:
+def effort(claim: Claim, better: Seeds, worse: Seeds, seeds: Sequence[int]) -> verdict.Effort | None:
+    """The share of its paper's effort that a row had at the seeds of a look; None before the first look."""
+    asked = claim.effort
+    if asked is None or not seeds:
         return None
-    spent = [_spent(row[seed], claim.effort.of) for seed in seeds]
+    of_rival = asked.row == claim.worse
+    spent = [_spent((worse if of_rival else better)[seed], asked.of) for seed in seeds]
     known = [value for value in spent if value is not None]
     if len(known) < len(seeds):
         return None
-    return verdict.Effort(sum(known) / len(known) / claim.effort.paper, claim.effort.at_least)
+    return verdict.Effort(asked.row or claim.better, sum(known) / len(known) / asked.paper, asked.at_least, of_rival)
+
+
+def seeds_needed(
+    asked: verdict.Question, judged: verdict.Judged, found: Sample | None, schedule: Schedule
+) -> int | None:
+    """At how many seeds an undecided claim would be decided (`planning.seeds_to_decide`).
+
+    None where it is decided, where no look is complete, or where no number of seeds is known to be enough.
+    """
+    if judged.answer != "undecided" or found is None:
+        return None
+    own = planning.seeds_to_decide(found, schedule, asked.margin, asked.equal_within)
+    premise = asked.premise
+    if premise is None or not premise.open:
+        return own
+    if premise.found is None:
+        return None
+    first = planning.seeds_to_decide(premise.found, schedule, premise.at_least)
+    if first is None or premise.found.mean < premise.at_least:
+        return first
+    return None if own is None else max(own, first)
+
+
+def hours(asked: verdict.Question, rows: Mapping[str, Seeds], schedule: Schedule) -> float | None:
+    """Hours of a row at its paper's effort and the seeds of the first look, if time grows as the effort does.
+
+    None where the claim declares no effort, where the row had all of it, or where its seconds are not known.
+
+    Args:
+        asked: what is asked of the claim.
+        rows: label -> records, of both rows.
+        schedule: gives the number of seeds.
+    """
+    made = asked.effort
+    if made is None or made.share >= 1 or made.share <= 0:
+        return None
+    seconds = [r.costs["seconds"] for r in rows[made.row].values() if "seconds" in r.costs]
+    if not seconds:
+        return None
+    return sum(seconds) / len(seconds) / made.share * schedule.looks[0].n / 3600
 
 
 def _spent(record: Record, name: str) -> float | None:
-    """A metric or cost of a record, a parameter of its row, or a setting of its board; None where none is a number."""
-    for found in (
-        comparing.value(record, name),
-        record.params.get(name),
-        record.asked.get("settings", {}).get(name),
-    ):
-        if isinstance(found, int | float) and not isinstance(found, bool):
-            return float(found)
-    return None
+    """What `Effort.of` names, in a record; None where it is no number."""
+    if name.startswith(OF_BOARD):
+        found = record.asked.get("settings", {}).get(name.removeprefix(OF_BOARD))
+    else:
+        found = comparing.value(record, name)
+        found = record.params.get(name) if found is None else found
+    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None

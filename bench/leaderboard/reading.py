@@ -12,91 +12,94 @@ HOW_TO_READ = (
     (
         "Intervals",
         (
-            "are 95 %, over seeds and test examples. Test examples are resampled, the same ones for all seeds "
-            "and both rows; for the seeds, which are few, stands Student's t with one degree of freedom less "
-            "than there are seeds. Where no answers to single examples were kept, it is the (paired) t interval "
-            "over seeds. Of one seed it covers the test examples only."
+            "cover 95 %, over seeds and test examples. Every resample draws the same test examples for all seeds and "
+            "for both rows. Seed variation uses Student's t with (seeds - 1) degrees of freedom. Without answers to "
+            "single examples, the interval is the (paired) t interval over seeds. With one seed, it covers the test "
+            "examples only."
         ),
     ),
     (
-        "Vs the row above",
+        "Vs row above",
         (
-            "is the difference to the row above, positive where this row is better, with its interval and the "
-            "two-sided p-value of no difference."
+            "shows the difference from the row above, with its interval and the two-sided p-value of no difference. "
+            "Positive means that this row is better."
         ),
     ),
     (
         "Gap closed",
         (
-            "is (score - lower reference) / (upper - lower), of means over the seeds that all three have; it is "
-            "left out where the references lie within one point of each other."
+            "is (score - lower reference) / (upper - lower), from means over the seeds that all three have. It is left "
+            "out where the references lie within one point of each other."
         ),
     ),
     (
         "Rank",
         (
-            "is that of the mean over the seeds of the last look that all ranked rows have, in brackets its 95 % "
-            "interval; first is the share of resamples in which the row is the best, seeds and examples being drawn "
-            "for all rows at once. References are not ranked, nor are rows that lack one of these seeds."
+            "orders rows by the mean over the seeds of the last look that all ranked rows have. The brackets give its "
+            "95 % interval. First is the share of resamples in which the row is the best; each resample draws seeds "
+            "and examples for all rows at once. References have no rank, nor have rows that lack one of these seeds."
         ),
     ),
     (
         "A claim",
         (
-            "is judged at looks that the suite declared beforehand: at the last one that is complete, on its seeds. It "
-            "holds if the interval of the difference lies above what is needed, and fails if it lies below; it is "
-            "equal if the interval lies within what the claim calls equal. The intervals of all looks hold the truth "
-            "together in 95 % of cases, so they are wider than those of a single look. p is that of what is needed, at "
-            "this look; of the claims that hold or fail with q at most 0.05, at most 5 % are expected to be wrong, "
-            "if claims were independent. docs/statistics.md has the rest."
+            "is judged at looks that the suite declared in advance; the last complete look decides. The claim holds if "
+            "the interval of the difference lies above what is needed, and fails if it lies below. It is equal if the "
+            "interval lies within the range that the claim calls equal. The intervals of all looks cover the truth "
+            "together in 95 % of cases, so each is wider than that of a single look. p tests what is needed, at this "
+            "look. Among claims that hold or fail with q of at most 0.05, at most 5 % should be wrong, if claims are "
+            "independent. More: docs/statistics.md."
         ),
     ),
     (
         "Costs",
         (
-            "are means over seeds of what the method itself did: wall-clock seconds, growth of memory at its "
-            "peak (left out where less than 1 MB was seen in any seed, which is what a process shows that had the "
-            "memory already), operations of convolutions and linear layers (forward and backward), images through "
-            "the given models."
+            "count what the method itself did, as means over seeds: wall-clock seconds, growth of memory at its peak, "
+            "operations of convolutions and linear layers (forward and backward), and inputs through the given "
+            "models. Memory is left out where any seed shows less than 1 MB: the process had that memory already."
         ),
     ),
 )
 READ_TUNED = (
     "Tuned boards",
     (
-        "give each row with a search the same number of trials: settings that Optuna's TPE sampler proposes, the row's "
-        "own values first, each scored on the validation split. The best of them is what the row then is, for each "
-        "seed by itself; test examples take no part. The chart shows the best score so far over the trials, mean over "
-        "seeds. Untuned is the same row on the board of defaults that this one extends, where it stands there with the "
-        "same other parameters; what tuning gains is the difference. Seconds do not contain those of tuning, which "
-        "stand beside them."
+        "give each row with a search the same number of trials. Optuna's TPE sampler proposes the settings; the row's "
+        "own values come first. The validation split scores each trial, and the best one becomes the row, for each "
+        "seed separately. Test examples take no part. Untuned is the same row on the board of defaults that this one "
+        "extends, if it stands there with the same other parameters. The gain is the difference of the two. Seconds "
+        "exclude those of tuning, which stand beside them."
     ),
 )
 READ_CURVES = (
     "Curves",
     (
-        "show means over seeds on test examples while the student learned, over the share of its budget (updates "
-        "or seconds) that was spent. No method saw them and nothing was chosen by them."
+        "show means over seeds on test examples while the student learns, over the share of its budget (updates or "
+        "seconds). No method sees them, and nothing is chosen by them."
     ),
 )
 READ_PICTURES = (
     "Pictures",
-    "show images that the student was last trained on, of the first seed that has any; they are not chosen.",
+    "show images that the student was last trained on, from the first seed that has any. Nobody selected them.",
 )
-
-
 READ_UNVOUCHED = (
     "Unvouched code",
     (
-        "marks a row that earlier code computed. Nobody has rerun a sample since to show that today's code gives the "
-        "same numbers; `bench vouch` does that, and `bench run` computes the row again."
+        "marks a row that earlier code computed. No rerun of a sample has shown yet that today's code gives the same "
+        "numbers. `bench vouch` reruns one, and `bench run` computes the row again."
+    ),
+)
+READ_PROCESSOR = (
+    "Other processor",
+    (
+        "marks a row of a board whose budget is seconds that was computed on another model of processor than most rows "
+        "of its seed. A second there is another amount of work: such rows are neither ranked nor compared with others."
     ),
 )
 READ_ENVIRONMENT = (
     "Other environment",
     (
         "marks a row that was computed under other processor instructions than most rows of its scenario and seed. "
-        "Last digits differ, and so do the networks trained from them: such rows are not compared with the others."
+        "Last digits differ, and so do the networks trained from them. Such rows are not compared with the others."
     ),
 )
 
@@ -109,6 +112,7 @@ def how_to_read(board: Board) -> list[Explanation]:
         (READ_CURVES, any(not curves.is_known(n) for s in board.sections for row in s.rows for n in row.curves)),
         (READ_UNVOUCHED, any(pairing.UNVOUCHED in row.marks for s in board.sections for row in s.rows)),
         (READ_ENVIRONMENT, any(pairing.OTHER_ENVIRONMENT in row.marks for s in board.sections for row in s.rows)),
+        (READ_PROCESSOR, any(pairing.OTHER_PROCESSOR in row.marks for s in board.sections for row in s.rows)),
         (READ_PICTURES, any(row.pictures for section in board.sections for row in section.rows)),
     ]
     return [*HOW_TO_READ, *_coverage(board), *tuned, *declared, *(entry for entry, there in more if there)]
@@ -121,9 +125,9 @@ def _coverage(board: Board) -> list[Explanation]:
     if not board.claims or not shares:
         return []
     text = (
-        f"hold the truth at all looks in so many of the simulated claims: {'; '.join(shares)}. Where a row collapses "
-        "at some seeds no interval of a few seeds reaches 95 %: believe less of a row that lies below its lower "
-        "reference at some of its seeds."
+        f"cover the truth at all looks in this share of simulated claims: {'; '.join(shares)}. Where a row collapses "
+        "at some seeds, no interval of a few seeds reaches 95 %. Trust a row less if it lies below its lower reference "
+        "at some of its seeds."
     )
     return [("Intervals of claims", text)]
 

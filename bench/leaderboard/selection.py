@@ -19,7 +19,7 @@ from bench.records.vouches import Vouches
 from bench.running.cell_code import values
 from bench.suite.suite import Suite
 
-EARLIER = "its records are of other settings or standard models than the suite asks for now: run the suite again"
+EARLIER = "not run with the present settings and standard models, only with earlier ones; run the suite again"
 NOT_RUN = "not run"
 Place = tuple[str, str, int]
 """(scenario, label, seed)."""
@@ -105,9 +105,7 @@ def _set_aside(suite: Suite, kept: Sequence[Record], keys: set[str], used: set[s
     named = [r for r in strange if (r.scenario, r.label) in rows]
     elsewhere = [r for r in named if not _is_of_its_data(suite, r)]
     yield from _note(len(strange) - len(named), "of rows that the suite does not name (any more)")
-    yield from _note(
-        len(named) - len(elsewhere), "of other settings or standard models than the suite asks for now: run it again"
-    )
+    yield from _note(len(named) - len(elsewhere), "of earlier settings or standard models; run the suite again")
     for what, count in sorted(Counter(map(_data, elsewhere)).items()):
         yield from _note(count, f"computed on {what}, which the suite does not name")
     left = Counter(f"{_data(r)}, {r.environment}" for r in kept if r.key in keys and r.key not in used)

@@ -1,4 +1,4 @@
-"""A board as CSV: one line a row of each scenario, numbers with six decimals, for other people's scripts."""
+"""A board as CSV: one line a row of each scenario, numbers with six decimals. The columns are those of `columns`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.console import plain
+from bench.leaderboard import columns
 from bench.leaderboard.board import Board, Row, Section
 from bench.leaderboard.wording import more_costs
 
 COLUMNS = (
     *("suite", "profile", "data", "fingerprint", "scenario", "kind", "label", "method", "role", "status"),
+    *("family", "access", "paper", "year"),
     *("rank", "rank_low", "rank_high", "first", "seeds", "metric", "mean", "low", "high", "gap_closed"),
     *("above", "difference", "difference_low", "difference_high", "p"),
     *("seconds", "peak_memory_mb", "gflops", "samples"),
@@ -31,12 +33,13 @@ def render(board: Board) -> str:
     names = sorted({name for section in board.sections for row in section.rows for name in row.metrics})
     out = io.StringIO()
     tuned = TUNED if any(section.trials for section in board.sections) else ()
-    columns = [*COLUMNS, *_more_costs(board.sections), *tuned, *LAST, *(f"metric.{n}" for n in names)]
-    writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
+    names_of = [*COLUMNS, *_more_costs(board.sections), *tuned, *LAST, *(f"metric.{n}" for n in names)]
+    writer = csv.DictWriter(out, names_of, restval="", lineterminator="\n")
     writer.writeheader()
     for section in board.sections:
-        for row in section.rows:
-            writer.writerow({key: _text(value) for key, value in _line(board, section, row).items()})
+        for row, numbers in zip(section.rows, columns.data_of(section), strict=True):
+            line = _facts(board, section, row) | numbers
+            writer.writerow({key: _text(value) for key, value in line.items()})
     return out.getvalue()
 
 
@@ -46,41 +49,27 @@ def _more_costs(sections: Sequence[Section]) -> list[str]:
     return [name for name in dict.fromkeys(c.name for section in sections for c in section.costs) if name in told]
 
 
-def _line(board: Board, section: Section, row: Row) -> dict[str, Any]:
+def _facts(board: Board, section: Section, row: Row) -> dict[str, Any]:
+    """What stands in no table: where the row stands, and its parameters."""
     used = board.data_of(section).used
-    line: dict[str, Any] = {
+    return {
         "suite": board.suite,
         "profile": board.profile,
         "data": used.get("variant"),
         "fingerprint": used.get("fingerprint"),
         "scenario": section.name,
         "kind": section.kind,
-        "seeds": " ".join(map(str, row.seeds)),
         "metric": section.headline,
-        "params": json.dumps(row.params, sort_keys=True),
+        "params": row.params,
         "reasons": "; ".join(row.reasons),
     }
-    line |= {key: getattr(row, key) for key in ("label", "method", "role", "status", "rank", "rank_low", "rank_high")}
-    line |= {"first": row.first, "gap_closed": row.gap_closed}
-    if row.headline:
-        line |= {"mean": row.headline.mean, "low": row.headline.low, "high": row.headline.high}
-    if row.above:
-        line |= {"above": row.above.other, "difference": row.above.mean, "p": row.above.p}
-        line |= {"difference_low": row.above.low, "difference_high": row.above.high}
-    if row.search:
-        line |= {"trials": section.trials, "chosen": json.dumps(row.chosen, sort_keys=True)}
-    if row.default and row.gained:
-        line |= {"untuned": row.default.mean, "gained": row.gained.mean}
-        line |= {"gained_low": row.gained.low, "gained_high": row.gained.high}
-    if row.costs:
-        line |= {key: getattr(row.costs, key) for key in ("seconds", "peak_memory_mb", "gflops", "samples")}
-        line |= {cost.name: row.costs.more.get(cost.name) for cost in more_costs(section)}
-    return line | {f"metric.{name}": value for name, value in row.metrics.items()}
 
 
 def _text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, dict):
+        return json.dumps(value, sort_keys=True)
     if isinstance(value, float):
         return f"{round(value, 6) + 0.0:.6f}"
     if not isinstance(value, str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -144,13 +144,24 @@ class _Source:
                 *self.below(row.label),
                 *([] if self.is_reference(row) else self.noticed(row.label)),
             ),
+            family=method.family if method else "",
+            access=tuple(sorted(method.access)) if method else (),
         )
 
     def marks(self, label: str) -> tuple[str, ...]:
-        """That its records were computed in another environment than most of the board, or by code that moved."""
+        """That its records were computed in another environment or, where seconds are the budget, on another processor
+        than most of the board, or by code that moved.
+        """
         other = any(r.environment != self.environments[seed] for seed, r in self.records(label).items())
         moved = (self.scenario.name, label) in self.selection.unvouched
-        return (pairing.OTHER_ENVIRONMENT,) * other + (pairing.UNVOUCHED,) * moved
+        mixed = self.of_other_processor(label)
+        return (pairing.OTHER_ENVIRONMENT,) * other + (pairing.OTHER_PROCESSOR,) * mixed + (pairing.UNVOUCHED,) * moved
+
+    def of_other_processor(self, label: str) -> bool:
+        """Whether seconds are the budget, and the row had those of another processor than most of the board."""
+        if getattr(self.scenario.settings, "seconds", None) is None:
+            return False
+        return any(pairing.processor(r) != self.processors[seed] for seed, r in self.records(label).items())
 
     def below(self, label: str) -> list[str]:
         """At how many seeds a row lies below its lower reference, where it is neither all of them nor none."""
@@ -162,9 +173,17 @@ class _Source:
     @cached_property
     def environments(self) -> dict[int, str]:
         """Seed -> the numeric environment of most of the scenario's records of that seed: rows are paired by seed."""
+        return self.most_common(lambda record: record.environment)
+
+    @cached_property
+    def processors(self) -> dict[int, str]:
+        """Seed -> the processor of most of the scenario's records of that seed."""
+        return self.most_common(pairing.processor)
+
+    def most_common(self, of: Callable[[Record], str]) -> dict[int, str]:
         rows = [self.records(row.label) for row in self.scenario.rows]
         seeds = {seed for row in rows for seed in row}
-        return {seed: pairing.main_environment(row[seed] for row in rows if seed in row) for seed in seeds}
+        return {seed: pairing.most_common(of(row[seed]) for row in rows if seed in row) for seed in seeds}
 
     def beside_default(self, row: Row, own: SuiteRow, before: _Source) -> Row:
         """A row with what it shows without its search in the scenario `before`, if it stands there."""
@@ -183,7 +202,7 @@ class _Source:
             if seeds:
                 found.setdefault(pairing.why(seeds), []).append(row.label)
         where = before.scenario.name
-        return [f"not paired with itself in {where} {why}: {', '.join(labels)}" for why, labels in found.items()]
+        return [f"Not paired with the same row in {where} {why}: {', '.join(labels)}" for why, labels in found.items()]
 
     def role(self, row: SuiteRow) -> Role | None:
         """References are those of the kind, and rows whose method is one (`family = "reference"`)."""
@@ -195,7 +214,7 @@ class _Source:
             return "reference"
         if row.control:
             return "control"
-        return "unranked" if self.noticed(row.label) else None
+        return "unranked" if self.noticed(row.label) or self.of_other_processor(row.label) else None
 
     def noticed(self, label: str) -> list[str]:
         """What keeps a row from being ranked, in words."""
@@ -302,11 +321,11 @@ class _Source:
         more = any(set(self.ok(label)) - set(self.ranked_on) for label in ranked)
         unranked = [label for label in competing if label not in ranked]
         elsewhere = [label for label in ranked if label not in complete]
-        told = [
-            f"ranked on seeds {seeds}, which all ranked rows have; other numbers are of all of a row's seeds"
-        ] * more
-        told += [f"without all of the seeds {seeds}, so not ranked: {', '.join(unranked)}"] * bool(unranked)
-        told += [f"of another environment, so not in the resampled ranks: {', '.join(elsewhere)}"] * bool(elsewhere)
+        told = [f"Ranks use seeds {seeds}, which all ranked rows have. Other numbers use all seeds of a row"] * more
+        told += [f"Not ranked, because some of the seeds {seeds} are missing: {', '.join(unranked)}"] * bool(unranked)
+        told += [f"Not in the resampled ranks, because computed in another environment: {', '.join(elsewhere)}"] * bool(
+            elsewhere
+        )
         return told
 
     def pairs(self, label: str, seeds: Sequence[int]) -> bool:

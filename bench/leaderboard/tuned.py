@@ -48,10 +48,10 @@ def default(section: Section, row: Row) -> str:
 def caption(section: Section) -> str:
     """That a section is tuned, and how."""
     given = sum(not row.search and row.role is None for row in section.rows)
-    as_given = f" Rows without a search ({given} of those ranked) are as they are given." if given else ""
+    as_given = f" {given} ranked rows have no search and keep their own values." if given else ""
     return (
-        f"Tuned: {section.trials} validation trials a row; parameters chosen by the best "
-        f"{measures.title(section.ranked_by)} on validation examples, for each seed.{as_given}"
+        f"Tuned: each row gets {section.trials} validation trials. The best {measures.title(section.ranked_by)} on "
+        f"validation examples chooses its parameters, for each seed.{as_given}"
     )
 
 

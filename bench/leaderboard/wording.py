@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 
 from bench.leaderboard import measures
 from bench.leaderboard.board import Board, DataUse, Difference, Earlier, Estimate, Row, Section, Verdict
@@ -19,12 +20,12 @@ ROLES = {
     "unranked": "not ranked",
 }
 NOTICED = {
-    "code": "returns code, whose size nobody knows",
+    "code": "returns code of unknown size",
     "larger": "larger than the board's network",
-    "given": "returns a network that it was given",
+    "given": "returns a network it was given",
 }
 """What is noticed of a result (`bench.running.noticing`), in words."""
-CHOOSY = "skips at some of its seeds"
+CHOOSY = "skips some of its seeds"
 OVERDUE = "over 3 times the processor seconds of the median row"
 
 
@@ -40,28 +41,41 @@ def more_metrics(section: Section) -> list[Metric]:
 
 
 def more_heading(section: Section, metric: Metric) -> str:
-    """The heading of such a metric; of one that has a floor it says so."""
-    floor = " / floor" if any(metric.floor in row.metrics for row in section.rows) else ""
+    """The heading of such a metric; " / retrained" where any row has its floor."""
+    floor = " / retrained" if any(metric.floor in row.metrics for row in section.rows) else ""
     return measures.heading(metric) + floor
 
 
 def more_value(row: Row, metric: Metric) -> str:
-    """Its value, and behind a stroke its floor, where it has one."""
+    """Its value; after the slash its floor, where it has one."""
     value, floor = row.metrics.get(metric.name), row.metrics.get(metric.floor)
     shown = measures.number(metric, value)
     return shown if value is None or floor is None else f"{shown} / {measures.number(metric, floor)}"
 
 
-def data_line(board: Board) -> str:
-    """What data the numbers are of, and where there are several, which scenarios stand on each."""
+def data_facts(board: Board) -> list[tuple[str, str]]:
+    """("data", which data set) of each set that the board stands on, with its scenarios where there are several."""
     if not any(use.used for use in board.data):
-        return "no records yet"
+        return [("data", "no records yet")]
     if len(board.data) == 1:
-        return _identity(board.data[0])
+        return [("data", _identity(board.data[0]))]
     scenarios: dict[str, list[str]] = {}
     for use in board.data:
         scenarios.setdefault(_identity(use), []).extend(use.scenarios)
-    return "; ".join(f"{identity} ({', '.join(names)})" for identity, names in scenarios.items())
+    return [("data", f"{identity}: {', '.join(names)}") for identity, names in scenarios.items()]
+
+
+def training_rows(board: Board) -> str:
+    """Whether intervals speak of training samples."""
+    drawn = [name for use in board.data if use.drawn for name in use.scenarios]
+    fixed = [name for use in board.data if not use.drawn for name in use.scenarios]
+    told = {
+        "drawn by each seed, so that intervals speak of training samples as well": drawn,
+        "the same for all seeds, so that intervals say nothing of another training sample": fixed,
+    }
+    return "; ".join(
+        what + (f" ({', '.join(names)})" if drawn and fixed else "") for what, names in told.items() if names
+    )
 
 
 def data_names(board: Board) -> str:
@@ -71,30 +85,36 @@ def data_names(board: Board) -> str:
 
 
 def section_data(board: Board, section: Section) -> str | None:
-    """What data a section stands on, where the board has several."""
+    """The data of a section, where the board has several sets."""
     if len(board.data) == 1:
         return None
     use = board.data_of(section)
-    return f"On {_identity(use)}{f', in place of {use.stand_in_for}' if use.stand_in_for else ''}."
+    if not use.used:
+        return "It has no records yet, so its data set is not known."
+    return f"Data: {_name(use)}{f', in place of {use.stand_in_for}' if use.stand_in_for else ''}."
 
 
 def _identity(use: DataUse) -> str:
     if not use.used:
-        return "data unknown: no records yet"
-    return f"{use.used.get('variant') or use.used.get('name')}, fingerprint {use.used.get('fingerprint')}"
+        return "not known (no records yet)"
+    return f"{_name(use)}, fingerprint {use.used.get('fingerprint')}"
+
+
+def _name(use: DataUse) -> str:
+    return str(use.used.get("variant") or use.used.get("name"))
 
 
 def stand_ins(board: Board) -> list[str]:
     """A warning for every data set of the suite that was not used itself."""
-    told = []
+    warnings = []
     for use in board.data:
         if use.stand_in_for is not None:
             which = "these numbers" if len(board.data) == 1 else f"the numbers of {', '.join(use.scenarios)}"
-            told.append(
-                f"STAND-IN DATA: {which} were computed on {use.used.get('name')}, because {use.stand_in_for} could "
-                f"not be had. They say nothing about {use.stand_in_for}."
+            warnings.append(
+                f"STAND-IN DATA: {which} come from {use.used.get('name')}, because {use.stand_in_for} was not "
+                f"available. They say nothing about {use.stand_in_for}."
             )
-    return told
+    return warnings
 
 
 def direction(section: Section) -> str:
@@ -137,18 +157,57 @@ def needed(verdict: Verdict, metric: Metric) -> str:
 ANSWERS: tuple[Answer, ...] = ("holds", "fails", "equal", "undecided", "not testable here", "under-run")
 
 
+SAID: dict[str, tuple[str, str]] = {
+    "holds": ("holds", "hold"),
+    "fails": ("fails", "fail"),
+    "equal": ("is equal", "are equal"),
+    "undecided": ("is undecided", "are undecided"),
+    "not testable here": ("is not testable here", "are not testable here"),
+    "under-run": ("is under-run", "are under-run"),
+}
+"""An answer, said of one claim and of several."""
+MEANS: dict[str, str] = {
+    "holds": "The whole interval lies above what the claim needs.",
+    "fails": "The whole interval lies below what the claim needs.",
+    "equal": "The whole interval lies within the range that the claim calls equal.",
+    "undecided": "The interval reaches to both sides, or too few seeds have run.",
+    "not testable here": "The set-up lacks what the claim requires.",
+    "under-run": "The claim would fail, but the method got less than the declared share of the paper's effort.",
+}
+"""What an answer means."""
+
+
+def answers(count: Mapping[str, int]) -> str:
+    """Such as "12 claims: 5 hold, 3 fail, 4 are undecided"."""
+    total = sum(count.values())
+    if not total:
+        return "No suite here makes a claim."
+    parts = [f"{count[a]} {SAID[a][count[a] > 1]}" for a in ANSWERS if count.get(a)]
+    return f"{total} claim{'s' * (total > 1)}: {', '.join(parts)}."
+
+
 def counts(board: Board) -> str:
-    """How many claims have each answer, of those that occur, and how many of them may be wrong."""
-    count = Counter(v.answer for v in board.claims)
+    """How many claims have each answer, and how many of the judged ones may be wrong."""
     judged = sum(v.p is not None for v in board.claims)
     wrong = f" {told(judged, board.schedule)}" if judged else ""
-    return f"{', '.join(f'{count[a]} {a}' for a in ANSWERS if count[a])}.{wrong}"
+    return f"{answers(Counter(v.answer for v in board.claims))}{wrong}"
 
 
 def looks(board: Board) -> str:
     """At how many seeds the board's claims are judged."""
-    at = ", ".join(f"{look.n}{' (added later)' if look.added else ''}" for look in board.schedule.looks)
-    return f"Claims are judged at {at} seeds, each at the last of these looks that is complete."
+    at = [f"{look.n}{' (added later)' if look.added else ''}" for look in board.schedule.looks]
+    listed = ", ".join(at[:-1]) + " and " * (len(at) > 1) + at[-1]
+    return (
+        f"The suite judges its claims after {listed} seeds. Each verdict comes from the last of these looks that is "
+        "complete."
+    )
+
+
+def grouped(board: Board) -> list[tuple[Answer, list[tuple[int, Verdict]]]]:
+    """Answer -> its claims, each with its number in the suite, in the order of `ANSWERS`."""
+    numbered = list(enumerate(board.claims, 1))
+    found = ((answer, [pair for pair in numbered if pair[1].answer == answer]) for answer in ANSWERS)
+    return [(answer, pairs) for answer, pairs in found if pairs]
 
 
 def was(board: Board, earlier: Earlier) -> str:
@@ -160,15 +219,24 @@ def was(board: Board, earlier: Earlier) -> str:
     return f"{earlier.answer} at {earlier.seeds} seeds{numbers}; {earlier.why} ({origin})"
 
 
-def remark(verdict: Verdict) -> str:
-    """Why a claim has no other answer, and what else has to be known; "" where the interval says it all."""
+def remarks(verdict: Verdict) -> list[str]:
+    """Why a claim has no other answer, and what else has to be known; [] where the interval says it all."""
     reasons = [] if verdict.reason == BOTH_SIDES else [verdict.reason]
-    return "; ".join(filter(None, (*reasons, *verdict.notes)))
+    return list(filter(None, (*reasons, *verdict.notes)))
 
 
-def troubles(section: Section) -> list[tuple[str, str]]:
-    """(row, reason) for all that failed, was skipped or is missing."""
-    return [(row.label, reason) for row in section.rows for reason in row.reasons]
+def remark(verdict: Verdict) -> str:
+    """These in one line."""
+    return "; ".join(remarks(verdict))
+
+
+def troubles(section: Section) -> list[tuple[str, list[str]]]:
+    """(reason, labels of rows) of all that failed, was skipped or is missing."""
+    found: dict[str, list[str]] = {}
+    for row in section.rows:
+        for reason in row.reasons:
+            found.setdefault(reason, []).append(row.label)
+    return list(found.items())
 
 
 def provenance(board: Board) -> list[tuple[str, str]]:
@@ -177,7 +245,8 @@ def provenance(board: Board) -> list[tuple[str, str]]:
     commits = ", ".join(p.commits) + (" and changes that were not committed" if p.dirty else "")
     days = p.first if p.first == p.last else f"{p.first} to {p.last}"
     facts = [
-        ("data", data_line(board)),
+        *data_facts(board),
+        ("training rows", training_rows(board)),
         ("records", f"{board.records}, computed {days}" if days else str(board.records)),
         ("code", commits.strip()),
         ("environment", "; ".join(p.environments)),

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.atomic import write_whole
-from bench.leaderboard import markdown, measures, page, table_csv, wording
+from bench.leaderboard import markdown, measures, page, summary, table_csv, wording
 from bench.leaderboard.board import Board, as_data
 
 
 def write(board: Board, folder: Path) -> list[Path]:
-    """Write `<profile>.md`, `.csv`, `.html` and `.claims.json`; each is whole or not there.
+    """Write `<profile>.md`, `.csv`, `.html`, `.claims.json` and `.summary.json`; each is whole or not there.
 
     Returns:
         The paths, in that order.
@@ -29,6 +29,7 @@ def write(board: Board, folder: Path) -> list[Path]:
         "csv": table_csv.render(board),
         "html": page.render(board),
         "claims.json": json.dumps(claims, indent=1, ensure_ascii=False) + "\n",
+        "summary.json": summary.render(board),
     }
     paths = []
     for ending, content in contents.items():

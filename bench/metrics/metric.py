@@ -23,8 +23,8 @@ class Metric:
     name: str
     """One `#` in it stands for a number: `accuracy_task_#` is `accuracy_task_0`, `accuracy_task_1` and so on."""
     unit: str
-    """`%`: a share of 1. `points` (of percent): a difference or a spread of shares. `count`: whole numbers. Any other
-    unit (`nats`) is shown as it stands, and "" is none."""
+    """`%`: a share of 1. `points` (of percent): a difference or a spread of shares. `count`: whole numbers. `cost`: of
+    any size, and in what its name says. Any other unit (`nats`) is shown as it stands, and "" is none."""
     _: KW_ONLY
     higher_is_better: bool
     title: str = ""
@@ -56,6 +56,8 @@ class Cost:
     explain: Explanation | None = None
     derived: Callable[[Mapping[str, Any]], float | None] | None = None
     """As that of a metric, from a record's costs."""
+    each: str = ""
+    """Of a total over as many units as a row chooses: the cost of one unit. No claim may be about a ratio of totals."""
 
 
 EVERYWHERE = (
@@ -75,7 +77,7 @@ def find(name: str, metrics: Iterable[Metric], costs: Iterable[Cost] = ()) -> Me
         if metric.floor and _number(metric.floor, name) is not None:
             return Metric(name, metric.unit, higher_is_better=metric.higher_is_better)
     if any(cost.name == name for cost in costs):
-        return Metric(name, "", higher_is_better=False)
+        return Metric(name, "cost", higher_is_better=False)
     return None
 
 

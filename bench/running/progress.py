@@ -18,6 +18,7 @@ from rich.text import Text
 from bench.console import plain
 from bench.records.record import Record
 from bench.records.store import Store
+from bench.running.pace import Pace
 
 if TYPE_CHECKING:
     from bench.models.spec import ModelSpec
@@ -30,14 +31,14 @@ _log = logging.getLogger(__name__)
 class Report(Protocol):
     """What a run tells while it goes on."""
 
-    def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store) -> None:
-        """Before the first job."""
+    def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store, models: int) -> None:
+        """Before the first job; so many standard models have to be trained."""
 
     def tick(self, in_flight: Mapping[str, str], told: Mapping[str, tuple[int, int]]) -> None:
         """Four times a second: what is being computed, by key, and the steps of each that told any."""
 
-    def trained(self, spec: ModelSpec) -> None:
-        """A standard model is in the zoo."""
+    def trained(self, spec: ModelSpec, seconds: float) -> None:
+        """A standard model is in the zoo; it took so long."""
 
     def reused(self, cell: Cell) -> None:
         """Another run finished this cell meanwhile."""
@@ -58,9 +59,9 @@ class Report(Protocol):
 class Silent:
     """Says nothing; what the user must know is a Python warning."""
 
-    def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store) -> None: ...
+    def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store, models: int) -> None: ...
     def tick(self, in_flight: Mapping[str, str], told: Mapping[str, tuple[int, int]]) -> None: ...
-    def trained(self, spec: ModelSpec) -> None: ...
+    def trained(self, spec: ModelSpec, seconds: float) -> None: ...
     def reused(self, cell: Cell) -> None: ...
     def finished(self, cell: Cell, record: Record) -> None: ...
     def warn(self, message: str) -> None:
@@ -143,10 +144,9 @@ class Terminal:
         self.live: Live | None = None
         self.total = self.done = 0
         self.started: dict[str, float] = {}
-        self.expected: dict[str, float] = {}
-        self.waiting: dict[str, Cell] = {}
+        self.pace = Pace((), {}, 0, jobs)
 
-    def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store) -> None:
+    def begin(self, planned: Plan, todo: list[Cell], reused: int, store: Store, models: int) -> None:
         """Say what will run on what data, the stand-in loudly."""
         suite = planned.suite
         for line in stand_in_lines(planned):
@@ -154,12 +154,12 @@ class Terminal:
         used = dict.fromkeys(f"{data.variant} [{data.fingerprint}]" for data in planned.data())
         self._line(
             f"{suite.name} ({suite.profile}) on {', '.join(used)}: "
-            f"{len(todo)} cells to run, {reused} on record in {store.path}",
+            f"{len(todo)} cells to run, {reused} on record in {store.path}"
+            f"{f'; {models} standard models to train' if models else ''}",
             "bold",
         )
         self.total, self.done = len(todo), 0
-        self.waiting = {cell.key: cell for cell in todo}
-        self.expected = expected_seconds(todo, store.read())
+        self.pace = Pace(todo, expected_seconds(todo, store.read()), models, self.jobs)
         if self.console.is_terminal and todo:
             self.live = Live(console=self.console, refresh_per_second=4, transient=True)
             self.live.start()
@@ -177,6 +177,9 @@ class Terminal:
             bar = ProgressBar(total=total, completed=done, width=24) if total else Text("")
             table.add_row(Text(name), bar, f"{done}/{total}" if total else "", f"{now - self.started[key]:.0f} s")
         head = Table.grid(padding=(0, 2))
+        if self.pace.models > self.pace.trained:
+            models, trained = self.pace.models, self.pace.trained
+            head.add_row("models", ProgressBar(total=models, completed=trained, width=24), f"{trained}/{models}", "")
         head.add_row(
             "cells",
             ProgressBar(total=max(1, self.total), completed=self.done, width=24),
@@ -186,27 +189,30 @@ class Terminal:
         self.live.update(Group(head, table))
 
     def _time_left(self) -> str:
-        known = [self.expected[key] for key in self.waiting if key in self.expected]
-        if not known:
-            return "time left unknown"
-        unknown = len(self.waiting) - len(known)
-        seconds = (sum(known) + unknown * sum(known) / len(known)) / self.jobs
-        return f"about {span(seconds)} left"
+        seconds = self.pace.left()
+        return "time left not known yet" if seconds is None else f"about {span(seconds)} left"
 
-    def trained(self, spec: ModelSpec) -> None:
+    def _also(self) -> str:
+        """What a line of a piped run says of the time; a terminal has the live view."""
+        return "" if self.console.is_terminal or self.done == self.total else f", {self._time_left()}"
+
+    def trained(self, spec: ModelSpec, seconds: float) -> None:
         """One line."""
-        self._line(f"  zoo   {spec.describe()} is trained")
+        self.pace.model(seconds)
+        count = f"[{self.pace.trained}/{self.pace.models}] " if self.pace.models else ""
+        also = self._also() if self.pace.models else ""
+        self._line(f"  zoo   {count}{spec.describe()} is trained  {seconds:.1f} s{also}")
 
     def reused(self, cell: Cell) -> None:
         """One line."""
-        self._count(cell)
+        self._count(cell, None)
         self._line(f"  there {cell.name}  (by another run)")
 
     def finished(self, cell: Cell, record: Record) -> None:
         """One line: status, row, headline metric, seconds; or the reason."""
         from bench import registry
 
-        self._count(cell)
+        self._count(cell, record.provenance.get("seconds") if record.status == "ok" else None)
         if record.status == "ok":
             headline = registry.SCENARIOS.get(record.kind).headline
             said = f"{headline} {record.metrics.get(headline, float('nan')):.4f}  {record.costs['seconds']:.1f} s"
@@ -214,11 +220,11 @@ class Terminal:
             said = record.reason or ""
         mark = {"ok": "ok   ", "failed": "FAIL ", "skipped": "skip "}[record.status]
         style = {"ok": "", "failed": "bold red", "skipped": "yellow"}[record.status]
-        self._line(f"  {mark} [{self.done}/{self.total}] {cell.name}  {said}", style)
+        self._line(f"  {mark} [{self.done}/{self.total}] {cell.name}  {said}{self._also()}", style)
 
-    def _count(self, cell: Cell) -> None:
+    def _count(self, cell: Cell, seconds: float | None) -> None:
         self.done += 1
-        self.waiting.pop(cell.key, None)
+        self.pace.cell(cell, seconds)
 
     def warn(self, message: str) -> None:
         """One line."""

@@ -92,6 +92,7 @@ class ModelQueue:
         self.broken: dict[str, str] = {}
         """Zoo key -> why the model could not be trained."""
         self._flight: dict[Future[Any], tuple[str, StandardModel]] = {}
+        self._started: dict[str, float] = {}
         self._places: dict[int, tuple[str, ...]] = {}
 
     def places(self, cell: Cell) -> tuple[str, ...]:
@@ -120,6 +121,7 @@ class ModelQueue:
                 self._give_up(key, self.broken[start])
             else:
                 job = ZooJob(key, model, self.device, self.zoo_root)
+                self._started[key] = time.monotonic()
                 self._flight[workers.submit(job, ZOO_SECONDS)] = (key, model)
             return True
         return False
@@ -133,7 +135,7 @@ class ModelQueue:
         key, model = self._flight.pop(future)
         error = future.exception()
         if error is None:
-            self.report.trained(model.spec)
+            self.report.trained(model.spec, time.monotonic() - self._started[key])
         else:
             self._give_up(key, f"standard model {model.spec.describe()}: {unpack_failure(error, ZOO_SECONDS)}")
 

@@ -172,10 +172,10 @@ def execute(
         remember(cell.digests)
     suite = planned.suite
     try:
-        report.begin(planned, todo, outcome.reused, store)
-        if todo:
-            where = resolve(device, suite.precision, suite.threads)
-            models = ModelQueue(planned, todo, where, report)
+        where = resolve(device, suite.precision, suite.threads) if todo else None
+        models = ModelQueue(planned, todo, where, report) if where else None
+        report.begin(planned, todo, outcome.reused, store, len(models) if models else 0)
+        if where and models is not None:
             cells = _CellQueue(outcome, todo, models, where, force or keep_unvouched, report)
             try:
                 work([models, cells], jobs, where, plugins, report)

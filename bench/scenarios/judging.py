@@ -30,10 +30,10 @@ PARAMETERS = Metric("parameters", "count", higher_is_better=False)
 FLOOR = (
     "The floor",
     (
-        "of the gap is that of a model retrained with another seed from the other retrained ones: a row whose gap is "
-        "not above it is as good as retrained as far as can be told. Such rows are ties for the first rank. Behind a "
-        "stroke stands the floor of the number before it: what retrained models show, or of piggyback learning those "
-        "that never saw the source. What counts is the difference; of an attack it is a merit in neither direction."
+        "is the gap of a model that was retrained with another seed. A row whose gap is not above the floor cannot be "
+        "told from a retrained model; such rows tie for the first rank. After the slash: the same number for "
+        "retrained models (for piggyback learning: for models that never saw the source). Read the difference of the "
+        "two. For an attack, neither direction is a merit."
     ),
 )
 """How to read the floors of scenarios that undo training."""

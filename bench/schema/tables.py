@@ -59,6 +59,9 @@ class ScenarioHead(Settings):
     about: str | None = None
     """The board in a few words, which claims say in place of `{about}`; of the boards that extend it, those that sweep
     its rows are told so too."""
+    setting_of: tuple[str, ...] = ()
+    """Papers (as claims cite them) whose own setting it is, as near as the machine allows: their claims are looked for
+    here first, and what fails elsewhere is read beside that."""
     data: Name | None = None
     """One of the suite's [datasets.NAME]; [data], if unset."""
     methods: tuple[Any, ...] = ()
@@ -127,7 +130,7 @@ class Comparison(Settings):
     """Label of the row that is said to be better."""
     worse: Label
     metric: str | None = None
-    """The scenario's headline metric, if unset; any other metric, or a cost such as `synthesis_seconds`."""
+    """The scenario's headline metric, if unset; any other metric, or a cost such as `seconds`."""
     times: Rate = 1.0
     """The value of `worse` is multiplied by it first: with 0.5, of a metric of which less is better, `better` must stay
     below half of `worse`."""
@@ -161,15 +164,21 @@ class Requirement(Settings):
     at_least: Annotated[float, Ge(-1e9), Le(1e9)]
 
 
+OF_BOARD = "board."
+"""What the name of a board's setting begins with in `Effort.of`: a row's parameter may have the same name."""
+
+
 class Effort(Settings):
-    """How much of a paper's effort the row must get before a claim can fail."""
+    """How much of its paper's effort a row must get before a claim can fail, or hold against it."""
 
     of: str
-    """A metric or cost (`images_kept`), a parameter of the row (`steps`), or a setting of its board."""
+    """A metric or cost (`images_kept`), a parameter of the row (`g_steps`), or one of the board (`board.steps`)."""
+    row: Label | None = None
+    """The row that makes the effort: one of the two that are compared; the one that is said to be better, if unset."""
     paper: Rate
     """The paper's own figure."""
     at_least: Share
-    """The share of it below which the claim is *under-run* where it would fail."""
+    """The share of it below which the claim is *under-run* where it would fail, or hold against the other row."""
 
 
 class ClaimTable(Settings):

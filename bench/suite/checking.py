@@ -12,6 +12,7 @@ from bench.lab import Setup
 from bench.metrics.metric import names
 from bench.registry import SCENARIOS
 from bench.schema.recipe import Recipe
+from bench.schema.tables import OF_BOARD
 from bench.suite import suite as suites
 from bench.suite.claims import Claim
 from bench.suite.faults import shown
@@ -119,8 +120,9 @@ def _refuse_unknown_metric(claim: Claim, scenario: SuiteScenario, at: str) -> No
             raise SuiteError(f"{at}: {key}: unknown metric {shown(name)} of {scenario.kind} scenarios{hint}")
     if claim.effort is None or entry.declares(claim.effort.of):
         return
-    row = next(row for row in scenario.rows if row.label == claim.better)
-    numbers = [*names(entry.metrics, entry.costs), *row.params, *type(scenario.settings).model_fields]
+    row = next(row for row in scenario.rows if row.label == (claim.effort.row or claim.better))
+    settings = [OF_BOARD + name for name in type(scenario.settings).model_fields]
+    numbers = [*names(entry.metrics, entry.costs), *row.params, *settings]
     if claim.effort.of not in numbers:
         raise SuiteError(
             f"{at}: effort.of: {shown(claim.effort.of)} is no metric or cost of {scenario.kind} scenarios, no "

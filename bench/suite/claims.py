@@ -53,6 +53,18 @@ def claims_on(tables: object, scenarios: Mapping[str, SuiteScenario], where: str
     return tuple(claims.values())
 
 
+def refuse_settings_of_nobody(claims: Sequence[Claim], scenarios: Mapping[str, SuiteScenario], where: str) -> None:
+    """A board is the setting of papers whose claims are made on it. Raises SuiteError."""
+    for scenario in scenarios.values():
+        cited = {claim.paper for claim in claims if claim.scenario == scenario.name}
+        for paper in scenario.setting_of:
+            if paper not in cited:
+                raise SuiteError(
+                    f"{where}: [scenarios.{scenario.name}] is the setting of {shown(paper)}, which no claim on it "
+                    f"cites{near_miss(paper, cited)}"
+                )
+
+
 def _claims(name: str, table: ClaimTable, scenarios: Mapping[str, SuiteScenario], where: str) -> Iterator[Claim]:
     at = f"{where}: [claims.{name}]"
     if table.compare.better == table.compare.worse:
@@ -86,6 +98,12 @@ def _claim(
     for label in (table.compare.better, table.compare.worse, *needed):
         if label not in rows:
             raise SuiteError(f"{at} names row {label!r} of {board.name}{near_miss(label, rows)}")
+    _refuse_ratio_of_totals(table, registry.SCENARIOS.get(board.kind), at)
+    if table.effort and table.effort.row not in (None, table.compare.better, table.compare.worse):
+        raise SuiteError(
+            f"{at} asks for an effort of row {table.effort.row!r}, which it does not compare; say "
+            f"{table.compare.better} or {table.compare.worse}"
+        )
     if table.ablates:
         _refuse_other_differences(table, rows, f"{at} on {board.name}")
     method = registry.METHODS.get(rows[table.compare.better].method)
@@ -110,6 +128,17 @@ def _claim(
         ablates=table.ablates,
         effort=table.effort,
     )
+
+
+def _refuse_ratio_of_totals(table: ClaimTable, kind: registry.Scenario, at: str) -> None:
+    """Rows choose how much they make, so a ratio of what all of it cost says nothing of how dear it was."""
+    compare = table.compare
+    each = next((cost.each for cost in kind.costs if cost.name == compare.metric and cost.each), None)
+    if each is not None and compare.times != 1.0:
+        raise SuiteError(
+            f"{at} compares {compare.metric} with {compare.times:g} times that of {compare.worse}, and each row makes "
+            f"as many as it likes; compare {each}"
+        )
 
 
 def _refuse_other_differences(table: ClaimTable, rows: Mapping[str, SuiteRow], at: str) -> None:

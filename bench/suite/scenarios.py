@@ -36,6 +36,8 @@ class SuiteScenario:
     """The scenario whose keys it started from."""
     about: str | None = None
     """What claims call it."""
+    setting_of: tuple[str, ...] = ()
+    """Papers whose own setting it is, as near as the machine allows."""
 
 
 def scenario_of(
@@ -85,6 +87,7 @@ def scenario_of(
         trials=head.trials,
         extends=head.extends,
         about=head.about,
+        setting_of=head.setting_of,
     )
 
 

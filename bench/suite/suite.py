@@ -17,7 +17,7 @@ from bench.models.spec import Architecture
 from bench.paths import PACKAGE
 from bench.schema.recipe import Recipe
 from bench.schema.tables import Header
-from bench.suite.claims import Claim, claims_on
+from bench.suite.claims import Claim, claims_on, refuse_settings_of_nobody
 from bench.suite.faults import checked, named, shown
 from bench.suite.layers import extended, refuse_cycles, tables, with_profile
 from bench.suite.rows import named_rows
@@ -155,6 +155,8 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
     }
     if not scenarios:
         raise SuiteError(f"{where}: no [scenarios.NAME] table; a suite needs at least one")
+    claims = _claims(merged.get("claims", {}), header.claims_of, scenarios, path, where)
+    refuse_settings_of_nobody(claims, scenarios, where)
     return Suite(
         name=suite,
         path=path,
@@ -168,7 +170,7 @@ def validate(content: Mapping[str, Any], path: Path, profile: str) -> Suite:
         recipe=checked(Recipe, merged.get("recipe", {}), where, "recipe"),
         models={name: _weights_beside(model, path, f"{where}: [models.{name}]") for name, model in models.items()},
         scenarios=scenarios,
-        claims=_claims(merged.get("claims", {}), header.claims_of, scenarios, path, where),
+        claims=claims,
         looks=looks,
         equal_within_post_hoc=header.equal_within_post_hoc,
     )

@@ -37,14 +37,28 @@ TRACE = (
 _MADE_IMAGES = (
     "Synth. and distill.",
     (
-        "are the seconds of making images and of the student's learning; together they are the method's seconds. "
-        "Kept are the images held beyond the step that made them, at the most."
+        "split the method's seconds into making images and training the student. Kept is the largest number of "
+        "images held after the step that made them."
     ),
 )
+
+
+def _seconds_of_an_image(costs: Mapping[str, Any]) -> float | None:
+    kept = costs.get("images_kept")
+    return costs["synthesis_seconds"] / kept if kept and "synthesis_seconds" in costs else None
+
+
 SYNTHESIS = (
-    Cost("synthesis_seconds", "synth. s", "seconds of making images", _MADE_IMAGES),
+    Cost(
+        "synthesis_seconds",
+        "synth. s",
+        "seconds of making images",
+        _MADE_IMAGES,
+        each="synthesis_seconds_per_image",
+    ),
     Cost("distillation_seconds", "distill. s", "seconds of the student's learning", _MADE_IMAGES),
     Cost("images_kept", "kept", "images held beyond the step that made them", _MADE_IMAGES),
+    Cost("synthesis_seconds_per_image", meaning="synthesis seconds for each image kept", derived=_seconds_of_an_image),
 )
 """What it costs to make images, for scenarios that have a monitor."""
 

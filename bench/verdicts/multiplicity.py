@@ -38,4 +38,4 @@ def expected_wrong(judged: int, schedule: Schedule) -> float:
 def told(judged: int, schedule: Schedule) -> str:
     """The line that a page of verdicts prints."""
     wrong = expected_wrong(judged, schedule)
-    return f"At most {wrong:.1f} of {judged} claims judged are expected to be wrong ({schedule.total:.3f} of each)."
+    return f"Of {judged} judged claims, at most {wrong:.1f} are expected to be wrong ({schedule.total:.3f} each)."

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.verdicts.interval import Sample, half_width, unsettled
 from bench.verdicts.looks import Look, Schedule
@@ -55,17 +56,18 @@ def chance_of_decision(found: Sample, look: Look, margin: float, equal_within: f
     return decided
 
 
-def seeds_to_decide(found: Sample, schedule: Schedule, margin: float, power: float = POWER) -> int | None:
-    """The least number of seeds at which a claim would hold or fail with a probability of `power`.
+def seeds_to_decide(
+    found: Sample, schedule: Schedule, margin: float, equal_within: float | None = None, power: float = POWER
+) -> int | None:
+    """The least number of seeds at which a claim would hold, fail or be equal with a probability of `power`.
 
     Mean and deviation are taken for the true ones, and the level is that of the schedule's last look. None where
     `MOST_SEEDS` do not suffice, or where the sample settles nothing.
     """
     level = schedule.looks[-1].level
-    away = abs(found.mean - margin)
 
     def enough(n: int) -> bool:
-        return _power(n, away, found, level) >= power
+        return _power(n, found, level, margin, equal_within) >= power
 
     if unsettled(found) or not enough(MOST_SEEDS):
         return None
@@ -141,17 +143,25 @@ def _below(value: float, scale: float, freedom: int) -> float:
     return float(stdtr(freedom, value / scale))
 
 
-def _power(n: int, away: float, found: Sample, level: float) -> float:
-    """Probability that the interval of n seeds leaves out a margin that is so far away from the true mean.
+def _power(n: int, found: Sample, level: float, margin: float, equal_within: float | None) -> float:
+    """Probability that the interval of n seeds leaves out the margin, or lies in the region of equality.
 
     Given the spread of the n seeds, the power is that of the normal law; it is averaged over the spread's own law, in
     equally likely strata.
     """
     from scipy.special import chdtri, ndtr
 
-    if found.sd == 0:
-        return float(away > half_width(n, 0.0, found.s_examples, level))
-    spreads = found.sd * np.sqrt(chdtri(n - 1, (np.arange(STRATA) + 0.5) / STRATA) / (n - 1))
-    halves = np.array([half_width(n, sd, found.s_examples, level) for sd in spreads])
+    freedom = np.array([0.0]) if found.sd == 0 else chdtri(n - 1, (np.arange(STRATA) + 0.5) / STRATA)
+    halves = np.array([half_width(n, found.sd * math.sqrt(x / (n - 1)), found.s_examples, level) for x in freedom])
     scale = found.sd / math.sqrt(n)
-    return float((ndtr((away - halves) / scale) + ndtr((-away - halves) / scale)).mean())
+
+    def below(value: NDArray[np.float64]) -> NDArray[np.float64]:
+        away = value - found.mean
+        return ndtr(away / scale) if scale else (np.sign(away) + 1) / 2
+
+    decided = below(margin - halves) + 1 - below(margin + halves)
+    if equal_within is not None:
+        low = np.maximum(halves - equal_within, margin - halves)
+        high = np.minimum(equal_within - halves, margin + halves)
+        decided = decided + np.maximum(0.0, below(high) - below(low))
+    return float(decided.mean())

@@ -2,8 +2,8 @@
 
 1. *not testable here*: what the claim requires of its set-up is not there, by its own interval. Where that is open,
    the claim is undecided.
-2. *holds* or *fails*: the interval lies on one side of the margin. A claim that would fail with less than the declared
-   share of the paper's effort is *under-run* instead.
+2. *holds* or *fails*: the interval lies on one side of the margin. Where the row that loses had less than the declared
+   share of its paper's effort, the claim is *under-run* instead.
 3. *equal*: the interval lies within `equal_within` of no difference. Two one-sided tests at half the level each say
    the same (Schuirmann, J. Pharmacokin. Biopharm. 15, 1987).
 4. *undecided*.
@@ -41,10 +41,14 @@ class Premise:
 
 @dataclass(frozen=True)
 class Effort:
-    """How much of a paper's effort the row got that is said to be better, and the share below which nothing fails."""
+    """How much of its paper's effort a row got."""
 
+    row: str
     share: float
     least: float
+    """The share below which nothing fails for it, or holds against it."""
+    of_rival: bool = False
+    """Whether it is the row that is said to be worse."""
 
 
 @dataclass(frozen=True)
@@ -95,17 +99,24 @@ def judge(question: Question, schedule: Schedule, look: Look | None, found: Samp
     if premise is not None and held == "open":
         return _with(judged, "undecided", f"what it requires is open: {_told(premise)}")
     if ends.low > question.margin:
-        return _with(judged, "holds")
+        return _unless_under_run(judged, "holds", question.effort)
     if ends.high < question.margin:
-        effort = question.effort
-        if effort is not None and effort.share < effort.least:
-            reason = f"{effort.share:.0%} of the paper's effort, and below {effort.least:.0%} nothing fails"
-            return _with(judged, "under-run", reason)
-        return _with(judged, "fails")
+        return _unless_under_run(judged, "fails", question.effort)
     within = question.equal_within
     if within is not None and -within < ends.low and ends.high < within:
         return _with(judged, "equal")
     return _with(judged, "undecided", BOTH_SIDES)
+
+
+def _unless_under_run(judged: Judged, answer: Literal["holds", "fails"], effort: Effort | None) -> Judged:
+    """`answer`, but where a row lost that had too little effort."""
+    loses = effort is not None and effort.of_rival == (answer == "holds")
+    if effort is None or not loses or effort.share >= effort.least:
+        return _with(judged, answer)
+    what = "holds against it" if effort.of_rival else "fails"
+    had, least = (f"{100 * share:.2g} %" for share in (effort.share, effort.least))
+    reason = f"{effort.row} had {had} of its paper's effort, and below {least} nothing {what}"
+    return _with(judged, "under-run", reason)
 
 
 def _with(judged: Judged, answer: Answer, reason: str = "") -> Judged:

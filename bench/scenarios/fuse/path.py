@@ -35,11 +35,11 @@ BARRIERS = (
         explain=(
             "Loss barrier",
             (
-                "is how far the loss on the straight line between two aligned networks rises, at most, above the line "
-                "between its values at the two ends: max over λ of L(λ) - ((1 - λ) L(0) + λ L(1)), L(λ) being the "
-                "loss of (1 - λ) first + λ second, on 25 points; 0 if it rises nowhere. The error barrier is the same "
-                "of the share of wrong answers. Lower is better; only methods that average two aligned networks have "
-                "one, and only where the aligned networks still compute what the parents compute."
+                "measures the line of weights between two aligned networks. It is the most that the loss rises above "
+                "the straight line between its two end values: max over λ of L(λ) - ((1 - λ) L(0) + λ L(1)), where "
+                "L(λ) is the loss of (1 - λ) first + λ second, on 25 points. It is 0 if the loss rises nowhere. The "
+                "error barrier is the same for the share of wrong answers. Lower is better. Only methods that average "
+                "two aligned networks have one, and only where these still compute what the parents compute."
             ),
         ),
     ),

@@ -55,13 +55,13 @@ WITH_SHADOWS = (
         explain=(
             "Weak and strong attacks",
             (
-                "tell rows that were to be forgotten from rows of the same classes that were never trained on: AUC "
-                "0.5 is guessing. The weak one looks at the loss alone. Strong is that of LiRA, RMIA and U-LiRA, "
-                "which have shadow models, whose AUC departs most from its floor. Strong minus weak is how much "
-                "farther it departs than the loss on the same rows does. Where that lies above its floor with 95 % "
-                "over seeds, the row is marked: it looks forgotten to the weak attack and not to the strong one. "
-                "U-LiRA's mean over models is that of the method's runs on all shadows, each in turn attacked with "
-                "the others as shadows; over-forgetting lifts it above 0.5 too."
+                "try to tell the forgotten rows from rows of the same classes that were never trained on. An AUC of "
+                "0.5 is guessing. The weak attack uses the loss alone. LiRA, RMIA and U-LiRA use shadow models; the "
+                "strong attack is the one of the three whose AUC departs most from its floor. Strong minus weak is "
+                "how much farther it departs than the weak attack on the same rows. A row is marked where this "
+                "exceeds its floor with 95 % confidence over seeds: the weak attack calls it forgotten, the strong one "
+                "does not. U-LiRA's mean over models attacks the method's run on each shadow in turn, with the others "
+                "as shadows. Over-forgetting lifts this AUC above 0.5 too."
             ),
         ),
     ),

@@ -68,8 +68,8 @@ METRICS = (
 _OF_TRAINING = (
     "× retraining",
     (
-        "is the method's seconds as a share of those that training a standard model on the retained rows took. Seconds "
-        "of repeats are those of its runs on the shadow models, which U-LiRA needs; they are not among its seconds."
+        "divides the method's seconds by the seconds of retraining a standard model on the retained rows. U-LiRA needs "
+        "runs of the method on shadow models; their seconds stand apart, as repeats."
     ),
 )
 

@@ -44,9 +44,10 @@ RELEARNING = (
         explain=(
             "Relearn steps",
             (
-                "are the updates after which a copy of the model is as sure of the forgotten rows as the original, "
-                "less 5 %; where class means of its features know more than its head, they are its new head. Far "
-                "fewer than a retrained model needs: what was forgotten is still inside. The count ends at 100."
+                "count the updates until a copy of the model is as sure of the forgotten rows as the original, less "
+                "5 %. Where the class means of its features know more than its head, they become its new head. A "
+                "model that needs far fewer updates than a retrained one still holds what it should have forgotten. "
+                "The count stops at 100."
             ),
         ),
     ),
@@ -57,7 +58,7 @@ ROWS = 128
 BATCH = 32
 """Of either in a mini-batch."""
 CAP = 100
-"""Updates; who needs more counts as needing so many."""
+"""Updates. Larger counts are capped here."""
 SHARE = 0.95
 """Of the original's probabilities, at which rows count as relearned."""
 RATE = 1e-3

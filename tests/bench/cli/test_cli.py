@@ -123,8 +123,40 @@ def test_claims_and_leaderboard_speak_json(command, write_suite):
     verdicts = json.loads(command("claims", suite, "--profile", "smoke", "--json").stdout)
     (claims,) = verdicts.values()
     assert (claims[0]["answer"], claims[0]["notes"]) == ("undecided", ["without a result: seed 2"])
+    told = json.loads(command("export", suite, "--profile", "smoke", "--format", "json").stdout)
+    assert {row["row"] for row in told["rows"]} >= {"toy-noisy-mean"}
     (board,) = json.loads(command("leaderboard", suite, "--profile", "smoke", "--json").stdout).values()
     assert board
+
+
+def test_claims_of_several_suites_are_counted(command, write_suite):
+    first, second = write_suite(), write_suite(name="others")
+    for suite in (first, second):
+        command("run", suite, "--profile", "smoke")
+    told = json.loads(command("claims", first, second, "--profile", "smoke", "--json").stdout)
+    assert [(s["suite"], s["seeds"]) for s in told["suites"]] == [
+        ("toysuite", {"no look yet": 1}),
+        ("others", {"no look yet": 1}),
+    ]
+    assert "| `all`" in command("claims", first, second, "--profile", "smoke").stdout
+
+
+def test_leaderboard_writes_the_front_of_the_folder(command, write_suite, tmp_path):
+    suite = write_suite()
+    ran = command("run", suite, "--profile", "smoke").stdout
+    index = tmp_path / "results" / "index.html"
+    assert f"wrote {index.relative_to(tmp_path)}" in ran
+    found, page, after = ran.splitlines()[-3:]
+    assert found.startswith("found: 1 claim: 1 is undecided. First on most boards of their kind: toy-")
+    assert page == "page:  results/toysuite/smoke.html (all suites: results/index.html)"
+    assert after.startswith(f"next:  python -m bench run {suite} --profile smoke --until-decided --budget 30min")
+    before = index.read_bytes()
+    index.unlink()
+    command("leaderboard", suite, "--profile", "smoke")
+    assert index.read_bytes() == before
+    of_all = command("leaderboard")  # the toy suite does not ship
+    assert of_all.returncode == 2
+    assert "no records of a shipped suite in results" in of_all.stderr
 
 
 def test_a_method_of_ten_lines_in_one_file_gets_its_row(command, write_suite, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,9 @@ def make_claim() -> Callable[..., Claim]:
 def asked(row: SuiteRow, scenario: SuiteScenario, seed: int, data: dict[str, Any], environment: str) -> dict[str, Any]:
     """What is asked of a cell, as far as boards look at it."""
     told = {"scenario": scenario.name, "kind": scenario.kind, "method": row.method, "params": row.params, "seed": seed}
-    told |= {"settings": {}, "data": {"name": data["name"]}, "fingerprint": data["fingerprint"]}
+    seconds = getattr(scenario.settings, "seconds", None)
+    told |= {"settings": {"seconds": seconds} if seconds else {}}
+    told |= {"data": {"name": data["name"]}, "fingerprint": data["fingerprint"]}
     told |= {"zoo": {"parent": f"z{seed}"}, "environment": environment}
     if row.search:
         places = {k: list(p) if isinstance(p, tuple) else p.model_dump() for k, p in row.search.items()}
@@ -183,7 +186,7 @@ METHODS = {row.label: row.method for row in ROWS}
 
 
 def make_record(label: str, seed: int, right: Any = None, *, scenario: str = "skewed", **changes: Any) -> Record:
-    """A record of the row, `given` other parameters than it chose.
+    """A record of the row, `given` other parameters than it chose, on a board with a budget of `seconds` or none.
 
     `right` is bool [N], a number of right answers of 100, or None for no accuracy.
     """
@@ -211,9 +214,9 @@ def make_record(label: str, seed: int, right: Any = None, *, scenario: str = "sk
     }
     environment = changes.pop("environment", PINNED)
     more = {key: changes.pop(key) for key in ("search", "trials") if key in changes}
-    given = changes.pop("given", None)
+    given, seconds = (changes.pop(key, None) for key in ("given", "seconds"))
     fields |= changes
-    kind = SuiteScenario(scenario, fields["kind"], "", None, (), "", "", 60.0)
+    kind = SuiteScenario(scenario, fields["kind"], "", SimpleNamespace(seconds=seconds), (), "", "", 60.0)
     row = SuiteRow(label, fields["method"], fields["params"] if given is None else given)
     told = asked(row, kind, seed, fields["data"], environment) | more
     return Record(**fields, asked=told, key=key_of(told))

@@ -6,6 +6,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.leaderboard import build, looked, write
+from bench.schema.tables import Requirement
 from bench.verdicts import history
 
 
@@ -54,9 +55,26 @@ def test_a_changed_margin_leaves_the_old_verdict_on_the_page(looks, suite_of, ma
         "holds",
         "margin: 0.0 -> 0.9",
     )
-    markdown, _, page, _ = (path.read_text(encoding="utf-8") for path in write(board, tmp_path / "board"))
+    markdown, _, page, *_ = (path.read_text(encoding="utf-8") for path in write(board, tmp_path / "board"))
     assert "`gram-average`: holds at 3 seeds, accuracy, % +40.0" in markdown
     assert f"; margin: 0.0 -&gt; 0.9 (settings {verdict.earlier[0].hash}, commit abc, 2025-12-01)" in page
+
+
+def test_terms_that_were_declared_after_results_had_been_seen_are_told(looks, suite_of, make_claim, records):
+    looks(suite_of((make_claim("gram", "average"),)), records)
+    least = Requirement(row="average", at_least=0.99)
+    asks = {"requires": least, "margin": 0.1}
+    board, _ = looks(suite_of((make_claim("gram", "average", **asks), make_claim("average", "gram"))), records)
+    first, second = board.claims
+    assert first.answer == "not testable here"
+    assert first.notes == ("declared after results had been seen: its margin, what it requires",)
+    assert first.earlier[0].why == f"margin: 0.0 -> 0.1; requires: None -> {least.model_dump()}"
+    assert second.notes == ("its own setting was not tried in this suite",)
+    later, _ = looks(suite_of((make_claim("average", "gram", margin=-0.1), make_claim("gram", "average"))), records)
+    assert [v.notes for v in later.claims] == [
+        ("its own setting was not tried in this suite", "declared after results had been seen: its margin"),
+        ("declared after results had been seen: its margin, what it requires",),
+    ]
 
 
 def test_other_parameters_of_a_row_are_other_settings(looks, suite_of, make_claim, record, records):
@@ -73,7 +91,7 @@ def test_claims_that_are_made_no_more_are_told(looks, suite_of, make_claim, reco
     looks(suite_of((make_claim("gram", "average"),)), records)
     board, _ = looks(suite_of((make_claim("average", "gram"),)), records)
     assert [(e.why, e.answer) for e in board.dropped] == [("gram-average", "holds")]
-    assert "made no more: holds at 3 seeds" in write(board, tmp_path / "board")[0].read_text(encoding="utf-8")
+    assert "dropped: holds at 3 seeds" in write(board, tmp_path / "board")[0].read_text(encoding="utf-8")
 
 
 def test_a_look_that_is_declared_after_the_first_is_marked_and_none_may_be_left_out(

@@ -21,6 +21,8 @@ ACCURACY = Metric("accuracy", "%", higher_is_better=True)
         ("nats", 1.23456, False, "1.235"),
         ("", 123456.0, False, "1.235e+05"),
         ("count", 77850.0, False, "77,850"),
+        ("cost", 0.00031249, True, "+0.000312"),
+        ("cost", -15.4981, True, "−15.5"),
         ("", None, False, "–"),
     ],
 )
@@ -29,7 +31,7 @@ def test_numbers_as_boards_show_them(unit, value, sign, text):
 
 
 @pytest.mark.parametrize(
-    ("unit", "shown"), [("%", ", %"), ("points", ", points"), ("nats", ", nats"), ("count", ""), ("", "")]
+    ("unit", "shown"), [("%", ", %"), ("points", ", points"), ("nats", ", nats"), ("count", ""), ("cost", ""), ("", "")]
 )
 def test_a_heading_is_title_and_unit(unit, shown):
     assert measures.heading(Metric("loss_barrier", unit, higher_is_better=False)) == f"loss barrier{shown}"

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.environment import PINNED
-from bench.leaderboard.pairing import differ, main_environment, told, unpaired
+from bench.leaderboard.pairing import differ, most_common, processor, told, unpaired
 
 NATIVE = "x86_64-native-avx512f"
 
@@ -49,9 +49,33 @@ def test_only_seeds_that_both_have_are_looked_at(record):
     assert told("gram", "average", {1: "why"}) == "gram and average are not paired on seed 1 (why)"
 
 
-def test_the_main_environment_is_that_of_most_records(record):
-    records = [record("gram", 0, 50, environment=NATIVE)] + [record("gram", s, 50) for s in (1, 2)]
-    assert main_environment(records) == main_environment(records[::-1]) == PINNED
-    assert main_environment(records[:1]) == NATIVE
-    assert main_environment(records[:2]) == main_environment(records[1::-1])  # a tie does not hang on the order
-    assert main_environment([]) == ""
+def test_the_main_environment_is_that_of_most_records():
+    names = [NATIVE, PINNED, PINNED]
+    assert most_common(names) == most_common(names[::-1]) == PINNED
+    assert most_common(names[:1]) == NATIVE
+    assert most_common(names[:2]) == most_common(names[1::-1])  # a tie does not hang on the order
+    assert most_common([]) == ""
+
+
+def on(record, model, **settings):
+    found = record("gram", 0, 50, provenance={"machine": f"Linux x86_64, 2 x {model}"})
+    return found.model_copy(update={"asked": found.asked | {"settings": settings}})
+
+
+EPYC, XEON = "AMD EPYC, family 26 model 2 stepping 1", "Intel Xeon, family 6 model 143 stepping 8"
+
+
+def test_the_seconds_of_two_processors_are_not_compared(record):
+    told = f"seconds of {EPYC} and of {XEON}"
+    here, there = (on(record, f"{model}, avx512f", seconds=12) for model in (EPYC, XEON))
+    assert differ(here, there) == differ(there, here) == told
+    updates = [on(record, f"{model}, avx512f", seconds=None, steps=5) for model in (EPYC, XEON)]
+    assert differ(*updates) is None
+    assert differ(*updates, seconds=True) == told
+    assert unpaired({0: updates[0]}, {0: updates[1]}, seconds=True) == {0: told}
+
+
+def test_one_model_of_processor_is_one_whatever_its_instructions_are_called(record):
+    assert differ(on(record, f"{EPYC}, avx512f", seconds=12), on(record, f"{EPYC}, AVX-512", seconds=12)) is None
+    assert differ(on(record, f"{EPYC}, avx512f", seconds=12), record("gram", 0, 50)) is None  # nobody knows
+    assert processor(on(record, f"{EPYC}, avx2")) == EPYC

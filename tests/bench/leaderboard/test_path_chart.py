@@ -81,7 +81,7 @@ def test_all_forms_of_a_board_tell_barriers(board, tmp_path):
     assert lines["ensemble"]["metric.barrier"] == ""
     page = files[".html"]
     assert page.count('<svg class="lines ways"') == 2
-    assert "the straight line between its values at the two ends" in " ".join(page.split())
+    assert "the straight line between its two end values" in " ".join(page.split())
     assert "<dt>Loss barrier</dt>" in page
     assert "<dt>Curves</dt>" not in page  # which is about training budgets
     assert ".ways" in page

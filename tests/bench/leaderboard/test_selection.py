@@ -53,9 +53,7 @@ def test_a_row_of_other_parameters_alone_is_told(suite, record):
     selection = selected(suite, [record("gram", 0, 60, params={"share": 0.5})])
     assert kept(selection) == []
     assert selection.earlier == {("skewed", "gram"): 1}
-    assert selection.set_aside == (
-        "1 record of other settings or standard models than the suite asks for now: run it again",
-    )
+    assert selection.set_aside == ("1 record of earlier settings or standard models; run the suite again",)
 
 
 def test_a_row_is_found_by_what_it_asks_and_shown_under_its_present_name(suite, record):

@@ -170,7 +170,7 @@ def test_rows_without_a_seed_of_the_common_look_are_not_ranked_and_named(suite, 
     section = skewed(suite, full)
     transport = next(row for row in section.rows if row.label == "transport")
     assert (transport.rank, transport.rank_low, transport.first) == (None, None, None)
-    assert section.notes == ("without all of the seeds 0, 1, 2, so not ranked: transport",)
+    assert section.notes == ("Not ranked, because some of the seeds 0, 1, 2 are missing: transport",)
     gram = next(row for row in section.rows if row.label == "gram")
     assert gram.rank_low == 1
     assert gram.rank_high <= 2
@@ -186,7 +186,7 @@ def test_ranks_stand_on_the_last_look_that_rows_have_in_common(suite, full, reco
     assert rows["gram"].headline.mean == pytest.approx(0.45)  # of all its seeds, and so below transport's
     assert rows["transport (acts)"].above.mean == pytest.approx(-0.05)
     [note] = section.notes
-    assert note.startswith("ranked on seeds 0, 1, 2, which all ranked rows have")
+    assert note.startswith("Ranks use seeds 0, 1, 2, which all ranked rows have")
     six = [record(row.label, seed, 50) for row in section.rows for seed in (3, 4, 5) if row.label != "gram"]
     assert skewed(suite, [*full, *more, *six]).ranked_on == (0, 1, 2, 3, 4, 5)
 

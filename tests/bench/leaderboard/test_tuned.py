@@ -94,15 +94,15 @@ def test_each_form_of_a_board_says_what_was_chosen(tuned_suite, chosen, record, 
     ]
     files = {path.suffix: path.read_text(encoding="utf-8") for path in write(board, tmp_path)}
     skewed, other = (block for block in files[".md"].split("\n## ") if block.startswith(("skewed", "class")))
-    assert "**Tuned: 20 validation trials a row; parameters chosen" in skewed
-    assert "(2 of those ranked)" in skewed  # the other two rows have no search
+    assert "**Tuned: each row gets 20 validation trials. The best accuracy on validation examples chooses" in skewed
+    assert "2 ranked rows have no search" in skewed
     assert "tuning s" in skewed
     assert "0.5123" in skewed
     assert "Tuned" not in other
     assert "tuning s" not in other
     page = files[".html"]
     assert "join, tuned</span>" in page
-    assert "Tuned: 20 validation trials a row" in page
+    assert "Tuned: each row gets 20 validation trials" in page
     assert "<td>0.5123</td>" in page
     assert "<dt>Tuned boards</dt>" in page
     assert "<dt>Synth. and distill.</dt>" not in page
@@ -145,7 +145,7 @@ def test_a_tuned_row_stands_beside_itself_without_its_search(tuned_suite, chosen
     files = {path.suffix: path.read_text(encoding="utf-8") for path in write(board, tmp_path)}
     assert files[".md"].count("tuning gains (95 %)") == files[".html"].count("tuning gains (95 %)") == 1
     assert "| 50.5 | +9.5" in " ".join(files[".md"].split())
-    assert "<td>50.5</td>" in files[".html"]
+    assert '<td data-v="0.505">50.5</td>' in files[".html"]
     lines = {(line["scenario"], line["label"]): line for line in csv.DictReader(files[".csv"].splitlines())}
     assert lines["skewed-tuned", "gram"]["gained"] == "0.095000"
     assert lines["skewed-tuned", "transport"]["gained"] == ""
@@ -177,5 +177,5 @@ def test_a_row_tuned_in_another_environment_than_its_default_gains_nothing_and_i
     section = build(suite, [*before, *after]).sections[1]
     assert next(row for row in section.rows if row.label == "gram").gained is None
     assert section.notes == (
-        "not paired with itself in skewed on seeds 0, 1 (x86-64-avx2 and x86_64-native-avx512f): gram",
+        "Not paired with the same row in skewed on seeds 0, 1 (x86-64-avx2 and x86_64-native-avx512f): gram",
     )

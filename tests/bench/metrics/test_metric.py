@@ -20,7 +20,7 @@ COSTS = (Cost("seconds"), Cost("images_kept", "kept"))
         ("floor_gap", "%", False, "floor of the gap", ""),
         ("leak_12", "nats", False, "leak of part 12", "floor_leak_12"),
         ("floor_leak_3", "nats", False, "", ""),
-        ("images_kept", "", False, "", ""),
+        ("images_kept", "cost", False, "", ""),
     ],
 )
 def test_what_is_declared_is_found(name, unit, higher, title, floor):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import json
 
 import pytest
@@ -121,7 +122,7 @@ def records(plugin, write_suite, record_of):
 
 def test_boards_show_what_is_declared(records, write_suite, tmp_path):
     board = build(suites.load(write_suite(text=SUITE), "cpu"), records)
-    markdown, table, html, _ = (path.read_text(encoding="utf-8") for path in write(board, tmp_path / "out"))
+    markdown, table, html, *_ = (path.read_text(encoding="utf-8") for path in write(board, tmp_path / "out"))
     for text in (markdown, html):
         assert "Ranked by mean regret, lower is better" in text
         assert "mean regret, bits (95 %)" in text
@@ -129,7 +130,7 @@ def test_boards_show_what_is_declared(records, write_suite, tmp_path):
         assert "is what hindsight would have saved." in text
         assert "are counted, not weighed." in text
         assert "trials needed" in text
-    assert "| odd |" in markdown.replace("  ", " ").replace("  ", " "), "nobody declares it: it has its plain name"
+    assert re.search(r">\s*odd\s*<", html), "nobody declares it: it has its plain name"
     lines = {line["label"]: line for line in csv.DictReader(table.splitlines())}
     assert (lines["wise"]["metric"], lines["wise"]["mean"], lines["wise"]["tears"]) == (
         "regret",

@@ -195,12 +195,53 @@ says = "A mean"""
         ("shrink = 0.5", "shrink = 0.0", "ablates shrink, and its rows are equal in that"),
         ("says = ", 'requires = { row = "gone", at_least = 1 }\nsays = ', "names row 'gone' of hand"),
         ("says = ", 'requires = { row = "shrunk" }\nsays = ', "'at_least' is missing"),
+        (
+            "says = ",
+            'effort = { row = "toy-constant", of = "shrink", paper = 1, at_least = 0.5 }\nsays = ',
+            "asks for an effort of row 'toy-constant', which it does not compare; say shrunk or toy-nearest-mean",
+        ),
     ],
 )
 def test_a_claim_that_cannot_be_meant_so_is_refused(write_suite, old, new, told):
     assert "shrinking" in claims(write_suite(text=ABLATION))
     with pytest.raises(SuiteError, match=told):
         claims(write_suite(text=ABLATION.replace(old, new, 1)))
+
+
+def test_a_board_is_the_setting_of_papers_whose_claims_are_made_there(write_suite):
+    named = SUITE.replace('about = "few rows"', 'about = "few rows"\nsetting_of = ["folklore"]')
+    assert suites.load(write_suite(text=named), "smoke").scenarios["few"].setting_of == ("folklore",)
+    told = r"\[scenarios.few\] is the setting of 'folkore', which no claim on it cites; did you mean 'folklore'"
+    with pytest.raises(SuiteError, match=told):
+        suites.load(write_suite(text=named.replace('["folklore"]', '["folkore"]')), "smoke")
+
+
+TOTALS = """
+title = "t"
+[data]
+name = "digits"
+[models.m]
+arch = "resnet8"
+[scenarios.d]
+kind = "datafree"
+teacher = "m"
+student = "m"
+methods = ["cmi", "fast-dfkd"]
+[claims.tenth]
+says = "s"
+scenario = "d"
+compare = { better = "fast-dfkd", worse = "cmi", metric = "synthesis_seconds", times = 0.1 }
+[profiles.smoke]
+"""
+
+
+def test_a_ratio_of_totals_over_as_many_images_as_each_row_makes_is_refused(write_suite):
+    told = r"\[claims.tenth\] compares synthesis_seconds with 0.1 times .* compare synthesis_seconds_per_image"
+    with pytest.raises(SuiteError, match=told):
+        claims(write_suite(text=TOTALS))
+    each = TOTALS.replace("synthesis_seconds", "synthesis_seconds_per_image")
+    assert claims(write_suite(text=each))["tenth"].times == 0.1
+    assert claims(write_suite(text=TOTALS.replace(", times = 0.1", "")))["tenth"].metric == "synthesis_seconds"
 
 
 def test_a_row_that_differs_in_more_than_a_claim_ablates_is_refused(write_suite):
@@ -218,6 +259,7 @@ def test_a_row_that_differs_in_more_than_a_claim_ablates_is_refused(write_suite)
             "requires.metric: unknown metric 'nlll'",
         ),
         ('effort = { of = "step", paper = 1, at_least = 0.1 }', "effort.of: 'step' is no metric or cost of toy"),
+        ('effort = { of = "rows", paper = 1, at_least = 0.1 }', "no setting of hand; there are .*board.rows"),
     ],
 )
 def test_check_knows_what_a_claim_requires(write_suite, key, told):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.errors import BadResult
 from bench.task.meter import Costs, counted, metered
-from bench.task.monitor import CHECKS, LOOKS, SHOWN, Observations
+from bench.task.monitor import CHECKS, LOOKS, SHOWN, SYNTHESIS, Observations
 
 NOBODY = nn.Identity()
 X = torch.zeros(2, 1, 4, 4)
@@ -112,6 +112,13 @@ def test_seconds_of_distilling_and_the_most_images_kept(clock):
     costs = seen.costs({"seconds": 1.5})
     assert costs == {"synthesis_seconds": 1.0, "distillation_seconds": 0.5, "images_kept": 30}
     assert seen.costs({"seconds": 0.4})["synthesis_seconds"] == 0.0, "never less than no time"
+
+
+def test_seconds_of_an_image_are_those_of_images_that_are_kept():
+    [each] = [cost for cost in SYNTHESIS if cost.derived]
+    assert each.derived({"synthesis_seconds": 3.0, "images_kept": 60}) == 0.05
+    assert each.derived({"synthesis_seconds": 3.0, "images_kept": 0}) is None
+    assert each.derived({}) is None
 
 
 def test_a_second_run_starts_on_a_clean_sheet():

@@ -23,5 +23,5 @@ def test_what_was_not_judged_counts_for_nobody() -> None:
 
 def test_expected_wrong() -> None:
     assert expected_wrong(143, schedule()) == pytest.approx(7.15, abs=0.02)
-    assert told(143, schedule()) == "At most 7.2 of 143 claims judged are expected to be wrong (0.050 of each)."
-    assert "(0.071 of each)" in told(143, schedule(added=(24,)))
+    assert told(143, schedule()) == "Of 143 judged claims, at most 7.2 are expected to be wrong (0.050 each)."
+    assert "(0.071 each)" in told(143, schedule(added=(24,)))

@@ -72,6 +72,16 @@ def test_seeds_to_decide_is_the_power_of_the_t_test(effect: float) -> None:
     assert at[1] > 0.8 - 2e-3
 
 
+def test_rows_that_are_equal_are_decided_by_as_many_seeds_as_show_it() -> None:
+    near = Sample((0.001, -0.004, 0.004, -0.001))
+    never = seeds_to_decide(near, LOOKS, 0.0)
+    equal = seeds_to_decide(near, LOOKS, 0.0, equal_within=0.01)
+    assert never is None
+    assert equal is not None
+    assert equal < 12
+    assert seeds_to_decide(near, LOOKS, -0.01, equal_within=0.01) <= equal
+
+
 def test_seeds_to_decide_where_examples_are_too_few() -> None:
     assert seeds_to_decide(Sample((0.01, 0.012), s_examples=0.01, examples=100), LOOKS, 0.0) is None
     assert seeds_to_decide(Sample((0.01, 0.012), s_examples=0.001, examples=100), LOOKS, 0.0) is not None

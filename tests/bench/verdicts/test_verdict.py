@@ -60,12 +60,24 @@ def test_the_region_of_equality_is_around_no_difference() -> None:
 
 
 def test_too_little_effort_turns_fails_alone() -> None:
-    effort = Effort(share=0.04, least=0.1)
+    effort = Effort("gram", share=0.04, least=0.1)
     found = answer(differences(-0.02), effort=effort)
-    assert (found.answer, found.reason) == ("under-run", "4% of the paper's effort, and below 10% nothing fails")
+    assert (found.answer, found.reason) == (
+        "under-run",
+        "gram had 4 % of its paper's effort, and below 10 % nothing fails",
+    )
     assert answer(differences(0.02), effort=effort).answer == "holds"
     assert answer(differences(0.002), effort=effort, equal_within=0.01).answer == "equal"
-    assert answer(differences(-0.02), effort=Effort(share=0.1, least=0.1)).answer == "fails"
+    assert answer(differences(-0.02), effort=Effort("gram", share=0.1, least=0.1)).answer == "fails"
+
+
+def test_nothing_holds_against_a_rival_that_had_too_little_effort() -> None:
+    effort = Effort("average", share=0.2, least=0.5, of_rival=True)
+    found = answer(differences(0.02), effort=effort)
+    told = "average had 20 % of its paper's effort, and below 50 % nothing holds against it"
+    assert (found.answer, found.reason) == ("under-run", told)
+    assert answer(differences(-0.02), effort=effort).answer == "fails"
+    assert answer(differences(0.002), effort=effort, equal_within=0.01).answer == "equal"
 
 
 def test_a_premise_that_is_not_met_comes_first() -> None:
