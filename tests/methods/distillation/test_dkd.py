@@ -51,7 +51,7 @@ def test_at_weights_one_and_the_teachers_doubt_it_is_kd_in_value_and_gradient():
         target, rest = decoupled(mine[row], teacher[row], LABELS[row], T)
         value = value + (target + doubt * rest) / ROWS
     kd = distillation_kl(whole, teacher, T)
-    assert float(value) == pytest.approx(float(kd), rel=1e-13)
+    assert value.item() == pytest.approx(kd.item(), rel=1e-13)
     value.backward()
     kd.backward()
     torch.testing.assert_close(mine.grad, whole.grad, rtol=1e-12, atol=1e-14)
