@@ -31,6 +31,7 @@ from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.registry import METHODS, SCENARIOS, Method, Scenario
 from bench.running.cell import granted, seed_everything
+from bench.running.noticing import noticed
 from bench.scenarios import Score, Situation
 from bench.schema.recipe import Recipe
 from bench.task.meter import Costs
@@ -141,7 +142,7 @@ def _check(method: Method, kind: Scenario, zoo: Path, server: Server) -> Iterato
             yield Result(kind.kind, f"runs: {variant.name}", False, f"{type(error).__name__}: {error}")
             continue
         ran.append(variant)
-        yield Result(kind.kind, f"runs: {variant.name}", True, _headline(kind, first.score))
+        yield Result(kind.kind, f"runs: {variant.name}", True, _headline(kind, first.score) + _told(first.marks))
         if variant is VARIANTS[0]:
             yield from _same_again(method, world, first, server)
             yield _inputs_untouched(method, kind, first)
@@ -158,6 +159,8 @@ class _Ran:
     """Given models whose weights the method changed."""
     read: frozenset[str]
     """Attributes of its task that it read."""
+    marks: list[str]
+    """What boards would mark of its result (`bench.running.noticing`)."""
 
 
 def _run(method: Method, world: World, server: Server) -> _Ran:
@@ -173,7 +176,7 @@ def _run(method: Method, world: World, server: Server) -> _Ran:
         raise BenchError(f"metrics {broken} are not finite")
     if strange := [name for name in score.metrics if not world.kind.declares(name)]:
         raise BenchError(f"scenario {kind!r} scores {strange}, which its `metrics` do not declare")
-    return _Ran(score, run.changed, run.read)
+    return _Ran(score, run.changed, run.read, noticed(result, given, world.situation.size))
 
 
 def _same_again(method: Method, world: World, first: _Ran, server: Server) -> Iterator[Result]:
@@ -302,6 +305,10 @@ def capped(method: Method) -> dict[str, Any]:
 
 def _headline(kind: Scenario, score: Score) -> str:
     return f"{kind.headline} {score.metrics[kind.headline]:.3f}"
+
+
+def _told(marks: list[str]) -> str:
+    return f"; boards do not rank it, since its result is marked: {', '.join(marks)}" if marks else ""
 
 
 def prepare(kind: Scenario, variant: Variant, zoo: Path) -> World:

@@ -162,16 +162,31 @@ def method(
         paper: "arXiv:2212.09849" or a short citation.
         name: defaults to the function's name with dashes.
         in_place: it changes the weights of the models it is given.
+
+    Raises:
+        BenchError: the name is taken, or a hyperparameter does not stand behind the `*`.
     """
 
     def register(function: Callable[..., T]) -> Callable[..., T]:
         label = name or function.__name__.replace("_", "-")
+        _hold_signature(label, function)
         kinds = (scenario,) if isinstance(scenario, str) else tuple(scenario)
         entry = Method(label, family, kinds, frozenset(access), function, paper, year, in_place)
         METHODS.add(label, entry, _origin(entry))
         return function
 
     return register
+
+
+def _hold_signature(label: str, function: Callable[..., Any]) -> None:
+    """A method takes its task by place, and hyperparameters by name."""
+    task, *others = inspect.signature(function).parameters.values()
+    by_place = [p for p in others if p.kind is p.POSITIONAL_OR_KEYWORD]
+    if starless := [p.name for p in by_place if p.default is p.empty or isinstance(p.default, int | float | str)]:
+        raise BenchError(
+            f"method {label!r}: hyperparameters stand behind a *, so write "
+            f"def {function.__name__}({task.name}, *, {', '.join(starless)})"
+        )
 
 
 S = TypeVar("S", bound="Settings")

@@ -130,6 +130,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 class InProcess:
     """In place of `bench.running.workers.Workers`: each job is done at once, in this process."""
 
+    missing: frozenset[str] = frozenset()
+
     def __init__(self, *_: object) -> None:
         self.jobs = 1
 

@@ -66,20 +66,23 @@ def serve(connection: Connection, file: int) -> None:
     if errand.device.threads != torch.get_num_threads():
         torch.set_num_threads(errand.device.threads)
     judge.granted = forms.classes_of(errand.given.values())
-    counts, code = Costs(), _Code(judge.granted)
+    counts, code, before = Costs(), _Code(judge.granted), 0
     try:
         task, seen = task_of(errand, judge.progress), Seen({})
         if errand.observed:
             seen = Seen.of(errand.given)
             task = seen.observed(task)
         with counted(counts, errand.given):
+            before = _gpu_bytes(errand.device)  # with the driver started, which is no method's work
             judge.tell("ready", held=held)
             judge.take()
             result = registry.METHODS.get(errand.method).function(task, **errand.params)
     except BaseException as raised:  # whatever it is, it is that method's result
-        judge.tell("raised", **_told(raised), counts=_counts(counts))
+        judge.tell("raised", **_told(raised), counts=_counts(counts, errand.device, before))
         return
-    judge.tell("returned", counts=_counts(counts), read=sorted(seen.read), changed=seen.changed())
+    judge.tell(
+        "returned", counts=_counts(counts, errand.device, before), read=sorted(seen.read), changed=seen.changed()
+    )
     judge.take()
     judge.deliver(code.form_of(result))
     while code.kept:  # until the judge has no more questions
@@ -236,8 +239,16 @@ class _Judge:
             self.tell("progress", done=int(done), total=int(total))
 
 
-def _counts(costs: Costs) -> dict[str, Any]:
-    return {"flops": costs.flops, "samples": costs.samples}
+def _counts(costs: Costs, device: Device, before: int) -> dict[str, Any]:
+    return {"flops": costs.flops, "samples": costs.samples, "gpu_bytes": max(0, _gpu_bytes(device) - before)}
+
+
+def _gpu_bytes(device: Device) -> int:
+    """The most that tensors of this process took on the GPU; 0 without one."""
+    if device.torch.type != "cuda":
+        return 0
+    torch.zeros(1, device=device.torch)
+    return torch.cuda.max_memory_allocated(device.torch)
 
 
 def _set_draws(state: tuple[Any, ...]) -> None:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -65,13 +65,15 @@ class Server:
         self.missing: tuple[str, ...] = ()
         """What the system does not offer to wall methods in, in sentences."""
 
-    def start(self, connection: int, file: int, told: int) -> int:
+    def start(self, connection: int, file: int, told: int, *, alone: bool = False) -> int:
         """Start a method's process, with these descriptors; the number of its keeper, or of itself where it has none.
+
+        `alone` asks for one that is not forked.
 
         Raises:
             BenchError: the server does not start.
         """
-        if not self.forks:
+        if alone or not self.forks:
             self.missing = (ALONE,)
             self._alone = [process for process in self._alone if process.poll() is None]
             self._alone.append(self._popen("once", (connection, file, told)))
@@ -156,6 +158,8 @@ class Run:
     _connection: Connection | None = None
     _told: int | None = None
     _keeper: int = 0
+    _alone: bool = False
+    """Whether its process was not forked, and has no keeper."""
     _method: psutil.Process | None = None
     _charged: float = 0.0
     """Processor seconds of the method that its costs hold."""
@@ -214,7 +218,7 @@ class Run:
             BadResult: it gives none.
         """
         connection = self._open_connection()
-        if self.errand.device.torch.type == "cuda":
+        if self._on_gpu:
             self._charged = self._seconds()  # the wall's seconds since the last answer were the judge's own
         try:
             wire.send(connection, {"code": number}, forms.pack(inputs.detach().cpu()))
@@ -240,7 +244,7 @@ class Run:
             with suppress(psutil.Error):
                 if self._method is not None and self._ended is None:
                     self._method.kill()
-            if not self.server.forks:
+            if self._alone:
                 self._end_alone()
             self._farewell()
 
@@ -259,6 +263,10 @@ class Run:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def _on_gpu(self) -> bool:
+        return self.errand.device.torch.type == "cuda"
+
     def _start(self) -> None:
         packed = grant.pack(self.errand)
         self.handles = packed.handles
@@ -266,7 +274,9 @@ class Run:
         self._connection = Connection(ours.detach())
         self._told, telling = os.pipe()
         try:
-            self._keeper = self.server.start(theirs.fileno(), packed.file.fileno(), telling)
+            self._alone = self._on_gpu or not self.server.forks  # a GPU's driver does not outlive a fork
+            fds = theirs.fileno(), packed.file.fileno(), telling
+            self._keeper = self.server.start(*fds, alone=self._alone)
         finally:
             theirs.close()
             os.close(telling)
@@ -295,7 +305,8 @@ class Run:
 
     def _answer(self, head: Mapping[str, Any], packed: forms.Packed | None) -> None:
         connection = self._open_connection()
-        with timed(self.costs, self.errand.device.torch):
+        # On a GPU seconds are those of the wall, and the method's go on meanwhile.
+        with nullcontext() if self._on_gpu else timed(self.costs, self.errand.device.torch):
             try:
                 if head["handle"] not in self.handles or packed is None:
                     raise LookupError(f"handle {head['handle']} was not granted")
@@ -345,17 +356,19 @@ class Run:
         Raises:
             BadResult: these are no counts.
         """
-        counts = head.get("counts")
-        flops, samples = (counts.get(name) for name in ("flops", "samples")) if isinstance(counts, dict) else (0, None)
+        counts = told if isinstance(told := head.get("counts"), dict) else {}
+        flops, samples = counts.get("flops"), counts.get("samples")
         if not (isinstance(flops, int | float) and 0 <= flops < math.inf and isinstance(samples, dict)):
-            raise BadResult(f"the method's process sent counts {counts!r}")
+            raise BadResult(f"the method's process sent counts {told!r}")
         self.costs.flops += float(flops)
+        if self._on_gpu:
+            self.costs.peak_memory_mb = max(self.costs.peak_memory_mb, wire.count(counts, "gpu_bytes") / 2**20)
         for name in samples.keys() & self.costs.samples.keys():
             self.costs.samples[name] += wire.count(samples, name)
 
     def _seconds(self) -> float:
         """Processor seconds of the method's process, with those of what it started; on a GPU of the wall."""
-        if self.errand.device.torch.type == "cuda":
+        if self._on_gpu:
             return time.perf_counter()
         assert self._method is not None
         with suppress(psutil.Error, OSError):
@@ -385,7 +398,8 @@ class Run:
                     held += below.memory_info().rss
                     used = below.cpu_times()
                     self._started[below.pid] = used.user + used.system
-            self.costs.peak_memory_mb = max(self.costs.peak_memory_mb, (held - self._level) / 2**20)
+            if not self._on_gpu:
+                self.costs.peak_memory_mb = max(self.costs.peak_memory_mb, (held - self._level) / 2**20)
 
     def _dead(self) -> str:
         """Why the process sends nothing any more."""

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 CODE, LARGER, GIVEN = "code", "larger", "given"
 """A result is (in part) code that only the method's process has; it has more parameters than the board's network; it
 is a network that was given, unchanged."""
-OWN = ("student", "model")
-"""Attributes of tasks that hold the network to be trained or changed: who returns it unchanged returns what it has."""
+MATERIAL = ("student", "model", "parents", "experts", "init")
+"""Attributes of tasks whose networks results are made of: who returns one of them unchanged returns a reference of the
+board. Others (a teacher) hold what the result is to become."""
 SLACK = 1.01
 """A result may be so much larger: a further class in the head, a scale a layer."""
 
@@ -31,9 +32,9 @@ def noticed(result: object, given: Mapping[str, Any], size: int | None) -> list[
     parts = list(result) if isinstance(result, list | tuple) else [result]
     found = [CODE] if any(isinstance(part, Code) for part in parts) else []
     networks = [network for number, part in enumerate(parts) for _, network in models_in(str(number), part)]
-    if size is not None and any(_parameters(network) > SLACK * size for network in networks):
+    if size is not None and any(_deployed(network) > SLACK * size for network in networks):
         found.append(LARGER)
-    others = [n for name, value in given.items() if name not in OWN for _, n in models_in(name, value)]
+    others = [n for name, value in given.items() if name not in MATERIAL for _, n in models_in(name, value)]
     if any(_same(network, other) for network in networks for other in others):
         found.append(GIVEN)
     return found
@@ -41,6 +42,14 @@ def noticed(result: object, given: Mapping[str, Any], size: int | None) -> list[
 
 def _parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
+
+
+def _deployed(network: nn.Module) -> int:
+    """Parameters that are not zero; those of sparse adapters can be added to what they adapt, and count with it."""
+    from bench.models.compositions import Overwritten
+
+    adapters = {id(p) for part in network.modules() if isinstance(part, Overwritten) for p in part.values}
+    return sum(int(p.detach().count_nonzero()) for p in network.parameters() if id(p) not in adapters)
 
 
 def _same(network: nn.Module, other: nn.Module) -> bool:

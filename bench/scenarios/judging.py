@@ -71,14 +71,14 @@ def judge_classifier(z: Tensor, split: Split) -> tuple[dict[str, float], np.ndar
 
     labels = split.labels.cpu()
     p = z.double().softmax(1)
-    correct = (z.argmax(1) == labels).numpy()
+    right = correct(z, labels)
     confidence = p.max(1).values.numpy()
     metrics = {
-        "accuracy": float(correct.mean()),
+        "accuracy": float(right.mean()),
         "nll": float(nn.functional.cross_entropy(z.double(), labels)),
-        "ece": float(expected_calibration_error(confidence, correct, bins=15)),
+        "ece": float(expected_calibration_error(confidence, right, bins=15)),
     }
-    return metrics, correct
+    return metrics, right
 
 
 def misfit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str | None:
@@ -93,6 +93,11 @@ def misfit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str |
 def size(model: nn.Module) -> int:
     """Parameters of a network."""
     return sum(p.numel() for p in model.parameters())
+
+
+def correct(z: Tensor, labels: Tensor) -> np.ndarray:
+    """bool [N]: on which examples logits [N, C] pick the label [N]."""
+    return (z.argmax(1) == labels.cpu()).numpy()
 
 
 def accuracy(z: Tensor, labels: Tensor | int) -> float:

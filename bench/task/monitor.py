@@ -7,7 +7,7 @@ whoever walks the monitor's attributes, and is read by the judge.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -146,6 +146,14 @@ class Observations:
     def distilled(self, seconds: float) -> None:
         """The student learned for so many seconds."""
         self.seconds += float(seconds)
+
+    def to_keep(self) -> list[tuple[float, float]]:
+        """The trace, for a later score."""
+        return self.accuracy
+
+    def restore(self, kept: Sequence[tuple[float, float]]) -> None:
+        """Be told the trace that was kept."""
+        self.accuracy = [(float(spent), float(accuracy)) for spent, accuracy in kept]
 
     def metrics(self) -> dict[str, float]:
         """The trace in four numbers; none where the student was never looked at.

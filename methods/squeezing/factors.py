@@ -25,22 +25,21 @@ def as_matrix(layer: Layer) -> Tensor:
     return layer.weight.flatten(1)
 
 
-class Factored(nn.Sequential):
-    """Two layers whose product is one layer of lower rank; it is called as the one layer is."""
-
-    def squared_norm(self) -> Tensor:
-        """||U V||_F^2 of the product, a scalar, from Gram matrices of the size of the rank; in full precision."""
-        first, second = (as_matrix(layer) for layer in self.children())  # type: ignore[arg-type]
-        with torch.autocast(first.device.type, enabled=False):
-            if isinstance(self[0], nn.Embedding):  # [entries, r] and [width, r]
-                return ((first.T @ first) * (second.T @ second)).sum()
-            return ((first @ first.T) * (second.T @ second)).sum()
+def squared_norm(product: nn.Module) -> Tensor:
+    """||U V||_F^2 of what `factorise` gives, by Gram matrices of the size of the rank; in full precision."""
+    layers = list(product.children())
+    first, second = (as_matrix(layer) for layer in layers)  # type: ignore[arg-type]
+    with torch.autocast(first.device.type, enabled=False):
+        if isinstance(layers[0], nn.Embedding):  # [entries, r] and [width, r]
+            return ((first.T @ first) * (second.T @ second)).sum()
+        return ((first @ first.T) * (second.T @ second)).sum()
 
 
 @torch.no_grad()
-def factorise(layer: Layer, rank: int) -> Factored:
-    """The nearest layer of a rank (truncated SVD), its singular values' roots in both factors (spectral start).
+def factorise(layer: Layer, rank: int) -> nn.Sequential:
+    """The nearest layer of a rank (truncated SVD): two thinner layers, called as the one layer is.
 
+    Its singular values' roots are in both factors (spectral start).
     Linear [out, in] becomes in -> rank -> out; a convolution becomes one of the same kernel, stride and padding to
     `rank` channels, and a 1x1 one; an embedding becomes one of width `rank`, and a linear layer. The second of the two
     has the bias.
@@ -75,7 +74,7 @@ def factorise(layer: Layer, rank: int) -> Factored:
     else:
         first = nn.Linear(layer.in_features, rank, bias=False)
         second = nn.Linear(rank, layer.out_features, bias=bias is not None)
-    factored = Factored(first, second).to(matrix.device, matrix.dtype)
+    factored = nn.Sequential(first, second).to(matrix.device, matrix.dtype)
     first.weight.copy_(right.reshape(first.weight.shape))
     second.weight.copy_(left.reshape(second.weight.shape))
     if bias is not None:

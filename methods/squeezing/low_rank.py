@@ -17,6 +17,7 @@ student. Norms, biases and positions are the teacher's, kept and counted: a wide
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ from bench.models.train import fit
 from bench.scenarios.squeeze import SqueezeTask
 from bench.types import Fraction, Rate
 from methods.distillation.losses import Loss, soft_and_hard_labels
-from methods.squeezing.factors import Factored, count, factorise, layers, replace
+from methods.squeezing.factors import count, factorise, layers, replace, squared_norm
 from methods.squeezing.ranks import choose_ranks
 
 
@@ -38,11 +39,15 @@ def low_rank(task: SqueezeTask, *, kd_weight: Fraction = 0.0, temperature: Rate 
         temperature: of the softening.
     """
     model = copy.deepcopy(task.teacher).requires_grad_(True)
-    truncate(model, choose_ranks(model, count(task.student)))
+    ranks = choose_ranks(model, count(task.student))
+    truncate(model, ranks)
     loss = soft_and_hard_labels(task.teacher, task.recipe, 1 - kd_weight, temperature)
     recipe = task.recipe
     if recipe.optimizer == "sgd" and recipe.weight_decay > 0:
-        loss, recipe = decayed_products(loss, recipe.weight_decay), recipe.model_copy(update={"weight_decay": 0.0})
+        loss, recipe = (
+            decayed_products(loss, ranks, recipe.weight_decay),
+            recipe.model_copy(update={"weight_decay": 0.0}),
+        )
     fit(
         model,
         task.inputs,
@@ -63,18 +68,18 @@ def truncate(model: nn.Module, ranks: dict[str, int]) -> None:
         replace(model, name, factorise(own[name], rank))
 
 
-def decayed_products(objective: Loss, weight_decay: float) -> Loss:
+def decayed_products(objective: Loss, names: Collection[str], weight_decay: float) -> Loss:
     """A loss plus what SGD's weight decay is the gradient of, with the product of factors in place of each factor."""
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:
-        return objective(model, x, y, index) + weight_decay / 2 * squared_norms(model)
+        return objective(model, x, y, index) + weight_decay / 2 * squared_norms(model, names)
 
     return loss
 
 
-def squared_norms(model: nn.Module) -> Tensor:
-    """Sum of squares of all matrices and kernels that a recipe decays, products of factors counting as matrices."""
-    products = [m for m in model.modules() if isinstance(m, Factored)]
+def squared_norms(model: nn.Module, names: Collection[str]) -> Tensor:
+    """Sum of squares of all matrices and kernels that a recipe decays, the named products counting as matrices."""
+    products = [module for name, module in model.named_modules() if name in names]
     inside = {id(p) for product in products for p in product.parameters()}
     whole = [p.square().sum() for p in model.parameters() if p.ndim >= 2 and id(p) not in inside]
-    return sum((product.squared_norm() for product in products), sum(whole, next(model.parameters()).new_zeros(())))
+    return sum((squared_norm(product) for product in products), sum(whole, next(model.parameters()).new_zeros(())))

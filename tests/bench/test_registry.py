@@ -24,6 +24,18 @@ def test_two_methods_of_one_name_are_refused():
             """Another."""
 
 
+def test_a_hyperparameter_that_is_not_behind_the_star_is_refused():
+    with pytest.raises(
+        BenchError, match=r"'starless': hyperparameters stand behind a \*, so write def f\(task, \*, alpha"
+    ):
+
+        @registry.method(family="toy", scenario="toy", name="starless")
+        def f(task, alpha=1.0):
+            """None."""
+
+    assert "starless" not in METHODS.entries
+
+
 def test_the_signature_is_the_schema():
     schema = registry.parameters(METHODS.get("toy-nearest-mean"))
     assert schema().model_dump() == {"shrink": 0.0}

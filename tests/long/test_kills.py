@@ -133,8 +133,9 @@ def test_whatever_is_killed_at_whatever_moment_no_record_is_lost_or_doubled_and_
         now = {(r.key, r.provenance["started"]): r.line() for r in store.read()} if store.path.is_file() else {}
         assert seen.items() <= now.items()
         seen = now
-    process.kill()
-    process.communicate()
+    if process.poll() is None:
+        process.kill()
+        process.communicate()
     assert min(killed.values()) > 5
     content = store.content()
     assert not content.faults

@@ -11,8 +11,8 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar
 
 from pydantic import NonNegativeInt
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ from bench.scenarios import Score, Situation, backdoor
 from bench.scenarios.backdoor import Trigger
 from bench.scenarios.datafree.scenario import METRICS as DATAFREE
 from bench.scenarios.datafree.scenario import DataFree, DataFreeTask, twin_of
-from bench.scenarios.judging import accuracy, logits
+from bench.scenarios.judging import accuracy, correct, logits
 from bench.task.monitor import SYNTHESIS, Monitor, Observations
 from bench.task.task import Access
 from bench.types import Fraction, Share
@@ -145,6 +145,7 @@ class Poisoned(DataFree):
             situation,
             providers={**situation.providers, "monitor": monitor, "clean_teacher": lambda: copy.deepcopy(clean)},
             judge={**situation.judge, "stamped": stamped, "teachers": known, "attacks": attacks},
+            observers=(*situation.observers, attacks),
         )
 
     def score(self, situation: Situation, result: object, lab: Lab) -> Score:
@@ -157,23 +158,22 @@ class Poisoned(DataFree):
         clean = super().score(situation, result, lab)
         stamped = situation.judge["stamped"]
         z = logits(result, stamped.inputs, lab.setup.num_classes)  # type: ignore[arg-type]  # judged once already
-        right = (z.argmax(1) == stamped.labels.cpu()).numpy()
-        late = [*situation.judge["attacks"][-LOOKS:-1], accuracy(z, self.target)]
+        right = correct(z, stamped.labels)
+        late = [*situation.judge["attacks"].seen[-LOOKS:-1], accuracy(z, self.target)]
         metrics = {"stamped_accuracy": float(right.mean()), "attack_success": sum(late) / len(late)}
         return Score(clean.metrics | metrics | situation.judge["teachers"], clean.correct | {"stamped": right})
 
-    def _watch_attacks(self, seen: Observations, stamped: Split, lab: Lab) -> tuple[Callable[[], Monitor], list[float]]:
-        """Have the attack's success measured at every look: the provider of the monitor, and the list that it fills."""
-        attacks: list[float] = []
-        judge = seen.judge
+    def _watch_attacks(self, seen: Observations, stamped: Split, lab: Lab) -> tuple[Callable[[], Monitor], Attacks]:
+        """Have the attack's success measured at every look: the provider of the monitor, and what is seen."""
+        attacks, judge = Attacks(), seen.judge
 
         def look(student: Mapping[str, Tensor]) -> float:
             twin = twin_of(lab, self.student, student)
-            attacks.append(accuracy(logits(twin, stamped.inputs, lab.setup.num_classes), self.target))
+            attacks.seen.append(accuracy(logits(twin, stamped.inputs, lab.setup.num_classes), self.target))
             return judge(student)
 
         def monitor() -> Monitor:
-            attacks.clear()
+            attacks.seen.clear()
             return seen.monitor()
 
         seen.judge = look
@@ -188,6 +188,33 @@ class Poisoned(DataFree):
         """Of the poisoned data (16 hex digits), out of all that it is made from, without making it."""
         told = [clean, self.trigger, self.target, self.share, _draw(seed)]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+@dataclass
+class Attacks:
+    """The attack's success on the student at each look, for the judge and, as an `Observer`, for a later score."""
+
+    seen: list[float] = field(default_factory=list)
+
+    def to_keep(self) -> list[float]:
+        """All of them."""
+        return self.seen
+
+    def restore(self, kept: list[float]) -> None:
+        """Be told what was kept."""
+        self.seen[:] = kept
+
+    def curves(self) -> dict[str, list[tuple[float, float]]]:
+        """For the record: none."""
+        return {}
+
+    def pictures(self) -> dict[str, Tensor]:
+        """For the record: none."""
+        return {}
+
+    def costs(self, spent: Mapping[str, Any]) -> dict[str, float]:  # noqa: ARG002
+        """For the record: none."""
+        return {}
 
 
 def _draw(seed: int) -> int:

@@ -15,7 +15,7 @@ from bench.errors import BenchError
 from bench.metrics.classwise_attacks import entropy, entropy_attack
 from bench.metrics.membership import efficacy, population_loss_attack
 from bench.metrics.metric import Metric
-from bench.scenarios.judging import logits
+from bench.scenarios.judging import accuracy, correct, logits
 from bench.scenarios.remembering import digest
 
 WEAK = (
@@ -117,7 +117,7 @@ class Shown:
 
     def correct(self, part: str) -> np.ndarray:
         """bool [N]: which rows of a part the model gets right."""
-        return (self.logits[part].argmax(1) == self.rows.parts[part].labels.cpu()).numpy()
+        return correct(self.logits[part], self.rows.parts[part].labels)
 
     def losses(self, part: str) -> np.ndarray:
         """Cross-entropy [N] in nats, in double precision: an attack ranks confident rows by their last digits."""
@@ -155,8 +155,7 @@ class Shown:
         if found.tpr_at_1pct_fpr is not None:
             values["mia_tpr_at_1pct_fpr"] = found.tpr_at_1pct_fpr
         if self.rows.target is not None:
-            fooled = self.logits["stamped"].argmax(1) == self.rows.target
-            values["attack_success"] = float(fooled.double().mean())
+            values["attack_success"] = accuracy(self.logits["stamped"], self.rows.target)
             values["stamped_accuracy"] = float(self.correct("stamped").mean())
         return values
 

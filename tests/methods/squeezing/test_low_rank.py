@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from bench import Skip
 from bench.device import Device
+from bench.method_process import forms
 from bench.models.resnet import Projection
 from bench.models.train import cross_entropy, fit
 from bench.schema.recipe import Recipe
-from methods.squeezing.factors import as_matrix, count, factorise, layers
+from methods.squeezing.factors import as_matrix, count, factorise, layers, squared_norm
 from methods.squeezing.low_rank import decayed_products, low_rank, squared_norms, truncate
 from methods.squeezing.ranks import choose_ranks
 
@@ -63,7 +64,7 @@ def test_factors_are_the_nearest_layer_of_their_rank(layer):
     s = torch.linalg.svdvals(as_matrix(layer))
     error = (product - as_matrix(layer)).square().sum()
     torch.testing.assert_close(error, s[3:].square().sum(), rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(factored.squared_norm(), s[:3].square().sum(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(squared_norm(factored), s[:3].square().sum(), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(first.norm(), second.norm())  # singular values are shared out evenly
 
 
@@ -106,7 +107,7 @@ def test_decay_on_products_is_weight_decay_where_nothing_is_factored(make_networ
     task = make_task()
     recipe = Recipe(epochs=1, batch_size=100, peak_lr=0.05, weight_decay=0.01, augment="none")
     ends = []
-    for loss, decay in ((None, 0.01), (decayed_products(cross_entropy(), 0.01), 0.0)):
+    for loss, decay in ((None, 0.01), (decayed_products(cross_entropy(), (), 0.01), 0.0)):
         model = make_network("mlp-batch", 8)
         own = recipe.model_copy(update={"weight_decay": decay})
         generator = torch.Generator().manual_seed(0)
@@ -117,9 +118,15 @@ def test_decay_on_products_is_weight_decay_where_nothing_is_factored(make_networ
 
 def test_decay_of_factors_is_that_of_their_product(make_network):
     model = make_network("resnet8", 8).double()
-    whole = squared_norms(model)
-    truncate(model, {name: min(as_matrix(own).shape) for name, own in layers(model).items()})
-    torch.testing.assert_close(squared_norms(model), whole, rtol=1e-9, atol=1e-9)
+    whole, ranks = squared_norms(model, ()), {n: min(as_matrix(own).shape) for n, own in layers(model).items()}
+    truncate(model, ranks)
+    torch.testing.assert_close(squared_norms(model, ranks), whole, rtol=1e-9, atol=1e-9)
+
+
+def test_the_judge_can_build_the_result(make_network):
+    model = make_network("resnet8", 8)
+    truncate(model, choose_ranks(model, count(model) // 2))
+    forms.pack(model)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
