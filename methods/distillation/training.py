@@ -22,6 +22,9 @@ from bench.scenarios.distill import DistillTask
 from bench.scenarios.squeeze import SqueezeTask
 from methods.watching import watching
 
+AT_ONCE = 500
+"""Inputs that the teacher is shown at a time, where it is shown all of them beforehand."""
+
 Pairs = Sequence[tuple[Stage, Stage]]
 """(student's stage, teacher's stage), as `bench.models.stages.matched` gives them."""
 
@@ -91,7 +94,8 @@ def distil_outputs(task: DistillTask, objective: Objective) -> nn.Module:
         The student.
     """
     with seeing(task.student) as student:
-        return _train(task, objective, student, lambda x: Seen(task.teacher_outputs(x)), ())
+        teacher = answers(task, lambda x: Seen(task.teacher_outputs(x)))
+        return _train(task, objective, student, teacher, ())
 
 
 def distil_features(
@@ -109,7 +113,7 @@ def distil_features(
         The student alone, without a hook.
     """
     with both(task, pairs) as (student, teacher):
-        return _train(task, objective, student, teacher, connectors)
+        return _train(task, objective, student, answers(task, teacher, pairs), connectors)
 
 
 def first_look(task: DistillTask, pairs: Pairs = ()) -> tuple[Seen, Seen]:
@@ -128,6 +132,28 @@ def same_size(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 See = Callable[[Tensor], Seen]
+Answers = Callable[[Tensor, Tensor], Seen]
+"""answers(x, index): what the teacher shows of the inputs x, which are the task's rows `index`."""
+
+
+def answers(task: DistillTask | SqueezeTask, teacher: See, pairs: Pairs = ()) -> Answers:
+    """What the teacher shows, without gradient; where no augmentation changes its inputs, each is shown to it once.
+
+    Stages are not kept: their maps are many times larger than the images.
+    """
+
+    @torch.no_grad()
+    def now(x: Tensor, index: Tensor) -> Seen:  # noqa: ARG001
+        return teacher(x)
+
+    if task.recipe.augment != "none" or pairs:
+        return now
+    with torch.no_grad(), task.compute.autocast():
+        parts = [teacher(as_input(part.to(task.device))) for part in task.inputs.split(AT_ONCE)]
+    logits = torch.cat([part.logits for part in parts])
+    taken = [part.taken for part in parts if part.taken is not None]
+    embedding = torch.cat(taken) if taken else None
+    return lambda _, index: Seen(logits[index], taken=None if embedding is None else embedding[index])
 
 
 @contextmanager
@@ -167,7 +193,11 @@ def seeing(network: nn.Module, stages: Sequence[Stage] = ()) -> Iterator[See]:
 
 
 def _train(
-    task: DistillTask | SqueezeTask, objective: Objective, student: See, teacher: See, connectors: Iterable[nn.Module]
+    task: DistillTask | SqueezeTask,
+    objective: Objective,
+    student: See,
+    teacher: Answers,
+    connectors: Iterable[nn.Module],
 ) -> nn.Module:
     done = 0.0
     trained = [task.student, *(task.compute.place(connector).train() for connector in connectors)]
@@ -177,9 +207,8 @@ def _train(
         done = step / total
         task.progress(step, total)
 
-    def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:  # noqa: ARG001
-        with torch.no_grad():
-            goal = teacher(x)
+    def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:  # noqa: ARG001  # the hooks know it
+        goal = teacher(x, index)
         seen = student(x)
         hard = nn.functional.cross_entropy(seen.logits, y, label_smoothing=task.recipe.label_smoothing)
         return objective(Batch(seen, goal, y, index, done, hard))

@@ -10,11 +10,14 @@ from torch import nn
 
 from bench.data import load
 from bench.data.spec import DataSpec
+from bench.device import as_input
 from bench.errors import Skip
 from bench.method_process.forms import pack
 from bench.models import build
 from bench.models.stages import matched, stages
 from bench.registry import METHODS, discover
+from bench.schema.recipe import Recipe
+from bench.task.black_box import sealed
 from methods.distillation.kd import kd
 from methods.distillation.losses import distillation_kl
 from methods.distillation.references import scratch
@@ -24,6 +27,7 @@ discover()
 FAMILY = sorted(
     name for name, entry in METHODS.entries.items() if entry.family == "distillation" and "distill" in entry.scenarios
 )
+MOVED = Recipe(epochs=2, batch_size=32, peak_lr=0.05, augment="shift")
 SKIPPED = {("at", "mlp", "mlp"), ("ofd", "mlp", "mlp")}
 """Vectors have no attention map, and the MLPs here no BatchNorm."""
 PAIRS = [("resnet8", "resnet14"), ("resnet8", "vgg"), ("vgg", "resnet8"), ("vit", "resnet8"), ("mlp", "mlp")]
@@ -100,13 +104,38 @@ def test_without_a_term_of_its_own_it_is_scratch_to_the_last_bit(make_pair):
         assert all(torch.equal(plain[name], value) for name, value in ours.items())
 
 
-def test_the_soft_labels_of_kd_by_this_loop_are_kd_to_the_last_bit(make_pair):
+def test_the_soft_labels_of_kd_by_this_loop_are_kd_to_the_last_bit(make_task):
     def soft(batch):
         return 0.1 * batch.hard + (1 - 0.1) * distillation_kl(batch.student.logits, batch.teacher.logits, 4.0)
 
-    mine = distil_outputs(make_pair("resnet8", "vgg", {"outputs", "labels"}), soft).state_dict()
-    theirs = kd(make_pair("resnet8", "vgg", {"outputs", "labels"})).state_dict()
+    mine = distil_outputs(make_task({"outputs", "labels"}, recipe=MOVED), soft).state_dict()
+    theirs = kd(make_task({"outputs", "labels"}, recipe=MOVED)).state_dict()
     assert all(torch.equal(mine[name], value) for name, value in theirs.items())
+
+
+@pytest.mark.parametrize("augment", ["none", "shift"])
+def test_the_teacher_is_asked_once_for_each_input_that_no_augmentation_changes(make_task, augment):
+    asked, shown = [], []
+    for train, access in ((distil_outputs, "outputs"), (distil_features, "weights")):
+        task = make_task({access, "labels"}, recipe=MOVED.model_copy(update={"augment": augment}))
+        teacher = task.teacher_outputs if access == "outputs" else task.teacher
+        network = sealed(teacher) if access == "outputs" else teacher
+        hook = network.normalize.register_forward_pre_hook(lambda _, x: asked.append(len(x[0])))
+
+        def loss(batch, task=task, network=network):
+            if task.recipe.augment == "none":
+                with torch.no_grad():
+                    x = as_input(task.inputs[batch.index])
+                    shown.append((batch.teacher.logits, network.head(network.features(x))))
+            return batch.hard
+
+        train(task, loss)
+        hook.remove()
+    for mine, its in shown:
+        torch.testing.assert_close(mine, its)
+    rows, steps = len(task.inputs), 2 * MOVED.epochs * (len(task.inputs) // MOVED.batch_size)
+    wanted = 2 * rows + steps * MOVED.batch_size if augment == "none" else steps * MOVED.batch_size
+    assert sum(asked) == wanted  # where nothing moves, this test asks in every step
 
 
 def test_connectors_are_trained_along_and_a_batch_tells_how_far_training_is(make_pair):
