@@ -38,11 +38,11 @@ def cc(task: DistillTask, *, weight: Weight = 100.0, gamma: Rate = 0.4, order: C
     """
 
     def loss(batch: Batch) -> Tensor:
-        tables = (
+        mine, theirs = (
             correlations(nn.functional.normalize(seen.embedding), gamma, order)
             for seen in (batch.student, batch.teacher)
         )
-        return batch.hard + weight * nn.functional.mse_loss(*tables)
+        return batch.hard + weight * nn.functional.mse_loss(mine, theirs)
 
     return distil_features(task, loss)
 

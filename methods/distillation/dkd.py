@@ -52,8 +52,8 @@ def decoupled(student: Tensor, teacher: Tensor, labels: Tensor, temperature: flo
     Returns:
         Two scalars; the first plus, within the mean, 1 - p_teacher(target) times the second is `distillation_kl`.
     """
-    pairs = (target_or_not(z, labels, temperature) for z in (student, teacher))
-    target = temperature**2 * distillation_kl(*pairs, temperature=1.0)
+    mine, theirs = (target_or_not(z, labels, temperature) for z in (student, teacher))
+    target = temperature**2 * distillation_kl(mine, theirs, 1.0)
     return target, distillation_kl(others(student, labels), others(teacher, labels), temperature)
 
 

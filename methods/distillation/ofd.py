@@ -64,7 +64,7 @@ def margin(norm: nn.Module) -> Tensor:
     """E[x | x < 0] of each channel [C, 1, 1] after a BatchNorm, whose output has its bias as mean, its weight as
     deviation; -3 deviations where hardly anything (0.001) is negative.
     """
-    mean, deviation = norm.bias.detach().double(), norm.weight.detach().double().abs()  # type: ignore[operator,union-attr]
+    mean, deviation = norm.bias.detach().double(), norm.weight.detach().double().abs()  # type: ignore[operator]
     standard = torch.distributions.Normal(torch.zeros_like(mean), 1.0)
     ratio = mean / deviation.clamp(min=torch.finfo(torch.float32).tiny)
     negative = standard.cdf(-ratio)

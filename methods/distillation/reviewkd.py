@@ -86,10 +86,10 @@ def hierarchical_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """Mean squared difference (HCL) of two maps [B, C, H, W], and of both averaged down to sides 4, 2 and 1: each of
     these weighs half of the one before, over the sum of weights.
     """
-    value, weights = nn.functional.mse_loss(student, teacher), 1.0
-    weight = 1.0
+    value, weight, weights = nn.functional.mse_loss(student, teacher), 1.0, 1.0
     for side in SIZES:
         if side < student.shape[2]:
-            weight, pooled = weight / 2, [nn.functional.adaptive_avg_pool2d(m, side) for m in (student, teacher)]
-            value, weights = value + weight * nn.functional.mse_loss(*pooled), weights + weight
+            weight /= 2
+            mine, theirs = (nn.functional.adaptive_avg_pool2d(m, side) for m in (student, teacher))
+            value, weights = value + weight * nn.functional.mse_loss(mine, theirs), weights + weight
     return value / weights

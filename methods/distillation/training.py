@@ -126,9 +126,12 @@ def first_look(task: DistillTask, pairs: Pairs = ()) -> tuple[Seen, Seen]:
 
 def same_size(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Two maps [B, C, H, W] of one height and width: the larger one is averaged down to the smaller."""
-    size = min(a.shape[2:], b.shape[2:])
-    pooled = (m if m.shape[2:] == size else nn.functional.adaptive_avg_pool2d(m, size) for m in (a, b))
-    return next(pooled), next(pooled)
+    height, width = min(a.shape[2:], b.shape[2:])
+    if a.shape[2:] != (height, width):
+        a = nn.functional.adaptive_avg_pool2d(a, (height, width))
+    if b.shape[2:] != (height, width):
+        b = nn.functional.adaptive_avg_pool2d(b, (height, width))
+    return a, b
 
 
 See = Callable[[Tensor], Seen]
