@@ -5,7 +5,8 @@ Byeongho Heo, Jeesoo Kim, Sangdoo Yun, Hyojin Park, Nojun Kwak and Jin Young Cho
 The student's stages, through a convolution each, take over the teacher's before the ReLU. Where the teacher is
 negative, only that matters: no less than a margin is asked for, and nothing where the student is below the teacher.
 Weights, connectors and margins are those of the authors' code and mdistiller; both leave the teacher's BatchNorm in
-training mode. Here it uses its running statistics, like every teacher of this family.
+training mode. Here it uses its running statistics, like every teacher of this family. The loss is a sum over pixels, so
+the weight is one for images of 32x32 pixels; images of half the side need four times as much for the same pull.
 """
 
 from __future__ import annotations
