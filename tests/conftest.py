@@ -10,13 +10,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from bench.registry import PLUGIN
 
 TOY = Path(__file__).parent / "toy.py"
 ROOT = TOY.parent.parent
@@ -38,6 +40,15 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BENCH_CACHE", str(cache))
     monkeypatch.delenv("BENCH_DATA", raising=False)
     return cache
+
+
+@pytest.fixture(autouse=True)
+def own_plugins(tmp_path: Path) -> Iterator[None]:
+    """Plug-ins that a test wrote are not there for the next one: a server of methods imports all that are loaded."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if name.startswith(PLUGIN) and Path(str(module.__file__)).is_relative_to(tmp_path):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")
