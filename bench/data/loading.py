@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.catalogue import source_of
-from bench.data.draws import generator, level, ordered_by_class
+from bench.data.draws import level, ordered_by_class
 from bench.data.identity import Identity, files, identify, read, validation_size
 from bench.data.images.kind import Images, need_images, of_splits
 from bench.data.images.resize import to_channels, to_side
@@ -70,14 +70,11 @@ def _rows(spec: DataSpec, train_labels: np.ndarray, test_labels: np.ndarray, num
     """Rows of the training, validation and test splits, sorted; the first two are of the official training part.
 
     Validation takes the head of every class's order and training its tail: more of one never changes the other,
-    and a smaller subsample lies inside a larger one. A draw orders what validation leaves anew.
+    and a smaller subsample lies inside a larger one.
     """
     order = ordered_by_class(train_labels, num_classes, spec.name, "train")
     held_out = level(validation_size(spec, len(train_labels)), [len(rows) for rows in order])
     left = [rows[n:] for rows, n in zip(order, held_out, strict=True)]
-    if spec.train_draw is not None:
-        axes = (spec.name, "train", "draw", spec.train_draw)
-        left = [rows[np.argsort(generator(*axes, c).random(len(rows)), kind="stable")] for c, rows in enumerate(left)]
     total = sum(map(len, left)) if spec.train is None else spec.train
     counts = level(total, [len(rows) for rows in left])
     tested = ordered_by_class(test_labels, num_classes, spec.name, "test")

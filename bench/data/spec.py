@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import model_validator
-
 from bench.data.images.kind import Images
 from bench.data.split import Split
 from bench.data.tables.kind import Table
 from bench.data.texts.kind import Texts
 from bench.schema.settings import Settings
-from bench.types import Count, Seed
+from bench.types import Count
 
 __all__ = ["DataSpec", "Dataset", "Images", "Rows", "Split", "Table", "Texts", "identity_of"]
 
@@ -22,10 +20,7 @@ class DataSpec(Settings):
     name: str
     """A data set of `python -m bench data list`."""
     train: Count | None = None
-    """Training rows (class-balanced); all that is left, if unset."""
-    train_draw: Literal["by-seed"] | Seed | None = None
-    """`by-seed`: each seed draws its own training rows, so that intervals speak of training samples as well; a number:
-    the rows of that seed. The same rows for all seeds, if unset. Validation and test rows are always the same."""
+    """Training rows (class-balanced, seeded by nothing: the same for all seeds); all that is left, if unset."""
     validation: Count | None = None
     """Held out of the official training part for choosing hyperparameters; a tenth if unset."""
     test: Count | None = None
@@ -34,16 +29,6 @@ class DataSpec(Settings):
     """Images: side in pixels after mean pooling (or padding and replication upwards); as it is, if unset."""
     offline: str | None = None
     """Data set that needs no download, run in place of this one where there is neither disk copy nor network."""
-
-    @model_validator(mode="after")
-    def _something_to_draw(self) -> DataSpec:
-        if self.train_draw is not None and self.train is None:
-            raise ValueError("train_draw draws `train` rows out of more; say how many")
-        return self
-
-    def of_seed(self, seed: int) -> DataSpec:
-        """What a seed stands on: the number of the draw where each has its own."""
-        return self.model_copy(update={"train_draw": seed}) if self.train_draw == "by-seed" else self
 
 
 class Rows(Settings):

@@ -242,8 +242,6 @@ class DataUse:
     stand_in_for: str | None
     """The data set that the suite names, where another one stood in for it."""
     scenarios: tuple[str, ...]
-    drawn: bool = False
-    """Whether each seed draws its own training rows; where not, intervals speak of the one sample that there is."""
 
 
 @dataclass(frozen=True)

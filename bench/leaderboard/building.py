@@ -88,10 +88,9 @@ def _data(suite: Suite, selection: Selection) -> tuple[DataUse, ...]:
         found.setdefault(scenario.data, []).append(scenario)
     uses = []
     for name, scenarios in found.items():
-        used, asked = selection.data.get(name, {}), suite.data_of(scenarios[0])
-        stand_in_for = asked.name if used and used["name"] != asked.name else None
-        named = tuple(scenario.name for scenario in scenarios)
-        uses.append(DataUse(used, stand_in_for, named, drawn=asked.train_draw == "by-seed"))
+        used, asked = selection.data.get(name, {}), suite.data_of(scenarios[0]).name
+        stand_in_for = asked if used and used["name"] != asked else None
+        uses.append(DataUse(used, stand_in_for, tuple(scenario.name for scenario in scenarios)))
     return tuple(uses)
 
 

@@ -65,19 +65,6 @@ def data_facts(board: Board) -> list[tuple[str, str]]:
     return [("data", f"{identity}: {', '.join(names)}") for identity, names in scenarios.items()]
 
 
-def training_rows(board: Board) -> str:
-    """Whether intervals speak of training samples."""
-    drawn = [name for use in board.data if use.drawn for name in use.scenarios]
-    fixed = [name for use in board.data if not use.drawn for name in use.scenarios]
-    told = {
-        "drawn by each seed, so that intervals speak of training samples as well": drawn,
-        "the same for all seeds, so that intervals say nothing of another training sample": fixed,
-    }
-    return "; ".join(
-        what + (f" ({', '.join(names)})" if drawn and fixed else "") for what, names in told.items() if names
-    )
-
-
 def data_names(board: Board) -> str:
     """The data sets by the names that people use."""
     names = dict.fromkeys(use.used.get("variant") or use.used.get("name") for use in board.data if use.used)
@@ -246,7 +233,6 @@ def provenance(board: Board) -> list[tuple[str, str]]:
     days = p.first if p.first == p.last else f"{p.first} to {p.last}"
     facts = [
         *data_facts(board),
-        ("training rows", training_rows(board)),
         ("records", f"{board.records}, computed {days}" if days else str(board.records)),
         ("code", commits.strip()),
         ("environment", "; ".join(p.environments)),

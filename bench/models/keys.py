@@ -43,9 +43,7 @@ def asked(spec: ModelSpec) -> str:
         told["sha256"] = user_sha256(spec)
     else:
         told |= spec.model_dump(mode="json", exclude={"init", "weights", "weights_sha256", "data", "data_code"})
-        told["data"] = spec.data.model_dump(mode="json", exclude={"test", "offline", "train_draw"})
-        if spec.data.train_draw is not None:
-            told["data"]["train_draw"] = spec.data.train_draw
+        told["data"] = spec.data.model_dump(mode="json", exclude={"test", "offline"})
         told["init"] = asked(spec.init) if spec.init else None
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 

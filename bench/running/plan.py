@@ -196,7 +196,7 @@ def _had(found: Identity | DataError) -> Identity:
 def _cells(
     suite: Suite, scenario: SuiteScenario, rows: Sequence[SuiteRow], data: Identity, seed: int, numeric: str
 ) -> Iterator[Cell]:
-    setup = Setup(data.spec.of_seed(seed), data.fingerprint, len(data.classes), suite.models, suite.recipe, seed)
+    setup = Setup(data.spec, data.fingerprint, len(data.classes), suite.models, suite.recipe, seed)
     if data.stand_in_for is not None:
         scenario = on_stand_in(scenario, data.spec.name, suite.models)
     try:
@@ -267,8 +267,6 @@ def _identities(spec: DataSpec, records: Iterable[Record]) -> list[Identity]:
         if name not in (spec.name, spec.offline) or name not in SOURCES:
             continue
         used = DataSpec.model_validate(told)
-        if spec.train_draw == "by-seed" and used.train_draw == record.seed:
-            used = used.model_copy(update={"train_draw": spec.train_draw})
         if name == spec.name and used != spec.model_copy(update={"offline": None}):
             continue  # other sizes than the suite asks for
         source, missing = SOURCES[name], spec.name if name != spec.name else None

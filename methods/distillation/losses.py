@@ -59,3 +59,9 @@ def soft_and_hard_labels(teacher: Callable[[Tensor], Tensor], recipe: Recipe, al
         return alpha * hard + (1 - alpha) * distillation_kl(z, soft, temperature)
 
     return loss
+
+
+def others(logits: Tensor, labels: Tensor) -> Tensor:
+    """The logits [B, C] of all classes but the labelled one, [B, C - 1], in their order."""
+    kept = torch.ones_like(logits, dtype=torch.bool).scatter_(1, labels[:, None], value=False)
+    return logits[kept].view(len(logits), -1)

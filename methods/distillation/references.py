@@ -35,6 +35,25 @@ def scratch(task: DataFreeTask | DistillTask | SqueezeTask) -> nn.Module:
     return task.student
 
 
+@method(family="reference", scenario="distill", access={"labels"}, paper="arXiv:1512.00567", year=2015)
+def label_smoothing(task: DistillTask, *, smoothing: Fraction = 0.1) -> nn.Module:
+    """`scratch` with smoothed labels: what a teacher that knows nothing would give (Szegedy et al., 2015).
+
+    Args:
+        smoothing: share of each label that is spread over all classes, in place of the recipe's.
+    """
+    fit(
+        task.student,
+        task.inputs,
+        task.labels,
+        task.recipe.model_copy(update={"label_smoothing": smoothing}),
+        generator=task.generator,
+        device=task.compute,
+        progress=task.progress,
+    )
+    return task.student
+
+
 @method(family="reference", scenario=("distill", "squeeze"), access={"outputs", "labels"})
 def kd_shuffled(task: DistillTask | SqueezeTask, *, alpha: Fraction = 0.1, temperature: Rate = 4.0) -> nn.Module:
     """Negative control: `kd` from a teacher whose answers are shuffled within each batch."""

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from bench import Skip, method
-from bench.models.train import fit
+from bench import method
 from bench.scenarios.distill import DistillTask
 from bench.scenarios.squeeze import SqueezeTask
 from bench.types import Weight
+from methods.distillation.training import Batch, distil_features
 
 COSINES_AT_ONCE = 2**22
 """Entries of the [B, B, B] table of cosines that are held at a time."""
@@ -38,51 +38,20 @@ def rkd(task: DistillTask | SqueezeTask, *, distance_weight: Weight = 25.0, angl
     """Relational distillation: cross-entropy, and the teacher's distances and angles between images.
 
     Args:
-        distance_weight: of the loss over pairs.
-        angle_weight: of the loss over triplets.
+        distance_weight: of the loss over pairs; the paper's RKD-A has none.
+        angle_weight: of the loss over triplets; the paper's RKD-D has none.
     """
-    teacher, smoothing = task.teacher, task.recipe.label_smoothing
 
-    def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:  # noqa: ARG001
-        with torch.no_grad():
-            goal, _ = embedding_and_logits(teacher, x)
-        z, logits = embedding_and_logits(model, x)
-        student, wanted = distances(z), distances(goal)
-        return (
-            nn.functional.cross_entropy(logits, y, label_smoothing=smoothing)
-            + distance_weight * distance_loss(student, wanted)
-            + angle_weight * angle_loss(student, wanted)
-        )
+    def loss(batch: Batch) -> Tensor:
+        student, teacher = distances(batch.student.embedding), distances(batch.teacher.embedding)
+        value = batch.hard
+        if distance_weight:
+            value = value + distance_weight * distance_loss(student, teacher)
+        if angle_weight:
+            value = value + angle_weight * angle_loss(student, teacher)
+        return value
 
-    fit(
-        task.student,
-        task.inputs,
-        task.labels,
-        task.recipe,
-        generator=task.generator,
-        device=task.compute,
-        loss=loss,
-        progress=task.progress,
-    )
-    return task.student
-
-
-def embedding_and_logits(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """What `model.head` receives [B, D] and what the model returns [B, C], by one ordinary call of the model.
-
-    Raises:
-        Skip: the model has no linear `head`.
-    """
-    head = getattr(model, "head", None)
-    if not isinstance(head, nn.Linear):
-        raise Skip(f"{type(model).__name__} has no linear layer named head, whose input would be the embedding")
-    seen: list[Tensor] = []
-    handle = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    try:
-        logits = model(x)
-    finally:
-        handle.remove()
-    return seen[0], logits
+    return distil_features(task, loss)
 
 
 def distances(z: Tensor) -> Tensor:

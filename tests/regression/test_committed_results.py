@@ -13,6 +13,7 @@ import pytest
 import bench
 from bench.leaderboard import build, looked, write
 from bench.leaderboard.board import Board
+from bench.leaderboard.pairing import UNVOUCHED
 from bench.leaderboard.selection import EARLIER
 from bench.records.counting import counting
 from bench.records.record import Record, conflicts
@@ -60,6 +61,20 @@ def test_a_committed_leaderboard_regenerates_to_the_same_bytes(path: Path, tmp_p
 
 WAITING = {"unlearning"}
 """Suites with rows that wait for their run, since their methods or settings were mended; each names its rows so."""
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_what_is_committed_stands_on_the_code_of_today_or_is_vouched_for(path: Path) -> None:
+    if path.parent.name in WAITING:
+        pytest.skip("it waits for its run")
+    marked = [
+        f"{section.name}/{row.label}"
+        for section in board_of(path).sections
+        for row in section.rows
+        if UNVOUCHED in row.marks
+    ]
+    assert not marked, "run `bench vouch`, or run these rows"
+
 
 FIRST = {"datafree", "fuse", "merge", "squeeze", "unlearn", "distill"}
 

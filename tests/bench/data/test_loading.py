@@ -116,20 +116,3 @@ def test_noise_is_uniform_bytes_of_the_generator():
     assert not torch.equal(draw(0), draw(1))
     assert draw(0).unique().numel() == 256
     assert abs(draw(0).double().mean() - 127.5) < 2
-
-
-def test_each_draw_has_its_own_training_rows_and_the_same_others(cifar: Path):
-    sizes = {"name": "cifar10", "train": 50, "validation": 20}
-    none, first, second, again = (load(DataSpec(**sizes, train_draw=draw)) for draw in (None, 0, 1, 0))
-    assert rows_of(first.train.inputs) == rows_of(again.train.inputs)
-    assert len({frozenset(rows_of(one.train.inputs)) for one in (none, first, second)}) == 3
-    for one in (first, second):
-        assert one.train.labels.bincount().tolist() == [5] * 10
-        assert rows_of(one.validation.inputs) == rows_of(none.validation.inputs)
-        assert rows_of(one.test.inputs) == rows_of(none.test.inputs)
-        assert not rows_of(one.train.inputs) & rows_of(one.validation.inputs)
-
-
-def test_a_draw_out_of_all_rows_is_refused():
-    with pytest.raises(ValueError, match="train_draw draws `train` rows out of more; say how many"):
-        DataSpec(name="digits", train_draw="by-seed")

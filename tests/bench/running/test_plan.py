@@ -9,10 +9,8 @@ from bench.data import identify
 from bench.data.spec import DataSpec
 from bench.draws import seed_of
 from bench.errors import DataError, SuiteError
-from bench.leaderboard import build, wording
 from bench.records.store import Store
 from bench.running import plan as planning
-from bench.running import runner
 from bench.running.plan import plan
 from bench.running.progress import stand_in_lines
 from bench.running.runner import store_of
@@ -176,22 +174,3 @@ def test_marking_a_control_leaves_keys_alone(write_suite):
     path = write_suite()
     path.write_text(path.read_text().replace('["toy-noisy-mean"]', '[{ method = "toy-noisy-mean", control = true }]'))
     assert keys(path) == before
-
-
-def test_where_each_seed_draws_its_rows_its_cells_say_which_and_are_found_again(write_suite, tmp_path, no_workers):
-    path = write_suite()
-    before = keys(path)
-    path.write_text(path.read_text().replace('name = "digits"', 'name = "digits"\ntrain = 500\ntrain_draw = "by-seed"'))
-    suite = suites.load(path, "smoke")
-    planned = plan(suite)
-    assert {(cell.seed, cell.asked["data"]["train_draw"]) for cell in planned.cells} == {(0, 0), (1, 1)}
-    assert len(planned.data()) == 1
-    assert not set(before.values()) & {cell.key for cell in planned.cells}
-    runner.execute(planned, results=tmp_path, jobs=1)
-    records = store_of(planned, tmp_path).content().records
-    assert {record.key for record in records} == {cell.key for cell in planned.cells}
-    assert planning.keys_asked(suite, records) == {cell.key for cell in planned.cells}
-    board = build(suite, records)
-    assert [row.seeds for row in board.sections[0].rows] == [(0, 1)] * 3
-    told = "drawn by each seed, so that intervals speak of training samples as well"
-    assert dict(wording.provenance(board))["training rows"] == told

@@ -24,6 +24,9 @@ TEACHER = Recipe(epochs=20, batch_size=64, optimizer="adamw", peak_lr=3e-3, augm
 STUDENT = Recipe(epochs=100, batch_size=50, optimizer="adamw", peak_lr=5e-3, weight_decay=0.0, augment="none")
 
 
+SHORT = Recipe(epochs=2, batch_size=16, peak_lr=0.05, augment="none")
+
+
 def network(width: int, depth: int, seed: int = 0) -> nn.Module:
     return build("mlp", {"width": width, "depth": depth}, 10, load(DATA), seed=seed)
 
@@ -38,9 +41,17 @@ def trained() -> nn.Module:
 
 @pytest.fixture
 def make_task() -> Callable[..., Task]:
-    """`make_task({"outputs", "labels"}, rows=100, seed=0)`: a task of a student with 32 hidden units."""
+    """`make_task({"outputs", "labels"}, rows=100, seed=0)`: a task of a student with 32 hidden units, unless told."""
 
-    def make(access: set[str], *, rows: int = 100, seed: int = 0, recipe: Recipe = STUDENT) -> Task:
+    def make(
+        access: set[str],
+        *,
+        rows: int = 100,
+        seed: int = 0,
+        recipe: Recipe = STUDENT,
+        teacher: nn.Module | None = None,
+        student: nn.Module | None = None,
+    ) -> Task:
         torch.manual_seed(seed)
         train = load(DATA).train
         index = select(Rows(kind="random", share=rows / len(train), seed=seed), train.labels)
@@ -52,14 +63,36 @@ def make_task() -> Callable[..., Task]:
             "num_classes": lambda: 10,
             "input_shape": lambda: (1, 8, 8),
             "progress": lambda: lambda done, total: None,
-            "teacher": trained,
-            "teacher_outputs": lambda: BlackBox(trained()),
-            "student": lambda: network(32, 1, seed),
+            "teacher": lambda: teacher or trained(),
+            "teacher_outputs": lambda: BlackBox(teacher or trained()),
+            "student": lambda: student or network(32, 1, seed),
             "inputs": lambda: train.inputs[index],
             "labels": lambda: train.labels[index],
             "recipe": lambda: recipe,
         }
         return grant(DistillTask, providers, access, "test")
+
+    return make
+
+
+SIZES: dict[str, tuple[dict[str, int], dict[str, int]]] = {
+    "resnet8": ({"width": 3}, {"width": 5}),
+    "resnet14": ({"width": 3}, {"width": 5}),
+    "vgg": ({"width": 3}, {"width": 5}),
+    "vit": ({"width": 8, "depth": 2, "heads": 2, "patch": 2}, {"width": 12, "depth": 3, "heads": 2, "patch": 2}),
+    "mlp": ({"width": 8, "depth": 1}, {"width": 12, "depth": 3}),
+}
+
+
+@pytest.fixture
+def make_pair(make_task) -> Callable[..., Task]:
+    """`make_pair("vgg", "resnet8", access)`: a short task of an untrained narrow student and a wider teacher."""
+
+    def make(student: str, teacher: str, access: set[str]) -> Task:
+        data = load(DATA)
+        small = build(student, SIZES[student][0], 10, data, seed=1)
+        wide = build(teacher, SIZES[teacher][1], 10, data, seed=2).eval().requires_grad_(False)
+        return make_task(access, rows=40, recipe=SHORT, teacher=wide, student=small)
 
     return make
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.errors import Skip
-from methods.distillation.rkd import angle_loss, cosines, distance_loss, distances, embedding_and_logits
+from methods.distillation import rkd as module
+from methods.distillation.rkd import angle_loss, cosines, distance_loss, distances, rkd
 
 
 def embedding(seed: int, rows: int = 6, width: int = 4) -> torch.Tensor:
@@ -104,18 +104,11 @@ def test_in_slices_it_has_the_same_value_and_gradient():
         torch.testing.assert_close(grad, results[0][1], rtol=1e-10, atol=1e-14)
 
 
-def test_the_embedding_is_what_the_head_receives():
-    torch.manual_seed(0)
-    model = nn.Sequential()
-    model.add_module("body", nn.Linear(3, 5))
-    model.add_module("head", nn.Linear(5, 2))
-    x = torch.randn(4, 3)
-    z, logits = embedding_and_logits(model, x)
-    assert torch.equal(z, model.body(x))
-    assert torch.equal(logits, model(x))
-    assert not model.head._forward_pre_hooks
-
-
-def test_a_network_without_a_head_is_skipped():
-    with pytest.raises(Skip, match="Linear has no linear layer named head"):
-        embedding_and_logits(nn.Linear(3, 2), torch.zeros(1, 3))
+@pytest.mark.parametrize(("kept", "dropped"), [("distance", "angle"), ("angle", "distance")])
+def test_a_term_of_weight_zero_is_not_computed(make_pair, monkeypatch, kept, dropped):
+    calls = []
+    for name in (kept, dropped):
+        real = getattr(module, f"{name}_loss")
+        monkeypatch.setattr(module, f"{name}_loss", lambda *a, name=name, real=real: calls.append(name) or real(*a))
+    rkd(make_pair("resnet8", "vgg", {"weights", "labels"}), **{f"{dropped}_weight": 0.0})
+    assert set(calls) == {kept}
