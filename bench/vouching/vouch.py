@@ -1,12 +1,14 @@
 """`vouch`: rerun the cheapest cell of every stratum whose code moved, and say of which records it gives the numbers.
 
 A stratum is what stands on one set of digests and would stand on another today: a kind of scenario, a method and an
-architecture. The rerun must give the original record's metrics and answers to the last digit. What was seen is appended
-to the file that ships with the package as soon as it is seen, so that an interrupted vouch goes on where it stopped.
+architecture. Of each set of parameters one cell runs, since parameters choose what code a method reaches. The rerun must
+give the original record's metrics and answers to the last digit. What was seen is appended to the file that ships with
+the package as soon as it is seen, so that an interrupted vouch goes on where it stopped.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,11 +46,13 @@ class Stratum:
         return tuple(part for part in PARTS if self.old.get(part) != self.new[part])
 
     def sample(self) -> list[tuple[Cell, Record]]:
-        """The cheapest cell that has numbers, and the cheapest that was skipped.
+        """Of each set of parameters the cheapest cell that has numbers, and the cheapest that was skipped.
 
         Of the first seed, so that strata share the standard models that have to be trained for them.
         """
-        first = {record.status: (cell, record) for cell, record in sorted(self.pairs, key=_cost, reverse=True)}
+        first: dict[tuple[str, str], tuple[Cell, Record]] = {}
+        for cell, record in sorted(self.pairs, key=_cost, reverse=True):
+            first[record.status, json.dumps(record.asked.get("params"), sort_keys=True)] = cell, record
         return list(first.values())
 
 

@@ -203,3 +203,15 @@ def test_half_a_line_that_a_killed_vouch_left_costs_nothing(here, edit):
     vouch_for(here)
     assert stale(here) == []
     assert len(vouches.FILE.read_text().splitlines()) == 1
+
+
+def test_each_set_of_parameters_is_tried_since_they_choose_the_code(here, edit):
+    here.run()
+    [stratum], _ = _strata_of(here, edit)
+    other = [
+        (cell, record.model_copy(update={"asked": record.asked | {"params": {"reg": 0.05}}}))
+        for cell, record in stratum.pairs
+    ]
+    both = replace(stratum, pairs=[*stratum.pairs, *other])
+    assert [record.asked["params"] for _, record in both.sample()] == [{}, {"reg": 0.05}]
+    assert {record.seed for _, record in both.sample()} == {0}
