@@ -2,8 +2,8 @@
 
 A stratum is what stands on one set of digests and would stand on another today: a kind of scenario, a method and an
 architecture. Of each set of parameters one cell runs, since parameters choose what code a method reaches. The rerun
-must give the original record's metrics and answers to the last digit. What was seen is appended to the file that ships with
-the package as soon as it is seen, so that an interrupted vouch goes on where it stopped.
+must give the original record's metrics and answers to the last digit. What was seen is appended to the file that
+ships with the package as soon as it is seen, so that an interrupted vouch goes on where it stopped.
 """
 
 from __future__ import annotations
