@@ -26,7 +26,8 @@ from bench.device import Device
 from bench.errors import BenchError, Skip
 from bench.lab import Lab, Setup
 from bench.method_process.child import Errand, draws, task_of
-from bench.method_process.host import Run, Server
+from bench.method_process.host import Run
+from bench.method_process.launcher import Server
 from bench.models.spec import Architecture
 from bench.models.zoo import Zoo
 from bench.registry import METHODS, SCENARIOS, Method, Scenario

@@ -49,11 +49,9 @@ def all_with_records(results: Path, profile: str | None) -> list[tuple[Suite, Pa
     found = []
     for name in suites.shipped():
         for known in suites.profiles(name):
-            paths = [results / name / f"{known}.jsonl", *sorted(results.glob(f"{name}@*/{known}.jsonl"))]
-            there = [path for path in paths if path.is_file()]
-            if there and profile in (None, known):
+            if profile in (None, known):
                 loaded = suites.load(name, known)
-                found += [(loaded, path) for path in there]
+                found += [(loaded, path) for path in files_there(loaded, results)]
     if not found:
         raise BenchError(
             f"no records of a shipped suite in {results}; run one first, or name your own: "

@@ -338,7 +338,7 @@ def check(suite: str | None, schema: bool, as_json: bool) -> None:
 def test(method: str, inline: bool) -> None:
     """The conformance kit on one method, ours or yours."""
     from bench import conformance, registry
-    from bench.method_process.host import Server
+    from bench.method_process.launcher import Server
 
     if inline:
         for kind, told in conformance.run_inline(method):

@@ -33,7 +33,7 @@ from bench.scenarios import Score, Situation
 
 if TYPE_CHECKING:
     from bench.lab import Lab
-    from bench.method_process.host import Server
+    from bench.method_process.launcher import Server
     from bench.registry import Scenario
     from bench.task.meter import Costs
     from bench.task.observer import Observer
@@ -48,14 +48,6 @@ class Job:
     profile: str
     device: Device
     zoo_root: Path
-
-
-@dataclass(frozen=True)
-class ScoreJob:
-    """A cell whose kept results are to be scored again."""
-
-    job: Job
-    record: Record
 
 
 @dataclass(frozen=True)
@@ -161,7 +153,8 @@ def train_standard_model(job: ZooJob, progress: Callable[[int, int], None]) -> N
     Zoo(job.zoo_root, job.device, progress=lambda _, done, total: progress(done, total)).load(spec, dataset)
 
 
-def _lab(job: Job) -> Lab:
+def lab_of(job: Job) -> Lab:
+    """Data, zoo and draws of a cell. Raises DataError where the data changed since the run began."""
     from bench.data import load
     from bench.lab import Lab
     from bench.models.zoo import Zoo
@@ -183,7 +176,7 @@ def compute(
     from bench.method_process.forms import classes_of
     from bench.running import kept
 
-    cell, lab = job.cell, _lab(job)
+    cell, lab = job.cell, lab_of(job)
     situation = cell.scenario.settings.prepare(lab)
     with ExitStack() as runs:
         told = part_of(progress, 0, 1 + len(situation.repeats))
@@ -220,42 +213,6 @@ def _to_keep(situation: Situation, result: object) -> dict[str, Any]:
     """What a later score needs of this run."""
     told = [observer.to_keep() if hasattr(observer, "to_keep") else None for observer in situation.observers]
     return {"result": result, "repeated": list(situation.repeated), "observers": told}
-
-
-def rescored(job: Job, record: Record) -> Record | None:
-    """A record with the score of today, from what was kept of its method's results; None where nothing was.
-
-    Costs, and curves of what went on while the method ran, stay as they are on record.
-
-    Raises:
-        BenchError: the kept result cannot be judged.
-    """
-    from bench.method_process.forms import classes_of
-    from bench.running import kept
-
-    cell, lab = job.cell, _lab(job)
-    situation = cell.scenario.settings.prepare(lab)
-    given = granted(registry.SCENARIOS.get(cell.scenario.kind), cell.row.method, cell.access, situation, lab)
-    ran = {part: digest for part, digest in record.digests.items() if part != "score"}
-    found = kept.find(cell.key, ran, classes_of(given.values()))
-    if found is None:
-        return None
-    situation = replace(situation, repeated=tuple(found["repeated"]))
-    for observer, told in zip(situation.observers, found["observers"], strict=True):
-        if told is not None:
-            observer.restore(told)  # who keeps also restores
-    score, marks = scored(cell, situation, found["result"], lab, given)
-    curves = observed(situation.observers, record.costs)["curves"]
-    return record.model_copy(
-        update={
-            "metrics": score.metrics,
-            "examples": {name: pack(bits) for name, bits in score.correct.items()},
-            "noticed": marks,
-            "curves": record.curves | curves,
-            "digests": record.digests | {"score": values(cell.digests)["score"]},
-            "provenance": record.provenance | {"rescored": datetime.now(UTC).isoformat(timespec="seconds")},
-        }
-    )
 
 
 def _with_repeats(
@@ -399,7 +356,7 @@ def tune(
     job: Job, progress: Callable[[int, int], None], server: Server | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The row's parameters, those of its search chosen on the validation split, and what the record keeps of that."""
-    cell, lab = job.cell, _lab(job)
+    cell, lab = job.cell, lab_of(job)
     kind = registry.SCENARIOS.get(cell.scenario.kind)
     settings = cell.scenario.settings
     held_out = replace(lab, dataset=replace(lab.dataset, test=lab.dataset.validation))

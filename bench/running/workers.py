@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.method_process.host import Server
+    from bench.method_process.launcher import Server
 
 from bench import environment
 from bench.console import forgive
 from bench.errors import BenchError
 from bench.records.record import Record
-from bench.running.cell import Job, ScoreJob, ZooJob, rescored, run_cell, seed_everything, told, train_standard_model
+from bench.running.cell import Job, ZooJob, run_cell, seed_everything, told, train_standard_model
+from bench.running.rescoring import ScoreJob, rescored
 
 _progress_folder: Path | None = None
 
@@ -189,7 +190,7 @@ def _work(pipe: Connection, threads: int, plugins: tuple[Path, ...], progress_fo
     for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C, and a cluster's polite kill, are the run's to handle
         signal.signal(number, signal.SIG_IGN)
     _start_worker(threads, plugins, progress_folder)
-    from bench.method_process.host import Server
+    from bench.method_process.launcher import Server
 
     server = Server(plugins)
     pipe.send("ready")

@@ -13,11 +13,12 @@ from bench.device import resolve
 from bench.records.counting import latest
 from bench.records.record import Record
 from bench.records.store import Store
-from bench.running.cell import Job, ScoreJob
+from bench.running.cell import Job
 from bench.running.cell_code import values
 from bench.running.plan import Cell, Plan
 from bench.running.progress import Report
 from bench.running.queues import ModelQueue, work
+from bench.running.rescoring import ScoreJob
 from bench.running.runner import store_of
 from bench.running.workers import Workers, unpack_failure
 

@@ -9,7 +9,7 @@ import torch
 from bench import conformance, registry
 from bench.conformance import check_method
 from bench.errors import BenchError
-from bench.method_process.host import Server
+from bench.method_process.launcher import Server
 from bench.registry import METHODS
 
 KIT = Path(__file__).parents[1] / "kit.py"
