@@ -14,7 +14,6 @@ import bench
 from bench.leaderboard import build, looked, write
 from bench.leaderboard.board import Board
 from bench.leaderboard.pairing import UNVOUCHED
-from bench.leaderboard.selection import EARLIER
 from bench.records.counting import counting
 from bench.records.record import Record, conflicts
 from bench.records.store import NO_RECORDS, Content, Store
@@ -59,14 +58,8 @@ def test_a_committed_leaderboard_regenerates_to_the_same_bytes(path: Path, tmp_p
         assert new.read_bytes() == (path.parent / new.name).read_bytes(), new.name
 
 
-WAITING = {"unlearning"}
-"""Suites with rows that wait for their run, since their methods or settings were mended; each names its rows so."""
-
-
 @pytest.mark.parametrize("path", BOARDS, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_what_is_committed_stands_on_the_code_of_today_or_is_vouched_for(path: Path) -> None:
-    if path.parent.name in WAITING:
-        pytest.skip("it waits for its run")
     marked = [
         f"{section.name}/{row.label}"
         for section in board_of(path).sections
@@ -94,12 +87,9 @@ FIRST = {"datafree", "fuse", "merge", "squeeze", "unlearn", "distill"}
 def test_each_suite_has_a_committed_board_of_three_seeds(name: str, kinds: set[str]) -> None:
     sections = board(name).sections
     assert {section.kind for section in sections} == kinds
-    missing = [(section.name, row) for section in sections for row in section.rows if row.status == "missing"]
-    assert bool(missing) == (name in WAITING), (name, [(where, row.label) for where, row in missing])
-    assert all(row.reasons == (EARLIER,) for _, row in missing)
     for section in sections:
         for row in section.rows:
-            assert row.status in ("ok", "skipped", "missing"), (section.name, row.label, row.reasons)
+            assert row.status in ("ok", "skipped"), (section.name, row.label, row.reasons)
             assert row.status != "ok" or set(row.seeds) >= {0, 1, 2}, (section.name, row.label)
 
 
@@ -185,7 +175,7 @@ def test_committed_records_are_whole_compact_and_without_contradiction(path: Pat
     assert len(counting(found.records)) == len(found.records)
 
 
-DRAWS_NOTHING = {"original", "retrain", "teacher", "parent", "average", "ensemble", "initialisation", "experts"}
+DRAWS_NOTHING = {"original", "teacher", "parent", "average", "ensemble", "initialisation", "experts"}
 """Methods whose result hangs on the standard models alone; the draws of others are named by their scenario."""
 
 
