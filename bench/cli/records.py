@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from bench.cli.options import (
     suite_argument,
     worker_plugin_option,
 )
+from bench.console import plain
 from bench.errors import BenchError
 
 DIFFERENT = 1
@@ -185,4 +187,31 @@ def compact(suites: tuple[str, ...], profile: str | None, drop: bool, results: P
         click.echo(f"{path}: {left} records left, {taken} {'dropped' if drop else 'moved to the archive'}")
 
 
-COMMANDS = (explain, vouch, reproduce, rescore, compact)
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@plugin_option
+def compare(a: str, b: str, form: str) -> None:
+    """What changed from A to B, cell by cell: what is significant over seeds, what is new, what is gone.
+
+    A and B are results folders, results files, or git revisions (REV means REV:results). Exit code 1: a metric is
+    significantly worse, or a cell has lost its result. Exit code 2: A or B cannot be read.
+    """
+    from bench import registry
+    from bench.regressions import telling
+    from bench.regressions.compare import compare as held_against
+    from bench.regressions.snapshot import snapshot
+
+    registry.discover()
+    found = held_against(snapshot(a), snapshot(b))
+    if form == "json":
+        click.echo(json.dumps(telling.as_data(found), indent=1))
+    else:
+        for line in telling.lines(found):
+            click.echo(plain(line))
+    if found.worse:
+        sys.exit(DIFFERENT)
+
+
+COMMANDS = (compare, explain, vouch, reproduce, rescore, compact)
