@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -187,3 +188,13 @@ def test_until_decided_shows_its_plan_and_says_what_it_does_not_take(command, wr
     assert refused.returncode == 2
     assert "leave out --seeds, --only and --force" in refused.stderr
     assert "no time like 4h" in command(*words, "--budget", "soon").stderr
+
+
+def test_export_writes_a_file_and_parquet_needs_one(command, tmp_path):
+    where = ("export", "digits", "--profile", "smoke", "--results", Path(__file__).parents[3] / "results")
+    done = command(*where, "--output", tmp_path / "digits.csv", plugin=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (tmp_path / "digits.csv").read_text().startswith("suite,profile,scenario")
+    done = command(*where, "--format", "parquet", plugin=False)
+    assert done.returncode == 2
+    assert "--output results.parquet" in done.stderr
