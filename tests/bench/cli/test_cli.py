@@ -45,6 +45,7 @@ def test_a_failed_cell_shows_in_the_exit_code(command, write_suite):
         (("leaderboard", "SUITE", "--profile", "smoke"), "no records at"),
         (("show", "toy-noisy-men"), "nothing is named 'toy-noisy-men'; did you mean 'toy-noisy-mean'"),
         (("test", "toy-noisy-men"), "unknown method 'toy-noisy-men'"),
+        (("test", "zzz"), "\nif it stands in a file of yours, add --plugin FILE.py to the command"),
         (("explain", "hand/zzz", "--suite", "SUITE", "--profile", "smoke"), "no cell is named 'hand/zzz'"),
         (("data", "verify", "cifar11"), "cifar11"),
         (("check",), "give a SUITE, or --schema"),
