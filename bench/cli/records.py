@@ -6,6 +6,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -214,4 +215,26 @@ def compare(a: str, b: str, form: str) -> None:
         sys.exit(DIFFERENT)
 
 
-COMMANDS = (compare, explain, vouch, reproduce, rescore, compact)
+@click.command()
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER...", type=click.Path(path_type=Path))
+@results_option
+def join(folders: tuple[Path, ...], results: Path) -> None:
+    """Put the records of results folders, as those of a job array, into one folder; the FOLDERs stay as they are.
+
+    Damaged lines are left out and told. Of two records that contradict each other the one joined later counts, and
+    the exit status is 1.
+    """
+    from bench.running import arguments, joining
+
+    faults = []
+    for one in joining.join(folders, arguments.results(results)):
+        click.echo(f"{one.path}: {one.added} records added, {one.known} there already")
+        faults += one.faults
+    for fault in faults:
+        click.echo(f"  {fault}", err=True)
+    click.echo(f"next: python -m bench leaderboard --results {quote(str(results))}    # SUITE.toml for one of your own")
+    if faults:
+        sys.exit(DIFFERENT)
+
+
+COMMANDS = (compare, explain, vouch, reproduce, rescore, compact, join)
