@@ -1,7 +1,8 @@
 """Which way of moving knowledge between neural networks really works, and at what price?
 
 `bench.method` and `bench.scenario` register; `bench.run(suite)` and `bench.load_results(path)` give
-pandas frames. Names are imported when first used, so that `import bench` costs little.
+pandas frames; `bench.zoo.load(suite, scenario, role)` gives a standard model. Names are
+imported when first used, so that `import bench` costs little.
 """
 
 import os
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bench.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from bench import zoo
     from bench.contracts import CONTRACT
     from bench.errors import AccessDenied, BenchError, Skip
     from bench.metrics.metric import Cost, Metric
@@ -49,10 +51,13 @@ __all__ = [
     "method",
     "run",
     "scenario",
+    "zoo",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "zoo":
+        return import_module("bench.zoo")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
     return getattr(import_module(_PUBLIC[name]), name)

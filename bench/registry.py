@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BRING = "--plugin FILE.py brings those of a file of yours"
+BRING = "if it stands in a file of yours, add --plugin FILE.py to the command; `python -m bench list` names what ships"
 """What somebody forgot whose method or scenario is not found."""
 
 SCENARIOS_PACKAGE, METHODS_PACKAGE = "bench.scenarios", "methods"
@@ -135,7 +135,7 @@ class Registry:
     def get(self, name: str) -> Any:
         """The entry, or a BenchError that suggests the nearest name, and the option that brings those of a plug-in."""
         if name not in self.entries:
-            raise BenchError(f"unknown {self.what} {name!r}{near_miss(name, self.entries)} ({BRING})")
+            raise BenchError(f"unknown {self.what} {name!r}{near_miss(name, self.entries)}\n{BRING}")
         return self.entries[name]
 
 

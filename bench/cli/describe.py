@@ -93,7 +93,7 @@ def about(name: str, profile: str | None = None) -> dict[str, Any]:
     if name.endswith(".toml") or name in suites.shipped():
         return _suite(suites.load(name, profile))
     known = [*METHODS.entries, *SCENARIOS.entries, *SOURCES, *suites.shipped()]
-    raise BenchError(f"nothing is named {name!r}{near_miss(name, known)} ({registry.BRING})")
+    raise BenchError(f"nothing is named {name!r}{near_miss(name, known)}\n{registry.BRING}")
 
 
 def _method(entry: Method) -> dict[str, Any]:

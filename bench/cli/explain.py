@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, near_miss
-from bench.records.record import Record
+from bench.records.record import Record, asked_differently
 from bench.records.vouches import Vouches
 from bench.running.cell_code import moved, values
 from bench.running.plan import Cell, Plan
@@ -56,7 +56,7 @@ def verdict(cell: Cell, same_place: list[Record], same_key: list[Record]) -> str
     if not same_place and not same_key:
         return "never run: no record of this row and seed"
     if not same_key:
-        changes = ", ".join(_differences(same_place[-1].asked, cell.asked))
+        changes = ", ".join(asked_differently(same_place[-1].asked, cell.asked))
         return f"the next run runs it again; since the last record these changed: {changes}"
     record = same_key[-1]
     if record.status == "failed":
@@ -78,14 +78,6 @@ def _stands_on(record: Record) -> Iterator[str]:
     yield f"machine: {record.provenance.get('machine')}"
     for role, sha256 in sorted(record.weights.items()):
         yield f"weights of {role}: sha256 {sha256[:16]}..."
-
-
-def _differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
-            yield from _differences(old.get(key), new.get(key), f"{path}.{key}".strip("."))
-    elif old != new:
-        yield f"{path} ({old!r} -> {new!r})"
 
 
 def _shown(record: Record) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bench.atomic import write_whole
 from bench.cli import interrupts, records
 from bench.cli.options import (
     console,
@@ -122,21 +123,33 @@ def claims(suites: tuple[str, ...], profile: str | None, results: Path, as_json:
 @suite_argument
 @profile_option
 @results_option
-@click.option("--format", "form", type=click.Choice(["csv", "json", "latex"]), default="csv", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "json", "latex", "parquet"]), default="csv", show_default=True
+)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write a file in place of printing.")
 @plugin_option
-def export(suite: str, profile: str | None, results: Path, form: str) -> None:
-    """Print a suite's results as data: the records that its boards use.
+def export(suite: str, profile: str | None, results: Path, form: str, output: Path | None) -> None:
+    """A suite's results as data: the records that its boards use.
 
-    csv and json have one line a number of a seed (docs/export.md has the columns); latex has one booktabs table a
-    board, with intervals.
+    csv, json and parquet have one row a number of a seed (docs/export.md has the columns); latex has one booktabs table
+    a board, with intervals. parquet needs `pip install 'ktbench[parquet]'` and --output.
     """
     from bench.cli import boards
     from bench.leaderboard import export
     from bench.suite import suite as suites
 
+    if form == "parquet" and output is None:
+        raise click.UsageError("parquet is not text: name a file, as in --output results.parquet")
     loaded = suites.load(suite, profile)
     found = [boards.exported(loaded, path) for path in boards.result_files(loaded, results)]
-    click.echo(export.FORMATS[form](found), nl=False)
+    content = export.FORMATS[form](found)
+    if output is None:
+        click.echo(content, nl=False)
+        return
+    try:
+        write_whole(output, content if isinstance(content, bytes) else content.encode())
+    except OSError as error:
+        raise BenchError(f"{output} cannot be written: {error.strerror or error}") from error
 
 
 @cli.command("list")

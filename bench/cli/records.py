@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from bench.cli.options import (
     suite_argument,
     worker_plugin_option,
 )
+from bench.console import plain
 from bench.errors import BenchError
 
 DIFFERENT = 1
@@ -187,6 +189,33 @@ def compact(suites: tuple[str, ...], profile: str | None, drop: bool, results: P
 
 
 @click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@plugin_option
+def compare(a: str, b: str, form: str) -> None:
+    """What changed from A to B, cell by cell: what is significant over seeds, what is new, what is gone.
+
+    A and B are results folders, results files, or git revisions (REV means REV:results). Exit code 1: a metric is
+    significantly worse, or a cell has lost its result. Exit code 2: A or B cannot be read.
+    """
+    from bench import registry
+    from bench.regressions import telling
+    from bench.regressions.compare import compare as held_against
+    from bench.regressions.snapshot import snapshot
+
+    registry.discover()
+    found = held_against(snapshot(a), snapshot(b))
+    if form == "json":
+        click.echo(json.dumps(telling.as_data(found), indent=1))
+    else:
+        for line in telling.lines(found):
+            click.echo(plain(line))
+    if found.worse:
+        sys.exit(DIFFERENT)
+
+
+@click.command()
 @click.argument("folders", nargs=-1, required=True, metavar="FOLDER...", type=click.Path(path_type=Path))
 @results_option
 def join(folders: tuple[Path, ...], results: Path) -> None:
@@ -208,4 +237,4 @@ def join(folders: tuple[Path, ...], results: Path) -> None:
         sys.exit(DIFFERENT)
 
 
-COMMANDS = (explain, vouch, reproduce, rescore, compact, join)
+COMMANDS = (compare, explain, vouch, reproduce, rescore, compact, join)

@@ -6,23 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.device import resolve
 from bench.errors import ZooError
-from bench.paths import zoo_root
 from bench.running.plan import Plan, plan
+from bench.zoo import the_zoo
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from bench.models.zoo import Zoo
-
-
-def the_zoo(device: str) -> Zoo:
-    """The zoo of a device of this machine: each kind of environment has its own."""
-    from bench.models.zoo import Zoo
-
-    where = resolve(device, "fp32", 1)
-    return Zoo(zoo_root(where.name), where)
 
 
 def train(planned: Plan, jobs: int | None, device: str, plugins: Sequence[Path], console: Console) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.errors import BenchError
 from bench.leaderboard import measures, wording
 from bench.leaderboard.board import Board, Row, Section
 from bench.leaderboard.comparing import Seeds
@@ -33,7 +34,7 @@ COLUMNS = {
     "higher_is_better": "true or false",
     "value": "the number, at full precision",
 }
-"""Columns of csv and json, and what they hold."""
+"""Columns of csv, json and parquet, and what they hold."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,27 @@ def as_csv(found: Sequence[Exported]) -> str:
 def as_json(found: Sequence[Exported]) -> str:
     """`{"columns": {name: meaning}, "rows": [...]}`, the rows being those of the CSV."""
     return json.dumps({"columns": COLUMNS, "rows": list(tidy(found))}, indent=1, ensure_ascii=False) + "\n"
+
+
+def as_parquet(found: Sequence[Exported]) -> bytes:
+    """The rows of the CSV as a Parquet file; each field carries the meaning of its column as `description`.
+
+    Raises:
+        BenchError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise BenchError("--format parquet needs pyarrow: run `pip install 'ktbench[parquet]'`") from None
+    types = {"seed": pa.int64(), "higher_is_better": pa.bool_(), "value": pa.float64()}
+    fields = [
+        pa.field(name, types.get(name, pa.string()), metadata={"description": meaning})
+        for name, meaning in COLUMNS.items()
+    ]
+    out = pa.BufferOutputStream()
+    parquet.write_table(pa.Table.from_pylist(list(tidy(found)), schema=pa.schema(fields)), out)
+    return bytes(out.getvalue())
 
 
 def as_latex(found: Sequence[Exported]) -> str:
@@ -182,5 +204,10 @@ def _text(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-FORMATS = {"csv": as_csv, "json": as_json, "latex": as_latex}
+FORMATS: dict[str, Callable[[Sequence[Exported]], str | bytes]] = {
+    "csv": as_csv,
+    "json": as_json,
+    "latex": as_latex,
+    "parquet": as_parquet,
+}
 """By the name that the command line gives them."""

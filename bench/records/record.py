@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -138,6 +138,20 @@ def pack(correct: np.ndarray) -> Examples:
 
     bits = np.packbits(correct.astype(bool))
     return Examples(n=len(correct), correct=base64.b64encode(zlib.compress(bits.tobytes(), 9)).decode())
+
+
+def asked_differently(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """What differs between two tables of what was asked, by path: `settings.steps (400 -> 800)`."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in sorted({*old, *new}):
+            yield from asked_differently(old.get(key), new.get(key), f"{path}.{key}".strip("."))
+    elif old != new:
+        yield f"{path} ({old!r} -> {new!r})"
+
+
+def same_numbers(one: Record, other: Record) -> bool:
+    """Whether two records have the same metrics and the same answers, to the last digit."""
+    return not _differing(one, other)
 
 
 def conflicts(records: Iterable[Record]) -> list[str]:

@@ -106,19 +106,22 @@ class Store:
 
     def content(self) -> Content:
         """The records, and a message for every line that is damaged or torn."""
-        if not self.path.exists():
-            return Content([], ())
-        *lines, tail = _text(self.path.read_bytes().removeprefix(codecs.BOM_UTF8)).split("\n")
-        read = [_read(line, f"{self.path}:{number}") for number, line in enumerate(lines, 1)]
-        last = _read(tail, f"{self.path}:{len(lines) + 1}")
-        torn = (
-            f"{self.path}:{len(lines) + 1}: the last line is torn (a run was killed while writing); "
-            "the next run sets it aside, and computes its cell again"
-        )
-        return Content(
-            [record for one in (*read, last) for record in one.records],
-            (*(fault for one in read for fault in one.faults), *([torn] if last.faults else [])),
-        )
+        return content_of(self.path.read_bytes(), str(self.path)) if self.path.exists() else Content([], ())
+
+
+def content_of(file: bytes, where: str) -> Content:
+    """What the bytes of a results file hold; `where` is the file's name in messages."""
+    *lines, tail = _text(file.removeprefix(codecs.BOM_UTF8)).split("\n")
+    read = [_read(line, f"{where}:{number}") for number, line in enumerate(lines, 1)]
+    last = _read(tail, f"{where}:{len(lines) + 1}")
+    torn = (
+        f"{where}:{len(lines) + 1}: the last line is torn (a run was killed while writing); "
+        "the next run sets it aside, and computes its cell again"
+    )
+    return Content(
+        [record for one in (*read, last) for record in one.records],
+        (*(fault for one in read for fault in one.faults), *([torn] if last.faults else [])),
+    )
 
 
 def _text(content: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -190,6 +191,22 @@ def execute(
     finally:
         report.close()
     return outcome
+
+
+def rerun(
+    planned: Plan,
+    cells: Sequence[Cell],
+    *,
+    jobs: int | None = None,
+    device: str = "auto",
+    plugins: Sequence[Path] = (),
+    report: Report | None = None,
+) -> dict[str, Record]:
+    """Run cells of a plan again, whatever is on record, and file nothing; key -> record."""
+    with tempfile.TemporaryDirectory(prefix="ktbench-rerun-") as folder:
+        some = replace(planned, cells=tuple(cells))
+        done = execute(some, results=Path(folder), jobs=jobs, device=device, force=True, plugins=plugins, report=report)
+    return done.records
 
 
 def train_standard_models(

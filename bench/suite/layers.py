@@ -21,6 +21,11 @@ def with_profile(content: dict[str, Any], path: Path, profile: str) -> dict[str,
     """The suite with the overrides of `[profiles.NAME]` merged in, those that it `extends` first."""
     profiles = dict(tables(content, "profiles", str(path)))
     content = {key: value for key, value in content.items() if key != "profiles"}
+    if not profiles:
+        raise SuiteError(
+            f"{path} has no profile, and a suite runs at one: add the line [profiles.{profile}], and below it what is "
+            "to differ at that profile, if anything"
+        )
     if profile not in profiles:
         raise SuiteError(f"{path}: no profile {shown(profile)}{near_miss(str(profile), profiles)}")
     above = {n: part(ProfileHead, p, str(path), f"profiles.{n}").extends for n, p in profiles.items()}

@@ -7,10 +7,8 @@ within what the row's own seeds spread over.
 from __future__ import annotations
 
 import random
-import statistics
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import registry
@@ -19,7 +17,8 @@ from bench.leaderboard.selection import Selection, select
 from bench.records.record import Record
 from bench.running.plan import Cell, Plan, asked_of
 from bench.running.progress import Report
-from bench.running.runner import execute, store_of
+from bench.running.runner import rerun, store_of
+from bench.verdicts.prediction import band
 from bench.vouching.vouch import differ
 
 SAMPLE_SEED = 20
@@ -71,10 +70,9 @@ def reproduce(
     if not found:
         raise BenchError(f"nothing of {planned.suite.name} ({planned.suite.profile}) is on record under {results}")
     chosen = random.Random(SAMPLE_SEED).sample(found, min(sample, len(found)))
-    with tempfile.TemporaryDirectory(prefix="ktbench-reproduce-") as folder:
-        some = replace(planned, cells=tuple(cell for cell, _ in chosen))
-        done = execute(some, results=Path(folder), jobs=jobs, device=device, force=True, plugins=plugins, report=report)
-    return [_compared(cell, record, done.records[cell.key], selection) for cell, record in chosen]
+    cells = [cell for cell, _ in chosen]
+    again = rerun(planned, cells, jobs=jobs, device=device, plugins=plugins, report=report)
+    return [_compared(cell, record, again[cell.key], selection) for cell, record in chosen]
 
 
 def _of(selection: Selection, cell: Cell) -> Record | None:
@@ -92,16 +90,9 @@ def _compared(cell: Cell, record: Record, again: Record, selection: Selection) -
 def spread(values: Sequence[float]) -> tuple[float | None, float | None]:
     """Between what one more seed would lie with 95 %, after those of a row; (None, None) for fewer than two.
 
-    mean ± t(n-1) sd sqrt(1 + 1/n), the prediction interval of a normal sample.
+    See `bench.verdicts.prediction`.
     """
-    from scipy.stats import t
-
-    n = len(values)
-    if n < 2:
-        return None, None
-    half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * statistics.stdev(values) * (1 + 1 / n) ** 0.5
-    mean = statistics.fmean(values)
-    return mean - half, mean + half
+    return (None, None) if len(values) < 2 else band(values, 1 - LEVEL)
 
 
 def line(found: Reproduced) -> str:

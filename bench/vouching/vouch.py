@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from bench.records.vouches import Vouch, Vouches
 from bench.running.cell_code import values
 from bench.running.plan import Cell, Plan
 from bench.running.progress import Report
-from bench.running.runner import execute, store_of
+from bench.running.runner import rerun, store_of
 
 CONTROLS = 3
 """So many unchanged cells are rerun first where the records come from another machine."""
@@ -106,12 +105,7 @@ def vouch(
         return verdict
 
     def again(cells: Sequence[Cell], judge: Report) -> dict[str, Record]:
-        with tempfile.TemporaryDirectory(prefix="ktbench-vouch-") as folder:
-            some = replace(planned, cells=tuple(cells))
-            done = execute(
-                some, results=Path(folder), jobs=jobs, device=device, force=True, plugins=plugins, report=judge
-            )
-        return done.records
+        return rerun(planned, cells, jobs=jobs, device=device, plugins=plugins, report=judge)
 
     controls = _controls(planned, records, [record for _, record in originals.values()])
     reruns = again([cell for cell, _ in controls], report) if controls else {}

@@ -87,9 +87,9 @@ def test_a_plugin_must_be_a_python_file(tmp_path, name, told):
 
 def test_who_forgets_a_plugin_is_told_of_the_option():
     for entries in (METHODS, SCENARIOS):
-        with pytest.raises(BenchError, match=r"unknown .* 'of-mine'.*--plugin FILE\.py"):
+        with pytest.raises(BenchError, match=r"unknown .* 'of-mine'.*\nif .*--plugin FILE\.py"):
             entries.get("of-mine")
-    with pytest.raises(BenchError, match=r"nothing is named 'of-mine'.*--plugin FILE\.py"):
+    with pytest.raises(BenchError, match=r"nothing is named 'of-mine'.*\nif .*--plugin FILE\.py"):
         describe.about("of-mine")
 
 

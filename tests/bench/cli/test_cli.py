@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,7 @@ def test_a_failed_cell_shows_in_the_exit_code(command, write_suite):
         (("leaderboard", "SUITE", "--profile", "smoke"), "no records at"),
         (("show", "toy-noisy-men"), "nothing is named 'toy-noisy-men'; did you mean 'toy-noisy-mean'"),
         (("test", "toy-noisy-men"), "unknown method 'toy-noisy-men'"),
+        (("test", "zzz"), "\nif it stands in a file of yours, add --plugin FILE.py to the command"),
         (("explain", "hand/zzz", "--suite", "SUITE", "--profile", "smoke"), "no cell is named 'hand/zzz'"),
         (("data", "verify", "cifar11"), "cifar11"),
         (("check",), "give a SUITE, or --schema"),
@@ -187,6 +189,16 @@ def test_until_decided_shows_its_plan_and_says_what_it_does_not_take(command, wr
     assert refused.returncode == 2
     assert "leave out --seeds, --only, --shard and --force" in refused.stderr
     assert "no time like 4h" in command(*words, "--budget", "soon").stderr
+
+
+def test_export_writes_a_file_and_parquet_needs_one(command, tmp_path):
+    where = ("export", "digits", "--profile", "smoke", "--results", Path(__file__).parents[3] / "results")
+    done = command(*where, "--output", tmp_path / "digits.csv", plugin=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (tmp_path / "digits.csv").read_text().startswith("suite,profile,scenario")
+    done = command(*where, "--format", "parquet", plugin=False)
+    assert done.returncode == 2
+    assert "--output results.parquet" in done.stderr
 
 
 def test_shards_and_join_give_the_records_of_one_run(command, write_suite, tmp_path):

@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from bench.errors import BenchError
 from bench.leaderboard import build, export
 from bench.leaderboard.building import judging
 from bench.records.store import Store
@@ -32,6 +34,19 @@ def test_csv_and_json_hold_the_same_numbers_as_the_board(found):
             assert sorted({r["seed"] for r in own if r["status"] == "ok"}) == list(row.seeds)
             if row.headline:
                 assert sum(values) / len(values) == pytest.approx(row.headline.mean)
+
+
+def test_parquet_holds_the_rows_of_json_and_the_meaning_of_its_columns(found):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(io.BytesIO(export.as_parquet(found)))
+    assert table.to_pylist() == json.loads(export.as_json(found))["rows"]
+    assert {f.name: f.metadata[b"description"].decode() for f in table.schema} == export.COLUMNS
+
+
+def test_parquet_without_its_extra_says_how_to_get_it(found, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(BenchError, match=r"pip install 'ktbench\[parquet\]'"):
+        export.as_parquet(found)
 
 
 def test_a_cell_without_a_result_has_one_line(found):

@@ -150,6 +150,7 @@ methods = METHODS
         ('scenario = "hand"', 'scenario = "hands"', r"\[claims.means\] names scenario 'hands'; did you mean 'hand'"),
         ('says = "A', 'sayz = "A', r"\[claims.means\] unknown key 'sayz'; did you mean 'says'"),
         ("[profiles.smoke]", "[profiles.smok]", r"no profile 'smoke'; did you mean 'smok'"),
+        ("[profiles.smoke]", "", r"has no profile, .* add the line \[profiles\.smoke\]"),
         ("[profiles.smoke]", '[profiles.smoke]\nextends = "cpu"', r"extends = 'cpu'"),
         (
             "[profiles.smoke]",

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
@@ -77,17 +76,17 @@ def here(edit, write_suite, tmp_path, monkeypatch):
     def compute(cells, suite):
         return {c.key: run_cell(Job(c, suite, "smoke", Device(), tmp_path / "zoo"), lambda *_: None) for c in cells}
 
-    def execute(some, *, report=None, **_):
-        records = compute(some.cells, some.suite.name)
-        for cell in some.cells:
+    def rerun(planned, cells, *, report=None, **_):
+        records = compute(cells, planned.suite.name)
+        for cell in cells:
             report.finished(cell, records[cell.key])
-        return SimpleNamespace(records=records)
+        return records
 
     def run():
         for record in compute(planned().cells, "toysuite").values():
             store.append(record)
 
-    monkeypatch.setattr(vouch, "execute", execute)
+    monkeypatch.setattr(vouch, "rerun", rerun)
     planned.run, planned.store, planned.results = run, store, tmp_path / "results"
     return planned
 
