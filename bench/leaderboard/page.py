@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 import jinja2
@@ -14,7 +15,7 @@ import jinja2
 from bench.leaderboard import chart, columns, measures, path_chart, plot, reading, tuned, wording
 from bench.leaderboard.board import Board, Row, Section, Verdict
 from bench.leaderboard.plot import Axis, Mark
-from bench.leaderboard.summary import row_anchors, summarize
+from bench.leaderboard.summary import method_address, place, row_anchors, summarize
 from bench.records import png
 
 SIGNS = {"holds": "✓", "fails": "✗", "equal": "=", "undecided": "≈", "not testable here": "–", "under-run": "…"}
@@ -73,6 +74,8 @@ class ShownSection:
     """Those that all rows have."""
     ids: tuple[str, ...]
     """Anchors of the rows."""
+    methods: tuple[str, ...]
+    """Addresses of the rows' cells on the pages of their methods."""
     plot: Plotted
     seen: Seen
 
@@ -98,6 +101,11 @@ def render(board: Board) -> str:
 
 def template(name: str) -> jinja2.Template:
     """A page's layout, with what all layouts use."""
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bench.leaderboard", "."),
         autoescape=True,
@@ -120,7 +128,7 @@ def template(name: str) -> jinja2.Template:
             "script": _asset("common.js"),
         }
     )
-    return environment.get_template(name)
+    return environment
 
 
 def _asset(name: str) -> str:
@@ -137,6 +145,10 @@ def _shown_section(board: Board, section: Section, limit: int | None) -> ShownSe
         further=columns.further_table(section),
         marks=columns.marks_of_all(section),
         ids=row_anchors(section),
+        methods=tuple(
+            method_address(place(board), row.method, anchor)
+            for row, anchor in zip(section.rows, row_anchors(section), strict=True)
+        ),
         plot=_plot_section(section),
         seen=_seen(section, limit),
     )
