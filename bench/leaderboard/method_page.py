@@ -147,6 +147,7 @@ def _place(folder: str, summary: Summary, board: BoardSummary, entry: Entry, lef
     seed = entry.origins[0].seed if entry.origins else None
     only = f"{board.name}/{entry.label}/{'*' if seed is None else seed}"
     at = f"--profile {summary.profile}{'' if results == Path('results') else f' --results {shlex.quote(str(results))}'}"
+    cell = f"'{only}'"  # no name has a quote
     suite, force = shlex.quote(summary.run), " --force" if entry.origins else ""
     return Place(
         folder=folder,
@@ -155,8 +156,8 @@ def _place(folder: str, summary: Summary, board: BoardSummary, entry: Entry, lef
         entry=entry,
         anchor=cells_anchor(summary.place, entry.anchor),
         only=only,
-        run=f"python -m bench run {suite} {at} --only {shlex.quote(only)}{force}",
-        explain=f"python -m bench explain {shlex.quote(only)} --suite {suite} {at}" if entry.origins else "",
+        run=f"python -m bench run {suite} {at} --only {cell}{force}",
+        explain=f"python -m bench explain {cell} --suite {suite} {at}" if entry.origins else "",
         cells=min(len(entry.origins), max(left, 0)),
     )
 

@@ -12,7 +12,7 @@ from importlib.resources import files
 
 import jinja2
 
-from bench.leaderboard import chart, columns, measures, path_chart, plot, reading, tuned, wording
+from bench.leaderboard import chart, columns, measures, pareto, path_chart, plot, reading, tuned, wording
 from bench.leaderboard.board import Board, Row, Section, Verdict
 from bench.leaderboard.plot import Axis, Mark
 from bench.leaderboard.summary import method_address, place, row_anchors, summarize
@@ -77,6 +77,7 @@ class ShownSection:
     methods: tuple[str, ...]
     """Addresses of the rows' cells on the pages of their methods."""
     plot: Plotted
+    fronts: tuple[pareto.Front, ...]
     seen: Seen
 
 
@@ -126,6 +127,7 @@ def _environment() -> jinja2.Environment:
             "signs": SIGNS,
             "css": _asset("common.css"),
             "script": _asset("common.js"),
+            "pareto_script": _asset("pareto.js"),
         }
     )
     return environment
@@ -138,10 +140,11 @@ def _asset(name: str) -> str:
 
 def _shown_section(board: Board, section: Section, limit: int | None) -> ShownSection:
     used = board.data_of(section).used
+    table = columns.main_table(section)
     return ShownSection(
         section=section,
         data=str(used.get("variant") or used.get("name") or ""),
-        table=columns.main_table(section),
+        table=table,
         further=columns.further_table(section),
         marks=columns.marks_of_all(section),
         ids=row_anchors(section),
@@ -150,6 +153,7 @@ def _shown_section(board: Board, section: Section, limit: int | None) -> ShownSe
             for row, anchor in zip(section.rows, row_anchors(section), strict=True)
         ),
         plot=_plot_section(section),
+        fronts=pareto.fronts(section, (column.name for column in table.columns)),
         seen=_seen(section, limit),
     )
 
