@@ -14,6 +14,7 @@ from bench.leaderboard.summary import summarize
 
 if TYPE_CHECKING:
     from bench.leaderboard import Board
+    from bench.running.sharding import Shard
     from bench.suite.suite import Suite
 
 
@@ -30,6 +31,21 @@ def lines(suite: Suite, board: Board, page: Path, results: Path, failed: int) ->
     yield f"found: {_found(board)}"
     yield f"page:  {page} (all suites: {results / 'index.html'})"
     yield f"next:  {_next(suite, board, results, failed)}"
+
+
+def shard_lines(shard: Shard, own: int, cells: int, suite: Suite, results: Path) -> Iterator[str]:
+    """Three lines after a shard, which leaves records and no board.
+
+    Args:
+        own: its cells.
+        cells: those of all shards.
+        suite: what was run.
+        results: the folder of results that was asked for.
+    """
+    folder, what = quote(str(results)), quote(str(suite.path))
+    yield f"shard: {shard}, {own} of {cells} cells; records in {results}, and no board yet"
+    yield f"next:  when all {shard.count} are done: python -m bench leaderboard {what} --results {folder}"
+    yield f"       if each has a folder of its own, before it: python -m bench join FOLDER... --results {folder}"
 
 
 def _found(board: Board) -> str:

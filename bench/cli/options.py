@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.running.plan import Plan
+    from bench.running.sharding import Shard
 
 
 def _plugins(_: click.Context, __: click.Parameter, paths: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -56,7 +57,16 @@ def _seeds(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int
         raise click.BadParameter(f"{text!r} is not a list of numbers like 0,1,2") from None
 
 
+def _shard(_: click.Context, __: click.Parameter, text: str | None) -> Shard | None:
+    from bench.running import sharding
+
+    return sharding.shard(text)
+
+
 seeds_option = click.option("--seeds", callback=_seeds, metavar="0,1,2", help="In place of the suite's.")
+shard_option = click.option(
+    "--shard", callback=_shard, metavar="3/8", help="The third of eight parts of these cells, as for a job array."
+)
 jobs_option = click.option(
     "--jobs", type=click.IntRange(1, 1024), help="Cells at once; by default as many as the cores allow."
 )

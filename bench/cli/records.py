@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -185,4 +186,26 @@ def compact(suites: tuple[str, ...], profile: str | None, drop: bool, results: P
         click.echo(f"{path}: {left} records left, {taken} {'dropped' if drop else 'moved to the archive'}")
 
 
-COMMANDS = (explain, vouch, reproduce, rescore, compact)
+@click.command()
+@click.argument("folders", nargs=-1, required=True, metavar="FOLDER...", type=click.Path(path_type=Path))
+@results_option
+def join(folders: tuple[Path, ...], results: Path) -> None:
+    """Put the records of results folders, as those of a job array, into one folder; the FOLDERs stay as they are.
+
+    Damaged lines are left out and told. Of two records that contradict each other the one joined later counts, and
+    the exit status is 1.
+    """
+    from bench.running import arguments, joining
+
+    faults = []
+    for one in joining.join(folders, arguments.results(results)):
+        click.echo(f"{one.path}: {one.added} records added, {one.known} there already")
+        faults += one.faults
+    for fault in faults:
+        click.echo(f"  {fault}", err=True)
+    click.echo(f"next: python -m bench leaderboard --results {quote(str(results))}    # SUITE.toml for one of your own")
+    if faults:
+        sys.exit(DIFFERENT)
+
+
+COMMANDS = (explain, vouch, reproduce, rescore, compact, join)

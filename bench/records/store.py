@@ -6,7 +6,7 @@ import codecs
 import os
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,20 +47,27 @@ class Store:
         return FileLock(self.path.with_suffix(".lock"), timeout=60)
 
     def append(self, record: Record) -> None:
-        """Write one record and flush it to the disk.
+        """Write one record; see `extend`."""
+        self.extend([record])
+
+    def extend(self, records: Sequence[Record]) -> None:
+        """Write records and flush them to the disk.
 
         A torn last line (a run was killed while writing) is first moved to `<file>.torn`.
 
         Raises:
             BenchError: the disk is full or the file cannot be written; what was there is untouched.
         """
+        if not records:
+            return
+        lines = b"".join(record.line().encode() + b"\n" for record in records)
         try:
             with self.lock():
                 self.set_torn_line_aside()
                 before = self.path.stat().st_size if self.path.exists() else 0
                 try:
                     with self.path.open("ab") as file:
-                        file.write(record.line().encode() + b"\n")
+                        file.write(lines)
                         file.flush()
                         os.fsync(file.fileno())
                 except OSError:
@@ -68,8 +75,10 @@ class Store:
                         os.truncate(self.path, before)
                     raise
         except OSError as error:
+            first, more = records[0], len(records) - 1
             raise BenchError(
-                f"{self.path}: the record of {record.scenario}/{record.label} seed {record.seed} could not be written "
+                f"{self.path}: the record of {first.scenario}/{first.label} seed {first.seed}"
+                f"{f' and {more} more' if more else ''} could not be written "
                 f"({error.strerror or error}); earlier records are safe: make room and run the same command again"
             ) from error
 

@@ -24,7 +24,7 @@ from bench.records.frame import as_frame
 from bench.records.record import Record, conflicts
 from bench.records.store import Store
 from bench.records.vouches import Vouches
-from bench.running import arguments, kept
+from bench.running import arguments, kept, sharding
 from bench.running.cell import Job, record_of
 from bench.running.cell_code import moved, remember, values
 from bench.running.outcome import Outcome
@@ -44,6 +44,7 @@ def run(
     *,
     seeds: Iterable[int] | None = None,
     only: str | None = None,
+    shard: str | None = None,
     jobs: int | None = None,
     device: str = "auto",
     force: bool = False,
@@ -58,6 +59,7 @@ def run(
         profile: `smoke`, `cpu`, `gpu`; by default what suits this machine.
         seeds: in place of the suite's.
         only: run the cells whose `scenario/label/seed` matches this pattern.
+        shard: `3/8` runs the third of eight parts of these cells (`bench.running.sharding`).
         jobs: cells at once; by default as many as the cores allow.
         force: run cells again that are on record.
         keep_unvouched: take records whose code has moved and is not vouched for; boards mark them.
@@ -73,10 +75,11 @@ def run(
         arguments.jobs(jobs),
         arguments.device(device),
     )
-    wanted = None if seeds is None else arguments.seeds(seeds)
+    wanted, mine = None if seeds is None else arguments.seeds(seeds), sharding.shard(shard)
     registry.load_plugins(loaded)
     loaded_suite = suites.load(arguments.path(suite, "suite"), arguments.text(profile, "profile"))
     planned = plan(loaded_suite, wanted, arguments.text(only, "only"), device)
+    planned = sharding.part(planned, mine) if mine else planned
     for line in fault_lines(planned):
         warnings.warn(line, stacklevel=2)
     outcome = execute(

@@ -185,5 +185,35 @@ def test_until_decided_shows_its_plan_and_says_what_it_does_not_take(command, wr
     assert shown.stdout.splitlines()[1].startswith("  means: first look at 3 seeds, 6 more cells and models")
     refused = command(*words, "--seeds", "0")
     assert refused.returncode == 2
-    assert "leave out --seeds, --only and --force" in refused.stderr
+    assert "leave out --seeds, --only, --shard and --force" in refused.stderr
     assert "no time like 4h" in command(*words, "--budget", "soon").stderr
+
+
+def test_shards_and_join_give_the_records_of_one_run(command, write_suite, tmp_path):
+    suite = write_suite()
+    whole = command("run", suite, "--profile", "smoke", "--results", "whole")
+    assert whole.returncode == 0, whole.stderr
+    for index in (1, 2):
+        done = command("run", suite, "--profile", "smoke", "--shard", f"{index}/2", "--results", f"part{index}")
+        assert done.returncode == 0, done.stderr
+        assert f"shard: {index}/2, 3 of 6 cells" in done.stdout
+        assert not list((tmp_path / f"part{index}").rglob("*.html"))
+    joined = command("join", "part1", "part2", "--results", "joined", plugin=False)
+    assert joined.returncode == 0, joined.stderr
+    assert "6 records added" in joined.stdout
+
+    def numbers(folder):
+        records = map(json.loads, (tmp_path / folder / "toysuite" / "smoke.jsonl").read_text().splitlines())
+        return sorted((r["key"], r["status"], json.dumps(r["metrics"]), json.dumps(r["examples"])) for r in records)
+
+    assert numbers("joined") == numbers("whole")
+    again = command("run", suite, "--profile", "smoke", "--results", "joined")
+    assert "0 cells to run, 6 on record" in again.stdout
+
+
+def test_a_contradiction_shows_in_the_exit_code_of_join(command, write_suite, tmp_path):
+    command("run", write_suite(), "--profile", "smoke", "--seeds", "0", "--results", "one")
+    assert command("join", "one", "--results", "two", plugin=False).returncode == 0
+    assert "the folder that gets the records" in command("join", "one", "--results", "one", plugin=False).stderr
+    assert command("join", "nowhere", "--results", "two", plugin=False).returncode == 2
+    assert command("run", write_suite(), "--profile", "smoke", "--shard", "3/2").returncode == 2
