@@ -12,14 +12,15 @@ from bench.data.catalogue import SOURCES
 from bench.errors import BenchError, near_miss
 from bench.registry import METHODS, SCENARIOS
 from bench.suite import suite as suites
-from bench.suite.keys import row_table, scenario_table
+from bench.suite.about import method, parameter
+from bench.suite.keys import scenario_table
 from bench.task.task import needs
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.metrics.metric import Metric
-    from bench.registry import Method, Scenario
+    from bench.registry import Scenario
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
@@ -78,7 +79,7 @@ def about(name: str, profile: str | None = None) -> dict[str, Any]:
     """A method, scenario kind, data set or suite by name (or a suite by path)."""
     registry.discover()
     if name in METHODS.entries:
-        return _method(METHODS.entries[name])
+        return method(METHODS.entries[name])
     if name in SCENARIOS.entries:
         return _scenario(SCENARIOS.entries[name])
     if name in SOURCES:
@@ -96,28 +97,6 @@ def about(name: str, profile: str | None = None) -> dict[str, Any]:
     raise BenchError(f"nothing is named {name!r}{near_miss(name, known)}\n{registry.BRING}")
 
 
-def _method(entry: Method) -> dict[str, Any]:
-    own = registry.parameters(entry).model_fields
-    keys = row_table(entry).model_json_schema()["properties"]
-    tasks = {kind: SCENARIOS.get(kind).task for kind in entry.scenarios}
-    return {
-        "method": entry.name,
-        "family": entry.family,
-        "paper": entry.paper,
-        "year": entry.year,
-        "scenarios": list(entry.scenarios),
-        "access": sorted(entry.access),
-        "sees": {
-            kind: sorted(a for a, names in needs(task).items() if not names or set(names) & entry.access)
-            for kind, task in tasks.items()
-        },
-        "parameters": {n: _parameter(field) for n, field in keys.items() if n in own},
-        "of every row": {n: _parameter(field) for n, field in keys.items() if n not in own},
-        "file": str(entry.file),
-        "about": inspect.cleandoc(inspect.getmodule(entry.function).__doc__ or entry.function.__doc__ or ""),
-    }
-
-
 def _scenario(entry: Scenario) -> dict[str, Any]:
     own = entry.settings.model_fields
     keys = scenario_table(entry).model_json_schema()["properties"]
@@ -130,8 +109,8 @@ def _scenario(entry: Scenario) -> dict[str, Any]:
         "takes": list(entry.takes),
         "methods": sorted(n for n, m in METHODS.entries.items() if entry.kind in m.scenarios),
         "task": {a: " or ".join(names) or "given to every method" for a, names in needs(entry.task).items()},
-        "settings": {n: _parameter(field) for n, field in keys.items() if n in own},
-        "of every scenario": {n: _parameter(field) for n, field in keys.items() if n not in own},
+        "settings": {n: parameter(field) for n, field in keys.items() if n in own},
+        "of every scenario": {n: parameter(field) for n, field in keys.items() if n not in own},
         "about": inspect.cleandoc(entry.settings.__doc__ or ""),
     }
 
@@ -171,23 +150,6 @@ def _suite(suite: suites.Suite) -> dict[str, Any]:
         "claims": {c.id: c.says for c in suite.claims},
         "cells": len(suite.seeds) * sum(len(s.rows) for s in suite.scenarios.values()),
     }
-
-
-def _parameter(field: dict[str, Any]) -> dict[str, Any]:
-    """Type, default, bounds and meaning of one key, out of its JSON Schema."""
-    words = {
-        "minimum": "at least",
-        "exclusiveMinimum": "above",
-        "maximum": "at most",
-        "exclusiveMaximum": "below",
-        "enum": "one of",
-    }
-    options = field.get("anyOf", [field])  # a value or none, for one
-    kinds = (option.get("type", "table") for option in options)
-    told = {"type": " or ".join("none" if kind == "null" else kind for kind in kinds)}
-    told |= {"default": field["default"]} if "default" in field else {}
-    told |= {word: option[key] for option in options for key, word in words.items() if key in option}
-    return told | ({"about": " ".join(field["description"].split())} if "description" in field else {})
 
 
 def print_description(content: dict[str, Any], console: Console) -> None:

@@ -13,6 +13,8 @@ from bench.verdicts.verdict import Answer
 
 Role = Literal["lower", "upper", "reference", "control", "unranked"]
 Status = Literal["ok", "partial", "failed", "skipped", "missing"]
+Code = Literal["as it was", "vouched for", "unvouched"]
+"""What became of the code that a record stands on: it has not moved; it has, and somebody vouches for it, or nobody."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,19 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where the numbers of one seed of a row come from."""
+
+    seed: int
+    status: str
+    """ok, failed or skipped."""
+    key: str
+    commit: str
+    day: str
+    code: Code
+
+
+@dataclass(frozen=True)
 class Row:
     """One row of a scenario's table: all seeds of one method with its parameters."""
 
@@ -118,6 +133,8 @@ class Row:
     """Of the method; "" where the method is not installed."""
     access: tuple[str, ...] = ()
     """What the method declares that it needs, sorted."""
+    origins: tuple[Origin, ...] = ()
+    """One for each seed on record, failed and skipped ones too."""
 
 
 @dataclass(frozen=True)
@@ -249,6 +266,8 @@ class Board:
     """A suite's results at one profile."""
 
     suite: str
+    run: str
+    """What `bench run` takes for the suite: its name if it ships with the package, else its path."""
     title: str
     profile: str
     data: tuple[DataUse, ...]

@@ -13,6 +13,7 @@ from bench.leaderboard.selection import Selection, select
 from bench.leaderboard.tables import sections
 from bench.records.record import Record, conflicts
 from bench.running.plan import asked_of
+from bench.suite import suite as suites
 from bench.suite.scenarios import SuiteScenario
 from bench.suite.suite import Suite
 from bench.verdicts.history import Entry
@@ -53,6 +54,7 @@ def build(suite: Suite, records: Iterable[Record], faults: Sequence[str] = (), p
     now = looked.entries(at.cases, at.looks)
     return Board(
         suite=suite.name,
+        run=suites.argument(suite),
         title=suite.title,
         profile=suite.profile,
         data=_data(suite, at.selection),

@@ -180,7 +180,10 @@ HELP = {
     "rank": (
         "The rank by the mean score. The brackets give its 95 % interval. References have no rank: they mark the scale."
     ),
-    "method": "The row's label. It links to the paper. Tags mark references and rows with a caveat.",
+    "method": (
+        "The row's label. It links to the method's page: paper, hyperparameters, cells, reruns. Tags mark references "
+        "and rows with a caveat."
+    ),
     "untuned": "The score of the same row without its search, on the board of defaults.",
     "gained": "The score with tuning less the score without, with its 95 % interval.",
     "gap_closed": (

@@ -1,4 +1,4 @@
-"""The front of a results folder: `index.html` and `README.md`, from the summaries beside its boards.
+"""The front of a results folder, from the summaries beside its boards.
 
 It opens no records. A board is built from hundreds of records and resampled, which costs seconds; its summary
 (`bench.leaderboard.summary`) is written at that time, and the front costs milliseconds after every run of any suite.
@@ -11,14 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.atomic import write_whole
 from bench.errors import BenchError
 from bench.leaderboard import markdown, measures, wording
 from bench.leaderboard.page import template
 from bench.leaderboard.summary import ENDING, BoardSummary, ClaimSummary, Entry, Summary, read
 
 MARK = "<!-- bench leaderboard writes this file -->"
-"""The first line of `README.md`, and the line after the doctype of `index.html`. Other files are left alone."""
+"""The first line of `README.md`, and the line after the doctype of pages. Other files are left alone."""
 LATE = ("smoke",)
 """Profiles that are shown only where a suite has no other."""
 EARLY = ("gpu", "cpu")
@@ -31,13 +30,18 @@ class Suite:
 
     folder: str
     summary: Summary
-    others: tuple[str, ...]
-    """Its other profiles that have a board."""
+    others: tuple[Summary, ...]
+    """At its other profiles that have a board."""
 
     @property
     def page(self) -> str:
         """The address of its page, from the front."""
         return f"{self.folder}/{self.summary.profile}.html"
+
+    @property
+    def shown(self) -> tuple[Summary, ...]:
+        """At the profiles that methods' pages show: all but the late ones, unless there is no other."""
+        return (self.summary, *(other for other in self.others if other.profile not in LATE))
 
     @property
     def answers(self) -> list[Answer]:
@@ -102,6 +106,17 @@ class Front:
     """Why folders with records are not shown."""
 
     @property
+    def methods(self) -> list[Entry]:
+        """Any entry of each method that has a row at any profile, by family and name."""
+        found: dict[str, Entry] = {}
+        for suite in self.suites:
+            for summary in (suite.summary, *suite.others):
+                for board in summary.boards:
+                    for entry in board.rows:
+                        found.setdefault(entry.method, entry)
+        return sorted(found.values(), key=lambda entry: (entry.family, entry.method))
+
+    @property
     def claims(self) -> list[tuple[Suite, ClaimSummary]]:
         """All claims, by paper."""
         found = [(suite, claim) for suite in self.suites for claim in suite.summary.claims]
@@ -111,37 +126,6 @@ class Front:
     def counts(self) -> dict[str, int]:
         """Answer -> number of claims of all suites."""
         return count_answers(claim.answer for _, claim in self.claims)
-
-
-def write_front(results: Path) -> tuple[list[Path], list[Path]]:
-    """Write `index.html` and `README.md` of a results folder.
-
-    Returns:
-        The files written, and those that were left alone because something else wrote them.
-
-    Raises:
-        BenchError: one of them cannot be written.
-    """
-    front = collect(results)
-    written, left = [], []
-    for name, content in (("index.html", render_page(front)), ("README.md", render_markdown(front))):
-        path = results / name
-        if _is_ours(path):
-            write_whole(path, content.encode("utf-8", errors="replace"))
-            written.append(path)
-        else:
-            left.append(path)
-    return written, left
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a file may be replaced: it is not there yet, or an earlier front."""
-    if not path.exists():
-        return True
-    try:
-        return MARK in path.read_text(encoding="utf-8", errors="replace")[:200]
-    except OSError:
-        return False
 
 
 def collect(results: Path) -> Front:
@@ -156,7 +140,7 @@ def collect(results: Path) -> Front:
                 missing.append(f"{folder.name}: no summary of a board; `python -m bench leaderboard {name}` writes it")
             continue
         first, *others = sorted(found, key=lambda summary: _order(summary.profile))
-        suites.append(Suite(folder.name, first, tuple(other.profile for other in others)))
+        suites.append(Suite(folder.name, first, tuple(others)))
     return Front(tuple(suites), tuple(_heat_maps(suites)), tuple(missing))
 
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 import jinja2
 
-from bench.leaderboard import chart, columns, measures, path_chart, plot, reading, tuned, wording
+from bench.leaderboard import chart, columns, measures, pareto, path_chart, plot, reading, tuned, wording
 from bench.leaderboard.board import Board, Row, Section, Verdict
 from bench.leaderboard.plot import Axis, Mark
-from bench.leaderboard.summary import row_anchors, summarize
+from bench.leaderboard.summary import method_address, place, row_anchors, summarize
 from bench.records import png
 
 SIGNS = {"holds": "✓", "fails": "✗", "equal": "=", "undecided": "≈", "not testable here": "–", "under-run": "…"}
@@ -73,7 +74,10 @@ class ShownSection:
     """Those that all rows have."""
     ids: tuple[str, ...]
     """Anchors of the rows."""
+    methods: tuple[str, ...]
+    """Addresses of the rows' cells on the pages of their methods."""
     plot: Plotted
+    fronts: tuple[pareto.Front, ...]
     seen: Seen
 
 
@@ -98,6 +102,11 @@ def render(board: Board) -> str:
 
 def template(name: str) -> jinja2.Template:
     """A page's layout, with what all layouts use."""
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("bench.leaderboard", "."),
         autoescape=True,
@@ -118,9 +127,10 @@ def template(name: str) -> jinja2.Template:
             "signs": SIGNS,
             "css": _asset("common.css"),
             "script": _asset("common.js"),
+            "pareto_script": _asset("pareto.js"),
         }
     )
-    return environment.get_template(name)
+    return environment
 
 
 def _asset(name: str) -> str:
@@ -130,14 +140,20 @@ def _asset(name: str) -> str:
 
 def _shown_section(board: Board, section: Section, limit: int | None) -> ShownSection:
     used = board.data_of(section).used
+    table = columns.main_table(section)
     return ShownSection(
         section=section,
         data=str(used.get("variant") or used.get("name") or ""),
-        table=columns.main_table(section),
+        table=table,
         further=columns.further_table(section),
         marks=columns.marks_of_all(section),
         ids=row_anchors(section),
+        methods=tuple(
+            method_address(place(board), row.method, anchor)
+            for row, anchor in zip(section.rows, row_anchors(section), strict=True)
+        ),
         plot=_plot_section(section),
+        fronts=pareto.fronts(section, (column.name for column in table.columns)),
         seen=_seen(section, limit),
     )
 

@@ -50,6 +50,8 @@ class Selection:
     """(scenario, label) -> how many of its records answer what the suite asked earlier."""
     unvouched: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     """(scenario, label) -> seeds whose records stand on code that moved, and that nobody vouches for."""
+    vouched: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
+    """(scenario, label) -> seeds whose records stand on code that moved, and that are vouched for."""
 
     @property
     def records(self) -> list[Record]:
@@ -72,6 +74,7 @@ def select(suite: Suite, records: Iterable[Record], asked: Mapping[Place, Sequen
     data = {suite.scenarios[r.scenario].data: r.data for _, r in answers.values()}  # the last is the one that counts
     chosen: dict[tuple[str, str], dict[int, Record]] = {}
     unvouched: dict[tuple[str, str], list[int]] = {}
+    vouched: dict[tuple[str, str], list[int]] = {}
     vouches = Vouches.shipped()
     for (scenario, label, seed), cells in sorted(asked.items()):
         found = [(answers[c.key], c) for c in cells if c.key in answers]
@@ -80,8 +83,11 @@ def select(suite: Suite, records: Iterable[Record], asked: Mapping[Place, Sequen
             continue
         (_, record), cell = max(found, key=lambda pair: precedence(pair[0][1], pair[0][0]))
         chosen.setdefault((scenario, label), {})[seed] = record.model_copy(update={"label": label})
-        if not vouches.stand(record, values(cell.digests)):
+        chain = vouches.chain(record, values(cell.digests))
+        if chain is None:
             unvouched.setdefault((scenario, label), []).append(seed)
+        elif chain:
+            vouched.setdefault((scenario, label), []).append(seed)
     used = {record.key for seeds in chosen.values() for record in seeds.values()}
     rows = _rows(suite)
     earlier = Counter(place for r in kept if r.key not in keys and (place := (r.scenario, r.label)) in rows)
@@ -91,6 +97,7 @@ def select(suite: Suite, records: Iterable[Record], asked: Mapping[Place, Sequen
         tuple(_set_aside(suite, kept, keys, used)),
         dict(earlier),
         {place: tuple(seeds) for place, seeds in unvouched.items()},
+        {place: tuple(seeds) for place, seeds in vouched.items()},
     )
 
 

@@ -1,7 +1,8 @@
-"""What a front page needs of a board, and no more: who leads where, at what cost, and how claims were answered.
+"""What pages over several suites need of a board: its rows with rank, score, cost and origin, and its claims.
 
-`write` puts it beside the board as `<profile>.summary.json`. The front page reads these files alone: they are some
-kilobytes a board, so it costs milliseconds, while building all boards from their records costs half a minute.
+`write` puts it beside the board as `<profile>.summary.json`. The front page and the methods' pages read these files
+alone: they are some kilobytes a board, so it costs milliseconds, while building all boards from their records costs
+half a minute.
 """
 
 from __future__ import annotations
@@ -9,25 +10,29 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
 from bench.leaderboard import measures, wording
-from bench.leaderboard.board import Board, Row, Section
+from bench.leaderboard.board import Board, Origin, Row, Section, Verdict
 
 ENDING = ".summary.json"
-FORMAT = 1
+METHODS = "methods"
+"""The folder of methods' pages in a results folder."""
+FORMAT = 2
 """Files of another format are not read."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A row with a result."""
+    """A row."""
 
     label: str
     method: str
+    summary: str
+    """First line of the method's description."""
     family: str
     paper: str | None
     year: int | None
@@ -36,14 +41,26 @@ class Entry:
     rank_low: int | None
     rank_high: int | None
     score: str
-    """The headline with its interval, as boards write it."""
+    """The headline with its interval, as boards write it; the status of a row without one."""
+    mean: float | None
     gap_closed: float | None
     gap_low: float | None
     gap_high: float | None
     """The score's own interval on the scale of the gap; the two references are taken as exact."""
+    above: str
+    """The difference from the row above, as boards write it, and that row; "" where there is none."""
     seconds: float | None
+    peak_memory_mb: float | None
+    gflops: float | None
+    samples: float | None
     anchor: str
     """Of the row on the suite's page."""
+    status: str
+    reasons: tuple[str, ...]
+    marks: tuple[str, ...]
+    params: dict[str, Any]
+    """As they are given; of a row with a search those that were chosen stand on the suite's page."""
+    origins: tuple[Origin, ...]
 
 
 @dataclass(frozen=True)
@@ -91,7 +108,14 @@ class ClaimSummary:
     paper: str
     says: str
     scenario: str
+    better: str
+    worse: str
     answer: str
+    difference: str
+    """What was compared and the difference with its interval, as boards write them; "" before the first look."""
+    needed: str
+    seeds: int
+    remark: str
 
 
 @dataclass(frozen=True)
@@ -99,8 +123,12 @@ class Summary:
     """A suite at one profile."""
 
     suite: str
+    run: str
+    """What `bench run` takes for the suite."""
     title: str
     profile: str
+    place: str
+    """Suite, stand-ins and profile: no other board of a results folder has the same."""
     records: int
     warnings: tuple[str, ...]
     """Of stand-in data."""
@@ -118,18 +146,60 @@ def summarize(board: Board) -> Summary:
     """The summary of a board."""
     return Summary(
         suite=board.suite,
+        run=board.run,
         title=board.title,
         profile=board.profile,
+        place=place(board),
         records=board.records,
         warnings=tuple(wording.stand_ins(board)),
         boards=tuple(_board(board, section) for section in board.sections),
-        claims=tuple(ClaimSummary(v.id, v.paper, v.says, v.scenario, v.answer) for v in board.claims),
+        claims=tuple(_claim(board, v) for v in board.claims),
+    )
+
+
+def place(board: Board) -> str:
+    """The name of a board among those of a results folder, as part of an address."""
+    stand_ins = sorted({str(use.used["name"]) for use in board.data if use.stand_in_for is not None})
+    return "-".join((board.suite, *stand_ins, board.profile))
+
+
+def _claim(board: Board, v: Verdict) -> ClaimSummary:
+    metric = board.metric_of(v)
+    return ClaimSummary(
+        id=v.id,
+        paper=v.paper,
+        says=v.says,
+        scenario=v.scenario,
+        better=v.better,
+        worse=v.worse,
+        answer=v.answer,
+        difference=f"{measures.heading(metric)} {wording.against(metric, v.difference)}" if v.difference else "",
+        needed=wording.needed(v, metric),
+        seeds=v.seeds,
+        remark=wording.remark(v),
     )
 
 
 def render(board: Board) -> str:
     """The file."""
-    return json.dumps({"format": FORMAT} | _rounded(asdict(summarize(board))), indent=1, ensure_ascii=False) + "\n"
+    summary = summarize(board)
+    content = _rounded(asdict(summary))
+    for told, one in zip(content["boards"], summary.boards, strict=True):
+        for row, entry in zip(told["rows"], one.rows, strict=True):
+            row |= {"params": entry.params, "origins": [list(astuple(origin)) for origin in entry.origins]}
+    return _written({"format": FORMAT} | content) + "\n"
+
+
+def _written(value: Any, indent: str = "\n") -> str:
+    """JSON in which each row, claim and entry of a table has lines of its own, and a table without tables one line."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if not any(isinstance(part, dict | list) and part for part in parts):
+        return json.dumps(value, ensure_ascii=False)
+    inner = indent + " "
+    if isinstance(value, dict):
+        lines = [f"{json.dumps(key)}: {_written(part, inner)}" for key, part in value.items()]
+        return f"{{{inner}{f',{inner}'.join(lines)}{indent}}}"
+    return f"[{inner}{f',{inner}'.join(_written(part, inner) for part in value)}{indent}]"
 
 
 def read(path: Path) -> Summary | None:
@@ -143,8 +213,7 @@ def read(path: Path) -> Summary | None:
         if content.pop("format") != FORMAT:
             return None
         boards = tuple(
-            BoardSummary(**board | {"rows": tuple(Entry(**row) for row in board["rows"])})
-            for board in content.pop("boards")
+            BoardSummary(**board | {"rows": tuple(map(_read_entry, board["rows"]))}) for board in content.pop("boards")
         )
         claims = tuple(ClaimSummary(**claim) for claim in content.pop("claims"))
         warnings = tuple(content.pop("warnings"))
@@ -156,6 +225,11 @@ def read(path: Path) -> Summary | None:
         ) from error
 
 
+def _read_entry(row: dict[str, Any]) -> Entry:
+    lists = {name: tuple(row[name]) for name in ("reasons", "marks")}
+    return Entry(**row | lists | {"origins": tuple(Origin(*origin) for origin in row["origins"])})
+
+
 def _board(board: Board, section: Section) -> BoardSummary:
     used = board.data_of(section).used
     return BoardSummary(
@@ -165,9 +239,7 @@ def _board(board: Board, section: Section) -> BoardSummary:
         data=str(used.get("variant") or used.get("name") or ""),
         score=measures.heading(section.ranked_by),
         rows=tuple(
-            _entry(section, row, anchor)
-            for row, anchor in zip(section.rows, row_anchors(section), strict=True)
-            if row.headline is not None
+            _entry(section, row, anchor) for row, anchor in zip(section.rows, row_anchors(section), strict=True)
         ),
     )
 
@@ -183,11 +255,22 @@ def row_anchors(section: Section) -> tuple[str, ...]:
     return tuple(anchors)
 
 
+def cells_anchor(board: str, row: str) -> str:
+    """Where a row's cells stand on its method's page: the board's `place`, and the row's anchor on the board."""
+    return f"{board}-{row}"
+
+
+def method_address(board: str, method: str, row: str) -> str:
+    """The address of a row's cells from the suite's page."""
+    return f"../{METHODS}/{method}.html#{cells_anchor(board, row)}"
+
+
 def _entry(section: Section, row: Row, anchor: str) -> Entry:
     gap_low, gap_high = _gap_interval(section, row)
     return Entry(
         label=row.label,
         method=row.method,
+        summary=row.summary,
         family=row.family,
         paper=row.paper,
         year=row.year,
@@ -196,12 +279,29 @@ def _entry(section: Section, row: Row, anchor: str) -> Entry:
         rank_low=row.rank_low,
         rank_high=row.rank_high,
         score=wording.score(section, row),
+        mean=row.headline.mean if row.headline else None,
         gap_closed=row.gap_closed,
         gap_low=gap_low,
         gap_high=gap_high,
+        above=_above(section, row),
         seconds=row.costs.seconds if row.costs else None,
+        peak_memory_mb=row.costs.peak_memory_mb if row.costs else None,
+        gflops=row.costs.gflops if row.costs else None,
+        samples=row.costs.samples if row.costs else None,
         anchor=anchor,
+        status=row.status,
+        reasons=row.reasons,
+        marks=row.marks,
+        params=row.params,
+        origins=row.origins,
     )
+
+
+def _above(section: Section, row: Row) -> str:
+    if row.above is None:
+        return ""
+    p = f", p {measures.p_value(row.above.p)}" if row.above.p is not None else ""
+    return f"{wording.against(section.ranked_by, row.above)} vs {row.above.other}{p}"
 
 
 def _gap_interval(section: Section, row: Row) -> tuple[float | None, float | None]:

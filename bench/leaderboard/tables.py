@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import registry
 from bench.leaderboard import comparing, floors, pairing, tuned, wording
-from bench.leaderboard.board import Role, Row, Section, Status
+from bench.leaderboard.board import Code, Origin, Role, Row, Section, Status
 from bench.leaderboard.comparing import Seeds
 from bench.leaderboard.costing import costs_of
 from bench.leaderboard.looking import seeds_reached
@@ -146,7 +146,29 @@ class _Source:
             ),
             family=method.family if method else "",
             access=tuple(sorted(method.access)) if method else (),
+            origins=self.origins(row.label),
         )
+
+    def origins(self, label: str) -> tuple[Origin, ...]:
+        """Where the numbers of each seed come from."""
+        return tuple(
+            Origin(
+                seed=seed,
+                status=record.status,
+                key=record.key,
+                commit=str(record.provenance.get("commit") or ""),
+                day=str(record.provenance.get("started") or "")[:10],
+                code=self.code(label, seed),
+            )
+            for seed, record in self.records(label).items()
+        )
+
+    def code(self, label: str, seed: int) -> Code:
+        """What became of the code that a record stands on."""
+        place = (self.scenario.name, label)
+        if seed in self.selection.unvouched.get(place, ()):
+            return "unvouched"
+        return "vouched for" if seed in self.selection.vouched.get(place, ()) else "as it was"
 
     def marks(self, label: str) -> tuple[str, ...]:
         """That its records were computed in another environment or, where seconds are the budget, on another processor

@@ -5,12 +5,30 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from typing import Protocol
 
 from bench.leaderboard import measures
 from bench.leaderboard.board import Board, DataUse, Difference, Earlier, Estimate, Row, Section, Verdict
 from bench.metrics.metric import Cost, Metric
 from bench.verdicts.multiplicity import told
 from bench.verdicts.verdict import BOTH_SIDES, Answer
+
+
+class Ranked(Protocol):
+    """What has a rank: a row, or its summary."""
+
+    @property
+    def rank(self) -> int | None:
+        """None of what is not ranked."""
+
+    @property
+    def rank_low(self) -> int | None:
+        """The better end of its interval."""
+
+    @property
+    def rank_high(self) -> int | None:
+        """The worse end."""
+
 
 ROLES = {
     "lower": "lower reference",
@@ -126,7 +144,7 @@ def against(metric: Metric, found: Difference | Estimate | None) -> str:
     return f"{measures.number(metric, found.mean, sign=True)} {low_high}".strip()
 
 
-def rank(row: Row) -> str:
+def rank(row: Ranked) -> str:
     """The rank and its interval."""
     if row.rank is None:
         return ""

@@ -82,6 +82,12 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
+def argument(suite: Suite) -> str:
+    """What the command line takes for a suite: its name if it ships with the package, else its path."""
+    own = shipped().get(suite.name)
+    return suite.name if own is not None and own.resolve() == suite.path.resolve() else suite.path.as_posix()
+
+
 def load(name: str | Path, profile: str | None = None) -> Suite:
     """Read, merge the profile, and validate.
 

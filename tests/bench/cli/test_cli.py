@@ -152,6 +152,8 @@ def test_leaderboard_writes_the_front_of_the_folder(command, write_suite, tmp_pa
     assert found.startswith("found: 1 claim: 1 is undecided. First on most boards of their kind: toy-")
     assert page == "page:  results/toysuite/smoke.html (all suites: results/index.html)"
     assert after.startswith(f"next:  python -m bench run {suite} --profile smoke --until-decided --budget 30min")
+    of_method = (tmp_path / "results" / "methods" / "toy-noisy-mean.html").read_text(encoding="utf-8")
+    assert f"python -m bench run {suite} --profile smoke --only &#39;hand/toy-noisy-mean/0&#39; --force" in of_method
     before = index.read_bytes()
     index.unlink()
     command("leaderboard", suite, "--profile", "smoke")

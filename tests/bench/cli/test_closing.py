@@ -9,8 +9,11 @@ SUITE = SimpleNamespace(path=Path("suites/x.toml"), profile="cpu")
 
 
 def board(*answers):
-    claims = tuple(SimpleNamespace(answer=a, id=a, paper="p", says="s", scenario="x") for a in answers)
-    return SimpleNamespace(suite="x", title="X", profile="cpu", records=0, data=(), sections=(), claims=claims)
+    told = {"paper": "p", "says": "s", "scenario": "x", "better": "a", "worse": "b", "reason": "", "notes": ()}
+    told |= {"difference": None, "margin": 0.0, "times": 1.0, "seeds": 0}
+    claims = tuple(SimpleNamespace(answer=a, id=a, **told) for a in answers)
+    facts = {"suite": "x", "run": "x", "title": "X", "profile": "cpu", "records": 0, "data": (), "sections": ()}
+    return SimpleNamespace(**facts, claims=claims, metric_of=lambda claim: None)
 
 
 def last(made, results="results", failed=0):

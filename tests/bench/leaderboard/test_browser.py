@@ -117,6 +117,6 @@ def test_the_front_is_searched_by_a_link(suite_of, make_claim, tmp_path):
     assert console == []
     found = found_in(text)
     assert found["asked"] == "laf"
-    assert found["boxes"] == ["suite-toy", "heat-forget"]
-    assert found["rows"] == ["laf"]
-    assert found["all"] == 4
+    assert found["boxes"] == ["suite-toy", "heat-forget", "methods"]
+    assert found["rows"] == ["laf", "laf"]
+    assert found["all"] == 5

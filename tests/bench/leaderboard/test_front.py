@@ -51,7 +51,7 @@ def test_the_front_is_the_same_whoever_writes_it_and_opens_no_records(results):
     for path in results.glob("*/cpu.csv"):
         path.unlink()
     written, left = write_front(results)
-    assert [path.name for path in written] == ["index.html", "README.md"]
+    assert [path.name for path in written] == ["index.html", "README.md", "methods"]
     assert left == []
     assert texts(results) == before
 
@@ -91,7 +91,7 @@ def test_the_front_is_small_and_needs_no_host(results):
 
 def test_what_is_not_shown_is_named(results):
     (results / "damaged").mkdir()
-    (results / "damaged" / "cpu.summary.json").write_text('{"format": 1, "suite": 3}')
+    (results / "damaged" / "cpu.summary.json").write_text(f'{{"format": {summary.FORMAT}, "suite": 3}}')
     (results / "older").mkdir()
     (results / "older" / "cpu.jsonl").write_text("")
     (results / "notes").mkdir()
@@ -114,7 +114,7 @@ def test_a_file_of_somebody_else_is_left_alone(results):
     """`--results .` does not replace the README of a project."""
     (results / "README.md").write_text("# My project\n")
     written, left = write_front(results)
-    assert ([path.name for path in written], [path.name for path in left]) == (["index.html"], ["README.md"])
+    assert ([path.name for path in written], [path.name for path in left]) == (["index.html", "methods"], ["README.md"])
     assert (results / "README.md").read_text() == "# My project\n"
 
 

@@ -1,7 +1,8 @@
 import pytest
 
+from bench.environment import PINNED
 from bench.leaderboard.selection import select
-from bench.records.vouches import Vouches
+from bench.records.vouches import Vouch, Vouches
 
 from .conftest import AskedCell, asked_of
 
@@ -75,6 +76,17 @@ def test_records_of_code_that_moved_count_and_are_told(suite, record, monkeypatc
     selection = selected(suite, [record("gram", 0, 50, digests={"method": digest})])
     assert kept(selection) == [("gram", 0)]
     assert selection.unvouched.get(("skewed", "gram"), ()) == stale
+    assert selection.vouched == {}
+
+
+def test_code_that_moved_and_is_vouched_for_is_told(suite, record, monkeypatch):
+    old, new = ({"harness": "", "prepare": "", "score": "", "method": digit * 16} for digit in "12")
+    line = Vouch(old=old, new=new, environment=PINNED, cells=(), commit="", machine="", canary="", day="")
+    monkeypatch.setattr(Vouches, "shipped", staticmethod(lambda: Vouches([line])))
+    monkeypatch.setattr("bench.leaderboard.selection.values", lambda _: new)
+    found = {"old": record("gram", 0, 50, digests=old), "new": record("gram", 1, 50, digests=new)}
+    selection = selected(suite, list(found.values()))
+    assert (selection.vouched, selection.unvouched) == ({("skewed", "gram"): (0,)}, {})
 
 
 def test_no_records_at_all(suite):
