@@ -1,6 +1,7 @@
 """The pages of the documentation that are made from the code hold all of it, and are all in the site's menu."""
 
 import importlib.util
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import bench
+from bench import registry
 from bench.cli import describe
 from bench.cli.main import cli
 
@@ -23,7 +25,22 @@ def site():
 
 
 @pytest.fixture(scope="module")
-def made(site):
+def ours():
+    """The registry without what plug-ins of other tests have left there."""
+    registry.discover()
+    with pytest.MonkeyPatch.context() as patch:
+        for known in (registry.METHODS, registry.SCENARIOS):
+            there = {n: e for n, e in known.entries.items() if file_of(e).is_relative_to(ROOT)}
+            patch.setattr(known, "entries", there)
+        yield
+
+
+def file_of(entry):
+    return Path(inspect.getfile(entry.function if isinstance(entry, registry.Method) else entry.settings))
+
+
+@pytest.fixture(scope="module")
+def made(site, ours):
     return site.pages()
 
 

@@ -84,6 +84,7 @@ def plugin(tmp_path: Path, toy: Path, no_workers: None, monkeypatch: pytest.Monk
     for known in (registry.METHODS, registry.SCENARIOS):
         monkeypatch.setattr(known, "entries", dict(known.entries))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # under it pytest-benchmark measures nothing
     means = re.search(r"class Means.*?(?=\n@method)", toy.read_text(), flags=re.DOTALL)
     assert means is not None
     path = tmp_path / "mine.py"
