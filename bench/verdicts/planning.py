@@ -151,12 +151,14 @@ def _power(n: int, found: Sample, level: float, margin: float, equal_within: flo
     """
     from scipy.special import chdtri, ndtr
 
-    freedom = np.array([0.0]) if found.sd == 0 else chdtri(n - 1, (np.arange(STRATA) + 0.5) / STRATA)
-    halves = np.array([half_width(n, found.sd * math.sqrt(x / (n - 1)), found.s_examples, level) for x in freedom])
-    scale = found.sd / math.sqrt(n)
+    mean, sd = found.mean, found.sd
+    freedom = np.array([0.0]) if sd == 0 else chdtri(n - 1, (np.arange(STRATA) + 0.5) / STRATA)
+    by_seeds = half_width(n, 1.0, 0.0, level) * sd * np.sqrt(freedom / (n - 1))
+    halves = np.hypot(by_seeds, half_width(n, 0.0, found.s_examples, level))
+    scale = sd / math.sqrt(n)
 
     def below(value: NDArray[np.float64]) -> NDArray[np.float64]:
-        away = value - found.mean
+        away = value - mean
         return ndtr(away / scale) if scale else (np.sign(away) + 1) / 2
 
     decided = below(margin - halves) + 1 - below(margin + halves)
