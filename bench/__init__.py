@@ -1,8 +1,8 @@
 """Which way of moving knowledge between neural networks really works, and at what price?
 
 `bench.method` and `bench.scenario` register; `bench.run(suite)` and `bench.load_results(path)` give
-pandas frames; `bench.zoo.load(suite, scenario, role)` gives a standard model. Names are
-imported when first used, so that `import bench` costs little.
+pandas frames; `bench.zoo.load(suite, scenario, role)` gives a standard model; `bench.merge(method, models, out)`
+merges checkpoints on disk. Names are imported when first used, so that `import bench` costs little.
 """
 
 import os
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench import zoo
     from bench.contracts import CONTRACT
     from bench.errors import AccessDenied, BenchError, Skip
+    from bench.merging.merge import merge
     from bench.metrics.metric import Cost, Metric
     from bench.records.frame import load_results
     from bench.registry import method, scenario
@@ -35,6 +36,7 @@ _PUBLIC = {
     "Metric": "bench.metrics.metric",
     "Skip": "bench.errors",
     "Task": "bench.task.task",
+    "merge": "bench.merging.merge",
     "run": "bench.running.runner",
     "load_results": "bench.records.frame",
 }
@@ -48,6 +50,7 @@ __all__ = [
     "Skip",
     "Task",
     "load_results",
+    "merge",
     "method",
     "run",
     "scenario",

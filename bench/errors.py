@@ -16,6 +16,10 @@ class DataError(BenchError):
     """A data set that is missing, half-downloaded or altered."""
 
 
+class CheckpointError(BenchError):
+    """Weights on disk that cannot be read, or do not go together."""
+
+
 class ZooError(BenchError):
     """A standard model that can be neither loaded nor trained."""
 

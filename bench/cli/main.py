@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from bench.atomic import write_whole
-from bench.cli import interrupts, records
+from bench.cli import interrupts, merging, records
 from bench.cli.options import (
     console,
     device_option,
@@ -56,7 +56,7 @@ def cli() -> None:
     """
 
 
-for command in (run, *records.COMMANDS):
+for command in (run, merging.merge, *records.COMMANDS):
     cli.add_command(command)
 
 

@@ -48,7 +48,12 @@ def trim(vector: Tensor, keep: float) -> Tensor:
     magnitude = vector.abs()
     place = len(vector) - count
     threshold = np.partition(magnitude.cpu().numpy(), place)[place].item()
-    return torch.where(magnitude < threshold, 0.0, vector)  # NaN is below nothing, and stays to be seen
+    return above(vector, threshold)
+
+
+def above(vector: Tensor, threshold: float) -> Tensor:
+    """Zero the entries whose magnitude is below the threshold; NaN is below nothing, and stays to be seen."""
+    return torch.where(vector.abs() < threshold, 0.0, vector)
 
 
 def elect_and_average(trimmed: Tensor) -> Tensor:
