@@ -1,10 +1,15 @@
-"""Distillation with data: a teacher that saw everything, and a student that sees some of it."""
+"""Distillation with data: a teacher that saw everything, and a student that sees some of it.
+
+A scenario may have more networks than these two: `mentors`, which are trained as the teacher is, and `assistants`,
+which are untrained and learn beside the student. A method sees either only by an access of its own.
+"""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
 from bench.lab import Lab, Setup
@@ -35,6 +40,8 @@ if TYPE_CHECKING:
 TEACHER_KL = Metric("teacher_kl", "", higher_is_better=False)
 STUDENT = (*CLASSIFIER, AGREEMENT, TEACHER_KL, TEACHER_ACCURACY, PARAMETERS)
 """What `judge_student` gives."""
+LATER = ("mentors", "assistants")
+"""Settings that came later. A key holds them only where they ask for something, so that older keys stay."""
 
 
 class DistillTask(Task):
@@ -44,6 +51,10 @@ class DistillTask(Task):
     """In eval mode, its parameters not requiring gradients."""
     teacher_outputs: Annotated[BlackBox, Access("outputs")]
     """The same teacher, closed: logits [B, C] of what `as_input` gives, without gradient."""
+    mentor_outputs: Annotated[list[BlackBox], Access("mentors")]
+    """Further trained networks, closed like the teacher; none on a board without mentors."""
+    assistants: Annotated[list[nn.Module], Access("assistants")]
+    """Further untrained networks, the same for every method of a seed; none on a board without assistants."""
     student: nn.Module
     """Untrained, and the same for every method of a seed."""
     inputs: Annotated[Tensor, Access("unlabeled", "labels")]
@@ -65,7 +76,13 @@ class DistillTask(Task):
 class Distill(Settings):
     """A trained teacher and some of its data: train a smaller student that does better than on the labels alone."""
 
-    tiny: ClassVar[dict[str, object]] = {"teacher": "wide", "student": "net", "fraction": 0.5}
+    tiny: ClassVar[dict[str, object]] = {
+        "teacher": "wide",
+        "student": "net",
+        "fraction": 0.5,
+        "mentors": ["net"],
+        "assistants": ["wide"],
+    }
 
     teacher: str
     """Suite model that is trained on all training images."""
@@ -76,23 +93,37 @@ class Distill(Settings):
     seen beyond them is knowledge that the student cannot have from its data."""
     recipe: Recipe | None = None
     """The student's recipe; its model's, else the suite's, if unset."""
+    mentors: tuple[str, ...] = ()
+    """Suite models that are trained on all training images too, for methods that learn from several networks."""
+    assistants: tuple[str, ...] = ()
+    """Suite models, left untrained, for methods that train several networks together."""
+
+    @model_serializer(mode="wrap")
+    def _told(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = dump(self)
+        return {name: value for name, value in told.items() if value or name not in LATER}
 
     def zoo(self, setup: Setup) -> dict[str, ModelSpec]:
-        """The teacher. A student that the suite does not have is refused here."""
-        student_recipe(setup, self.student)
-        return {"teacher": setup.spec(self.teacher, "teacher")}
+        """The teacher and the mentors. A student or assistant that the suite does not have is refused here."""
+        for untrained in (self.student, *self.assistants):
+            student_recipe(setup, untrained)
+        mentors = {f"mentors[{i}]": setup.spec(name, f"mentor-{i}") for i, name in enumerate(self.mentors)}
+        return {"teacher": setup.spec(self.teacher, "teacher")} | mentors
 
     def prepare(self, lab: Lab) -> Situation:
-        """Load the teacher and draw the student's images."""
+        """Load the teacher and the mentors, and draw the student's images."""
         from bench.data import select
         from bench.data.spec import Rows
 
-        teacher = lab.model(self.zoo(lab.setup)["teacher"]).requires_grad_(False)
+        trained = {role: lab.model(spec).requires_grad_(False) for role, spec in self.zoo(lab.setup).items()}
+        teacher = trained.pop("teacher")
         train = lab.dataset.train
         rows = select(Rows(kind="random", share=self.fraction, seed=lab.setup.seed), train.labels)
         providers = {
             "teacher": lambda: copy.deepcopy(teacher),
             "teacher_outputs": lambda: BlackBox(copy.deepcopy(teacher)),
+            "mentor_outputs": lambda: [BlackBox(copy.deepcopy(mentor)) for mentor in trained.values()],
+            "assistants": lambda: [lab.fresh(name, f"assistant-{i}") for i, name in enumerate(self.assistants)],
             "student": lambda: lab.fresh(self.student, "student"),
             "inputs": lambda: train.inputs[rows],
             "labels": lambda: train.labels[rows],

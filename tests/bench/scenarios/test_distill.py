@@ -23,6 +23,7 @@ from bench.schema.recipe import Recipe
 from bench.task.task import grant
 
 HALF = Distill(teacher="wide", student="net", fraction=0.5)
+GROUP = Distill(teacher="wide", student="net", mentors=("net", "net"), assistants=("own", "wide"))
 
 
 def make_lab(folder: Path, seed: int = 0) -> Lab:
@@ -86,6 +87,51 @@ def test_access_to_outputs_is_no_access_to_weights(situation, lab):
     assert grant(DistillTask, situation.providers, {"unlabeled"}, "kd").inputs.dtype == torch.uint8
 
 
+def test_mentors_are_trained_as_the_teacher_is_and_closed(lab):
+    specs = GROUP.zoo(lab.setup)
+    assert list(specs) == ["teacher", "mentors[0]", "mentors[1]"]
+    assert all(spec.rows.kind == "all" for spec in specs.values())
+    situation = GROUP.prepare(lab)
+    task = grant(DistillTask, situation.providers, {"mentors", "labels"}, "classroom-kd")
+    x = as_input(lab.dataset.test.inputs[:3])
+    with torch.no_grad():
+        expected = [lab.model(specs[f"mentors[{i}]"])(x) for i in range(2)]
+    for mentor, z in zip(task.mentor_outputs, expected, strict=True):
+        assert torch.equal(mentor(x), z)
+    assert not torch.equal(*expected)  # one model twice is two networks
+    for secret in ("teacher", "teacher_outputs", "assistants"):
+        with pytest.raises(AccessDenied, match=f"task.{secret} without access"):
+            getattr(task, secret)
+
+
+def test_assistants_are_untrained_and_the_same_for_every_method(lab):
+    situation = GROUP.prepare(lab)
+    one, two = (grant(DistillTask, situation.providers, {"assistants", "labels"}, m) for m in "ab")
+    own, wide = one.assistants
+    assert torch.equal(wide.stem.weight, lab.fresh("wide", "assistant-1").stem.weight)
+    assert not torch.equal(own.stem.weight, one.student.stem.weight)  # of the student's model, and another network
+    with torch.no_grad():
+        own.stem.weight.zero_()
+    assert two.assistants[0].stem.weight.abs().sum() > 0
+    with pytest.raises(AccessDenied, match=r"task.mentor_outputs without access"):
+        _ = one.mentor_outputs
+
+
+def test_a_board_without_them_gives_none(situation):
+    task = grant(DistillTask, situation.providers, {"mentors", "assistants"}, "m")
+    assert task.mentor_outputs == task.assistants == []
+
+
+def test_settings_that_came_later_are_in_a_key_only_where_they_ask_for_something(lab):
+    """Records of 0.2 and before are asked for by what stood in their keys."""
+    assert HALF.model_dump(mode="json") == {"teacher": "wide", "student": "net", "fraction": 0.5, "recipe": None}
+    assert list(HALF.zoo(lab.setup)) == ["teacher"]
+    told = GROUP.model_dump(mode="json")
+    assert (told["mentors"], told["assistants"]) == (["net", "net"], ["own", "wide"])
+    assert Distill.model_validate(HALF.model_dump()) == HALF
+    assert Distill.model_validate(GROUP.model_dump()) == GROUP
+
+
 def test_every_method_gets_copies_of_its_own(situation):
     one, two = (grant(DistillTask, situation.providers, {"weights", "labels"}, m) for m in "ab")
     assert not one.teacher.training
@@ -112,7 +158,12 @@ def test_the_recipe_is_the_scenarios_else_the_models_else_the_suites(lab):
 
 
 def test_bad_settings_are_refused(lab):
-    for unknown in ({"teacher": "wild", "student": "net"}, {"teacher": "wide", "student": "nett"}):
+    for unknown in (
+        {"teacher": "wild", "student": "net"},
+        {"teacher": "wide", "student": "nett"},
+        {"teacher": "wide", "student": "net", "mentors": ("wild",)},
+        {"teacher": "wide", "student": "net", "assistants": ("nett",)},
+    ):
         with pytest.raises(SuiteError, match=r"unknown model '(wild|nett)'; did you mean '(wide|net)'"):
             Distill(**unknown).zoo(lab.setup)
     for fraction in (0.0, 1.5, -0.1):
