@@ -51,6 +51,8 @@ def make_task() -> Callable[..., Task]:
         recipe: Recipe = STUDENT,
         teacher: nn.Module | None = None,
         student: nn.Module | None = None,
+        mentors: int = 1,
+        assistants: int = 1,
     ) -> Task:
         torch.manual_seed(seed)
         train = load(DATA).train
@@ -65,6 +67,8 @@ def make_task() -> Callable[..., Task]:
             "progress": lambda: lambda done, total: None,
             "teacher": lambda: teacher or trained(),
             "teacher_outputs": lambda: BlackBox(teacher or trained()),
+            "mentor_outputs": lambda: [BlackBox(network(16, 1, 50 + i).eval()) for i in range(mentors)],
+            "assistants": lambda: [network(16, 1, 70 + i) for i in range(assistants)],
             "student": lambda: student or network(32, 1, seed),
             "inputs": lambda: train.inputs[index],
             "labels": lambda: train.labels[index],
