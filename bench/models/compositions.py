@@ -1,10 +1,11 @@
-"""Networks around networks that a method may return: an ensemble, and a network with sparse adapters.
+"""Networks around networks that a method may return: ensembles, networks side by side, a network with sparse adapters.
 
 They are the listed forms of results that are more than one standard network (`bench.method_process.forms`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -27,6 +28,38 @@ class Ensemble(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images [B, C, H, W] in [0, 1] -> logits [B, num_classes]."""
         return sum(w * member(x) for w, member in zip(self.weights, self.members, strict=True))
+
+
+class Mixture(nn.Module):
+    """Logs [B, C] of the mean of the members' probabilities."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs of the members -> logits [B, num_classes]."""
+        logs = torch.stack([member(x).log_softmax(1) for member in self.members])
+        return logs.logsumexp(0) - math.log(len(logs))
+
+
+class SideBySide(nn.Module):
+    """What the members put out, one behind the other and through a ReLU where one is wanted, read by one head."""
+
+    def __init__(self, members: Sequence[nn.Module], head: nn.Module, *, relu: bool) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.head = head
+        self.relu = relu
+
+    def features(self, x: Tensor) -> Tensor:
+        """Inputs of the members -> what the head reads, [B, sum of the members' widths]."""
+        z = torch.cat([member(x) for member in self.members], dim=1)
+        return z.relu() if self.relu else z
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs of the members -> logits [B, num_classes]."""
+        return self.head(self.features(x))
 
 
 class Overwritten(nn.Module):

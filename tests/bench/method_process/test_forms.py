@@ -16,7 +16,7 @@ from bench.device import Device
 from bench.errors import BadResult
 from bench.method_process import forms
 from bench.models import ARCHITECTURES, build
-from bench.models.compositions import Ensemble
+from bench.models.compositions import Ensemble, Mixture, SideBySide
 from bench.models.text import text_classifier
 from bench.models.train import as_input
 
@@ -78,8 +78,13 @@ def test_what_is_shared_stays_shared(travelled):
 
 def test_an_ensemble_and_other_compositions_of_ours_come_back(travelled):
     members = [standard("mlp")[0] for _ in range(2)]
-    model, x = Ensemble(members, torch.rand(2, len(IMAGES.classes)) > 0.5), torch.rand(4, *IMAGES.shape)
-    assert_same(travelled(model), model, x)
+    x = torch.rand(4, *IMAGES.shape)
+    for model in (
+        Ensemble(members, torch.rand(2, len(IMAGES.classes)) > 0.5),
+        Mixture(members),
+        SideBySide(members, nn.Linear(2 * len(IMAGES.classes), 3), relu=True),
+    ):
+        assert_same(travelled(model), model, x)
 
 
 @pytest.mark.parametrize(
