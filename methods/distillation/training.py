@@ -83,19 +83,20 @@ Objective = Callable[[Batch], Tensor]
 """A method's whole loss of a batch, a scalar."""
 
 
-def distil_outputs(task: DistillTask, objective: Objective) -> nn.Module:
+def distil_outputs(task: DistillTask, objective: Objective, *, connectors: Iterable[nn.Module] = ()) -> nn.Module:
     """Train the student with a loss that needs the teacher's logits and nothing else of it.
 
     Args:
         task: with the accesses `outputs` and `labels`.
         objective: the loss.
+        connectors: networks that are trained along with the student, by its recipe.
 
     Returns:
-        The student.
+        The student alone.
     """
     with seeing(task.student) as student:
         teacher = answers(task, lambda x: Seen(task.teacher_outputs(x)))
-        return _train(task, objective, student, teacher, ())
+        return _train(task, objective, student, teacher, connectors)
 
 
 def distil_features(
