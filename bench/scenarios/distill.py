@@ -7,8 +7,10 @@ which are untrained and learn beside the student. A method sees either only by a
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+import torch
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
@@ -44,6 +46,22 @@ LATER = ("mentors", "assistants")
 """Settings that came later. A key holds them only where they ask for something, so that older keys stay."""
 
 
+class Panel(nn.Module):
+    """Mentors that are asked together: inputs -> logits [M, B, C]."""
+
+    def __init__(self, mentors: Sequence[nn.Module], num_classes: int) -> None:
+        super().__init__()
+        self.mentors = nn.ModuleList(mentors)
+        self.num_classes = num_classes
+        self.normalize = nn.Identity()
+        """Where the meter counts samples: once for each mentor."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What `as_input` gives [B, ...] -> logits [M, B, C]."""
+        logits = [mentor(self.normalize(x)) for mentor in self.mentors]
+        return torch.stack(logits) if logits else torch.empty(0, len(x), self.num_classes, device=x.device)
+
+
 class DistillTask(Task):
     """What is given: an untrained student and its recipe; what may be asked for: the teacher, images, labels."""
 
@@ -51,8 +69,8 @@ class DistillTask(Task):
     """In eval mode, its parameters not requiring gradients."""
     teacher_outputs: Annotated[BlackBox, Access("outputs")]
     """The same teacher, closed: logits [B, C] of what `as_input` gives, without gradient."""
-    mentor_outputs: Annotated[list[BlackBox], Access("mentors")]
-    """Further trained networks, closed like the teacher; none on a board without mentors."""
+    mentor_outputs: Annotated[BlackBox, Access("mentors")]
+    """The mentors, asked together and closed: logits [M, B, C], without gradient; M is 0 on a board without mentors."""
     assistants: Annotated[list[nn.Module], Access("assistants")]
     """Further untrained networks, the same for every method of a seed; none on a board without assistants."""
     student: nn.Module
@@ -122,7 +140,7 @@ class Distill(Settings):
         providers = {
             "teacher": lambda: copy.deepcopy(teacher),
             "teacher_outputs": lambda: BlackBox(copy.deepcopy(teacher)),
-            "mentor_outputs": lambda: [BlackBox(copy.deepcopy(mentor)) for mentor in trained.values()],
+            "mentor_outputs": lambda: BlackBox(Panel(copy.deepcopy(list(trained.values())), lab.setup.num_classes)),
             "assistants": lambda: [lab.fresh(name, f"assistant-{i}") for i, name in enumerate(self.assistants)],
             "student": lambda: lab.fresh(self.student, "student"),
             "inputs": lambda: train.inputs[rows],

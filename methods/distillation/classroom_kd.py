@@ -40,10 +40,10 @@ def classroom_kd(task: DistillTask, *, stretch: Weight = 12.0) -> nn.Module:
     Args:
         stretch: how fast a mentor's temperature grows with its lead.
     """
-    mentors = [task.teacher_outputs, *task.mentor_outputs]
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:  # noqa: ARG001
-        return classroom_loss(model(x), [mentor(x) for mentor in mentors], y, stretch, task.recipe.label_smoothing)
+        mentors = [task.teacher_outputs(x), *task.mentor_outputs(x)]
+        return classroom_loss(model(x), mentors, y, stretch, task.recipe.label_smoothing)
 
     fit(
         task.student,

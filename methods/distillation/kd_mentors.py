@@ -32,13 +32,13 @@ def kd_mentors(task: DistillTask, *, alpha: Fraction = 0.1, temperature: Rate = 
         alpha: weight of the labels' cross-entropy; the softened divergence weighs 1 - alpha.
         temperature: T of the softened probabilities.
     """
-    mentors = [task.teacher_outputs, *task.mentor_outputs]
     smoothing = task.recipe.label_smoothing
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:  # noqa: ARG001
         z = model(x)
         hard = nn.functional.cross_entropy(z, y, label_smoothing=smoothing)
-        soft = divergence_from_mean(z, [mentor(x) for mentor in mentors], temperature)
+        mentors = torch.cat([task.teacher_outputs(x)[None], task.mentor_outputs(x)])
+        soft = divergence_from_mean(z, mentors, temperature)
         return alpha * hard + (1 - alpha) * soft
 
     fit(
@@ -54,8 +54,8 @@ def kd_mentors(task: DistillTask, *, alpha: Fraction = 0.1, temperature: Rate = 
     return task.student
 
 
-def divergence_from_mean(student: Tensor, mentors: list[Tensor], temperature: float) -> Tensor:
-    """T^2 KL(mean of the mentors' probabilities || the student's) of logits [B, C]; a mean over the batch."""
-    mean = torch.stack([(z / temperature).softmax(1) for z in mentors]).mean(0)
+def divergence_from_mean(student: Tensor, mentors: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(mean of the mentors' probabilities || the student's), of logits [M, B, C] and [B, C]; a mean over B."""
+    mean = (mentors / temperature).softmax(2).mean(0)
     mine = (student / temperature).log_softmax(1)
     return temperature**2 * nn.functional.kl_div(mine, mean, reduction="batchmean")

@@ -9,15 +9,14 @@ Group teaching: the others learn from each teacher on its own. Then all roles ar
 
 The authors' code was announced and not released, and the paper's numbers were not to be had. Here the best are those
 with the least cross-entropy; of the images that are repeated, as many as a batch holds, each is drawn from a student,
-by a softmax over the students' shares of errors, and then from what it got wrong; the pivot is a copy of the teacher,
-trained by plain SGD at a small constant rate, with the statistics of its norms as they are; labels and divergences
-weigh as in `kd`, and the divergences from several teachers are averaged. With one student, and a pivot that is not
-trained, it is `kd`. Ablations: `promoted = 0` has the pivot alone teach, `pivot_lr = 0` leaves out intensive teaching.
+by a softmax over the students' shares of errors, and then from what it got wrong; the pivot is trained by plain SGD at
+a small constant rate, with the statistics of its norms as they are; labels and divergences weigh as in `kd`, and the
+divergences from several teachers are averaged. With one student, and a pivot that is not trained, it is `kd`.
+Ablations: `promoted = 0` has the pivot alone teach, `pivot_lr = 0` leaves out intensive teaching.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
@@ -56,7 +55,7 @@ def orc(
         temperature: of the softened probabilities.
     """
     group = members(task)
-    pivot = task.compute.place(copy.deepcopy(task.teacher).requires_grad_(bool(pivot_lr))).eval()
+    pivot = task.compute.place(task.teacher.requires_grad_(bool(pivot_lr))).eval()
     optimizer = torch.optim.SGD(pivot.parameters(), pivot_lr, momentum=task.recipe.momentum) if pivot_lr else None
     smoothing = task.recipe.label_smoothing
 

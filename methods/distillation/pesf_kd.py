@@ -10,13 +10,11 @@ online distillation and compares with.
 The authors' code was not to be had. Temperature and weights of the student's terms are those of their published command
 (RepDistiller: 1 on labels, 1 on the divergence, T = 4). Theirs are not known of the adapter: its width, its start (at
 zero, so that the first step is `kd`'s with these weights) and weight 1 on its divergence are this project's, and it is
-trained by the student's optimizer. The pretrained teacher of `online-kd` is a copy, trained by plain SGD at a small
-rate of its own, as the student's would undo what it knows.
+trained by the student's optimizer. The pretrained teacher of `online-kd` is trained by plain SGD at a small rate of its
+own, as the student's would undo what it knows.
 """
 
 from __future__ import annotations
-
-import copy
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +55,14 @@ def pesf_kd(
     return distil_outputs(task, loss, connectors=[adapter])
 
 
-@method(family="distillation", scenario="distill", access={"weights", "labels"}, paper="arXiv:2205.15308", year=2023)
+@method(
+    family="distillation",
+    scenario="distill",
+    access={"weights", "labels"},
+    paper="arXiv:2205.15308",
+    year=2023,
+    in_place=True,
+)
 def online_kd(
     task: DistillTask,
     *,
@@ -74,7 +79,7 @@ def online_kd(
         teacher_lr: rate of the teacher's SGD.
         temperature: of the softened probabilities.
     """
-    teacher = task.compute.place(copy.deepcopy(task.teacher).requires_grad_(True)).train()
+    teacher = task.compute.place(task.teacher.requires_grad_(True)).train()
     optimizer = torch.optim.SGD(teacher.parameters(), teacher_lr, momentum=task.recipe.momentum)
     smoothing = task.recipe.label_smoothing
 

@@ -20,6 +20,7 @@ from bench.models.zoo import Zoo
 from bench.scenarios import Situation
 from bench.scenarios.distill import Distill, DistillTask
 from bench.schema.recipe import Recipe
+from bench.task.meter import Costs, counted
 from bench.task.task import grant
 
 HALF = Distill(teacher="wide", student="net", fraction=0.5)
@@ -96,8 +97,10 @@ def test_mentors_are_trained_as_the_teacher_is_and_closed(lab):
     x = as_input(lab.dataset.test.inputs[:3])
     with torch.no_grad():
         expected = [lab.model(specs[f"mentors[{i}]"])(x) for i in range(2)]
-    for mentor, z in zip(task.mentor_outputs, expected, strict=True):
-        assert torch.equal(mentor(x), z)
+    costs = Costs()
+    with counted(costs, {"mentor_outputs": task.mentor_outputs}):
+        assert torch.equal(task.mentor_outputs(x), torch.stack(expected))
+    assert costs.samples == {"mentor_outputs": 6}  # three images, each shown to two networks
     assert not torch.equal(*expected)  # one model twice is two networks
     for secret in ("teacher", "teacher_outputs", "assistants"):
         with pytest.raises(AccessDenied, match=f"task.{secret} without access"):
@@ -119,7 +122,8 @@ def test_assistants_are_untrained_and_the_same_for_every_method(lab):
 
 def test_a_board_without_them_gives_none(situation):
     task = grant(DistillTask, situation.providers, {"mentors", "assistants"}, "m")
-    assert task.mentor_outputs == task.assistants == []
+    assert task.mentor_outputs(torch.zeros(3, 1, 8, 8)).shape == (0, 3, 4)
+    assert task.assistants == []
 
 
 def test_settings_that_came_later_are_in_a_key_only_where_they_ask_for_something(lab):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from bench.data.spec import DataSpec, Rows
 from bench.device import Device
 from bench.models import build
 from bench.models.train import fit
-from bench.scenarios.distill import DistillTask
+from bench.scenarios.distill import DistillTask, Panel
 from bench.schema.recipe import Recipe
 from bench.task.black_box import BlackBox
 from bench.task.task import Task, grant
@@ -65,9 +66,9 @@ def make_task() -> Callable[..., Task]:
             "num_classes": lambda: 10,
             "input_shape": lambda: (1, 8, 8),
             "progress": lambda: lambda done, total: None,
-            "teacher": lambda: teacher or trained(),
+            "teacher": lambda: copy.deepcopy(teacher or trained()),
             "teacher_outputs": lambda: BlackBox(teacher or trained()),
-            "mentor_outputs": lambda: [BlackBox(network(16, 1, 50 + i).eval()) for i in range(mentors)],
+            "mentor_outputs": lambda: BlackBox(Panel([network(16, 1, 50 + i).eval() for i in range(mentors)], 10)),
             "assistants": lambda: [network(16, 1, 70 + i) for i in range(assistants)],
             "student": lambda: student or network(32, 1, seed),
             "inputs": lambda: train.inputs[index],

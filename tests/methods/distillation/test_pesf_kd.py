@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -72,12 +70,12 @@ def test_the_adapter_narrows_the_gap_of_sharpness_and_stays_right(make_task, mon
     assert parameters(made[0]) < 0.05 * parameters(task.teacher)
 
 
-def test_online_the_teacher_learns_and_the_given_one_stays(make_task):
-    task = make_task({"weights", "labels"})
-    before = copy.deepcopy(task.teacher.state_dict())
-    fixed, moving = make_task({"weights", "labels"}), task
-    online_kd(fixed, teacher_lr=1e-12)
-    online_kd(moving, teacher_lr=0.1)
-    assert all(torch.equal(before[name], value) for name, value in task.teacher.state_dict().items())
-    assert not any(p.requires_grad for p in task.teacher.parameters())
-    assert not torch.equal(fixed.student.head.weight, moving.student.head.weight)
+def test_online_the_teacher_learns_at_its_own_rate(make_task):
+    tasks = [make_task({"weights", "labels"}) for _ in range(2)]
+    start = tasks[0].teacher.head.weight.detach().clone()
+    for task, rate in zip(tasks, (1e-12, 0.1), strict=True):
+        online_kd(task, teacher_lr=rate)
+    fixed, moved = (task.teacher.head.weight for task in tasks)
+    torch.testing.assert_close(fixed, start)
+    assert (moved - start).abs().max() > 1e-3
+    assert not torch.equal(tasks[0].student.head.weight, tasks[1].student.head.weight)
