@@ -9,7 +9,7 @@ from bench.data.images.kind import ImageProblem
 from bench.models.layers import Normalize
 from bench.models.mlp import MLP, NORMS
 from bench.models.resnet import ResNet
-from bench.models.transformer import ViT
+from bench.models.transformer import Layer, ViT
 from bench.models.vgg import VGG
 
 
@@ -38,11 +38,12 @@ def another(
         plain = next(name for name, kind in NORMS.items() if type(model.norms[0]) is kind)
         return MLP(problem, width=width, depth=len(model.hidden), norm=plain)
     assert isinstance(model, ViT)
-    layers, patch = model.encoder.layers, model.embed.kernel_size[0]
-    heads = layers[0].attention.heads  # type: ignore[union-attr]
+    layers, first = model.encoder.layers, model.encoder.layers[0]
+    assert isinstance(first, Layer)
+    patch, heads = model.embed.kernel_size[0], first.attention.heads
     if width % heads:
         raise Skip(f"needs a transformer of width {width}, which its {heads} heads do not divide")
-    return ViT(problem, patch=patch, width=width, depth=len(layers), heads=heads)  # type: ignore[arg-type]
+    return ViT(problem, patch=patch, width=width, depth=len(layers), heads=heads)
 
 
 def width_of(model: nn.Module) -> int:
@@ -50,7 +51,9 @@ def width_of(model: nn.Module) -> int:
     if isinstance(model, ResNet):
         return model.stem.out_channels
     if isinstance(model, VGG):
-        return int(model.convs[0].out_channels)
+        first = model.convs[0]
+        assert isinstance(first, nn.Conv2d)
+        return first.out_channels
     if isinstance(model, MLP | ViT):
         return model.head.in_features
     raise Skip(f"needs further networks like the student, and knows none like {type(model).__name__}")
