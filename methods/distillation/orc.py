@@ -56,7 +56,7 @@ def orc(
     """
     group = members(task)
     pivot = task.compute.place(task.teacher.requires_grad_(bool(pivot_lr))).eval()
-    optimizer = torch.optim.SGD(pivot.parameters(), pivot_lr, momentum=task.recipe.momentum) if pivot_lr else None
+    optimizer = torch.optim.SGD(pivot.parameters(), pivot_lr) if pivot_lr else None
     smoothing = task.recipe.label_smoothing
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:  # noqa: ARG001

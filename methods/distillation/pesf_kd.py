@@ -80,7 +80,7 @@ def online_kd(
         temperature: of the softened probabilities.
     """
     teacher = task.compute.place(task.teacher.requires_grad_(True)).train()
-    optimizer = torch.optim.SGD(teacher.parameters(), teacher_lr, momentum=task.recipe.momentum)
+    optimizer = torch.optim.SGD(teacher.parameters(), teacher_lr)
     smoothing = task.recipe.label_smoothing
 
     def loss(model: nn.Module, x: Tensor, y: Tensor, index: Tensor) -> Tensor:  # noqa: ARG001
