@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import torch
 
-from bench.checkpoints.dtypes import SIZES, WEIGHTS, bytes_of
+from bench.checkpoints.dtypes import WEIGHTS, bytes_of
 from bench.checkpoints.reading import Checkpoint
-from bench.errors import CheckpointError, near_miss
+from bench.errors import CheckpointError
 
 COUNTER = "num_batches_tracked"
 """A counter of BatchNorm: of no weight, and different in every model."""
 SHOWN = 3
 """So many names stand in a message."""
-BLOCK = 2**22
-"""Bytes that are compared at once."""
+BLOCK = 2**20
+"""Entries that are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,9 @@ def _kept(everybody: Sequence[Checkpoint], keep: Sequence[str]) -> dict[str, Che
     for pattern in keep:
         fitting = {name for name in there if fnmatchcase(name, pattern)}
         if not fitting:
-            raise CheckpointError(f"keep: {pattern!r} fits no tensor{near_miss(pattern, there)}")
+            near = difflib.get_close_matches(pattern, sorted(there), n=1)
+            told = f"did you mean {near[0]!r}?" if near else f"there are {_some(there)}"
+            raise CheckpointError(f"keep: {pattern!r} fits no tensor; {told}")
         for name in fitting:
             kept[name] = next(c for c in everybody if name in c.tensors)
     return kept
@@ -171,20 +175,16 @@ def _equal(one: Checkpoint, name: str, other: Checkpoint, twin: str) -> bool:
     a, b = one.tensors[name], other.tensors[twin]
     if (a.dtype, a.shape) != (b.dtype, b.shape):
         return False
-    return all(
-        torch.equal(one.read(name, rows), other.read(twin, rows)) for rows in row_blocks(a.shape, a.dtype, BLOCK)
-    )
+    blocks = row_blocks(a.shape, BLOCK)
+    return all(torch.equal(one.read(name, rows), other.read(twin, rows)) for rows in blocks)
 
 
-def row_blocks(shape: tuple[int, ...], dtype: str, size: int) -> Iterator[slice | None]:
-    """Rows of a tensor, so many at once that they have about `size` bytes; None where it has no rows."""
+def row_blocks(shape: tuple[int, ...], most: int) -> Iterator[slice | None]:
+    """Rows of a tensor, so many at once that they have at most `most` entries, or one; None where it has no rows."""
     if not shape or 0 in shape:
         yield None
         return
-    width = SIZES[dtype]
-    for side in shape[1:]:
-        width *= side
-    step = max(1, size // width)
+    step = max(1, most // math.prod(shape[1:]))
     for start in range(0, shape[0], step):
         yield slice(start, min(start + step, shape[0]))
 

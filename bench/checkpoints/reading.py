@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -42,10 +43,7 @@ class Stored:
     @property
     def entries(self) -> int:
         """How many numbers it has."""
-        count = 1
-        for side in self.shape:
-            count *= side
-        return count
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)

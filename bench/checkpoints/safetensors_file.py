@@ -7,6 +7,7 @@ open, and a merge would seem to hold all of its models.
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -53,10 +54,7 @@ def read(path: Path, start: int, dtype: str, shape: tuple[int, ...], rows: slice
     """The tensor that begins at byte `start`, or these rows of it. Raises CheckpointError where the file is another."""
     if rows is not None:
         first, last, _ = rows.indices(shape[0])
-        width = SIZES[dtype]
-        for side in shape[1:]:
-            width *= side
-        start, shape = start + first * width, (last - first, *shape[1:])
+        start, shape = start + first * math.prod(shape[1:]) * SIZES[dtype], (last - first, *shape[1:])
     tensor = torch.empty(shape, dtype=KNOWN[dtype])
     left = bytes_of(tensor)
     try:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from bench.checkpoints.dtypes import KNOWN, SIZES, bytes_of
@@ -42,7 +42,7 @@ class SafetensorsWriter:
         for name in sorted(tensors, key=lambda name: (-SIZES[tensors[name][0]], name)):  # so that each lies aligned
             dtype, shape = tensors[name]
             self._places[name], start = end, end
-            end += SIZES[dtype] * torch.Size(shape).numel()
+            end += SIZES[dtype] * math.prod(shape)
             header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
         self._tensors, self._left, self._done = dict(tensors), end, False
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
@@ -65,7 +65,7 @@ class SafetensorsWriter:
         assert value.dtype == KNOWN[dtype], f"{name!r} was laid out as {dtype}"
         if not value.numel():
             return
-        start = self._begin + self._places[name] + row * SIZES[dtype] * torch.Size(shape[1:]).numel()
+        start = self._begin + self._places[name] + row * SIZES[dtype] * math.prod(shape[1:])
         left = bytes_of(value.contiguous())
         with self._told(), self._part.open("r+b", buffering=0) as file:
             file.seek(start)

@@ -7,6 +7,7 @@ again finds the shards that an earlier one has finished.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Size, Tensor
+from torch import Tensor
 
 from bench.atomic import write_whole
 from bench.checkpoints.dtypes import SIZES
@@ -137,7 +138,7 @@ def _copy_along(source: Path, folder: Path, dtype: str | None) -> None:
 
 
 def _write_index(path: Path, split: Mapping[str, Layout]) -> None:
-    size = sum(SIZES[dtype] * Size(shape).numel() for held in split.values() for dtype, shape in held.values())
+    size = sum(SIZES[dtype] * math.prod(shape) for held in split.values() for dtype, shape in held.values())
     table = {name: file for file, held in split.items() for name in held}
     text = json.dumps({"metadata": {"total_size": size}, "weight_map": dict(sorted(table.items()))}, indent=2)
     write_whole(path, (text + "\n").encode())

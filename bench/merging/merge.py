@@ -28,8 +28,8 @@ from bench.scenarios.merge.scenario import MergeTask
 from bench.suite.faults import checked
 from bench.version import __version__
 
-AT_ONCE = 2**24
-"""Bytes of a tensor that is only copied which are in memory at once."""
+AT_ONCE = 2**22
+"""Entries of a tensor that is only copied which are in memory at once."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -156,11 +156,9 @@ class _Work:
                     files.write(twin, self._cast(twin, value), one.rows.start if one.rows else 0)
 
         for name, checkpoint in self.found.kept.items():
-            for rows in (
-                row_blocks(self.layout[name][1], self.layout[name][0], AT_ONCE) if name in files.writers else ()
-            ):
-                value = checkpoint.read(name, rows)
-                files.write(name, value.to(KNOWN[self.layout[name][0]]), rows.start if rows else 0)
+            dtype, shape = self.layout[name]
+            for rows in row_blocks(shape, AT_ONCE) if name in files.writers else ():
+                files.write(name, checkpoint.read(name, rows).to(KNOWN[dtype]), rows.start if rows else 0)
         spread(work, wanted, partial(self.show, "merging"))
 
     @property

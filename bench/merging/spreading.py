@@ -42,7 +42,7 @@ def pieces(first: Checkpoint, names: Sequence[str], of: Of) -> list[Piece]:
         width = stored.entries // stored.shape[0]
         found += [
             Piece((name,), rows, width * (rows.stop - rows.start))
-            for rows in row_blocks(stored.shape, "U8", AT_ONCE)
+            for rows in row_blocks(stored.shape, AT_ONCE)
             if rows is not None
         ]
     return found

@@ -21,6 +21,9 @@ from methods.merging.ranking import Ranking
 from methods.merging.task_vectors import TaskVector, add, task_vectors
 from methods.merging.ties import above, elect_and_average
 
+ALIGNED = 64
+"""Columns that torch adds up alike; those that are left over at the end of a block it adds in another order."""
+
 in_pieces("average", of="entries", base=False)
 in_pieces("slerp", of="tensors", base=False)
 in_pieces("task-arithmetic", of="entries")
@@ -65,12 +68,11 @@ def _ties(look: Look, vectors: Callable[[MergeTask], list[TaskVector]], keep: fl
 
     def merge(task: MergeTask) -> nn.Module:
         parts = vectors(task)
-        change = {
-            name: elect_and_average(
-                torch.stack([above(v[name].flatten(), limit) for v, limit in zip(parts, limits, strict=True)])
-            ).view_as(delta)
-            for name, delta in parts[0].items()
-        }
+        change = {}
+        for name, delta in parts[0].items():
+            trimmed = torch.stack([above(v[name].flatten(), limit) for v, limit in zip(parts, limits, strict=True)])
+            padded = nn.functional.pad(trimmed, (0, -trimmed.shape[1] % ALIGNED))
+            change[name] = elect_and_average(padded)[: trimmed.shape[1]].view_as(delta)
         return add(task.init, change, task.parents, scaling)
 
     return merge

@@ -11,6 +11,8 @@ far as its sine can be told from zero, in float64. Fine-tunes of one initialisat
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -42,15 +44,16 @@ def slerp(task: FuseTask | MergeTask, *, t: Fraction = 0.5) -> nn.Module:
 
 def arc(a: Tensor, b: Tensor, t: float) -> Tensor:
     """The point at t of the arc from a to b, tensors of one shape; float64."""
-    a, b = a.double(), b.double()
-    lengths = a.norm() * b.norm()
-    cosine = ((a * b).sum() / lengths).clamp(-1, 1) if lengths > 0 else torch.ones_like(lengths)
-    angle = cosine.acos()
-    if angle.sin() < LINE:
+    x, y = a.to(torch.float64, copy=True), b.double()
+    lengths = x.norm() * y.norm()
+    cosine = (torch.dot(x.flatten(), y.flatten()) / lengths).clamp(-1, 1) if lengths > 0 else torch.ones_like(lengths)
+    angle = float(cosine.acos())
+    if math.sin(angle) < LINE:
         return line(a, b, t)
-    return (((1 - t) * angle).sin() * a + (t * angle).sin() * b) / angle.sin()
+    shares = math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
+    return x.mul_(shares[0]).add_(y, alpha=shares[1])
 
 
 def line(a: Tensor, b: Tensor, t: float) -> Tensor:
     """The point at t of the straight line from a to b; float64."""
-    return (1 - t) * a.double() + t * b.double()
+    return a.to(torch.float64, copy=True).mul_(1 - t).add_(b, alpha=t)

@@ -34,6 +34,10 @@ def test_beyond_the_last_entry_nothing_is_large_enough(dtype):
     assert found([np.ones(5, dtype)], lambda entries: entries) == [np.inf]
 
 
+def test_of_no_numbers_nothing_is_found():
+    assert found([], lambda entries: entries) == []
+
+
 def test_zeros_and_the_largest_number_have_places_too():
     vector = np.array([0.0, 0.0, np.finfo(np.float32).max, 1e-45], np.float32)
     for place in range(4):
