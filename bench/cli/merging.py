@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from bench.cli.options import plugin_option
+
 PATH = click.Path(path_type=Path)
 
 
@@ -37,6 +39,7 @@ def _settings(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> 
 @click.option("--keep", multiple=True, metavar="PATTERN", help="Tensors that are taken from the base as they are.")
 @click.option("--dtype", metavar="NAME", help="Of all weights: float32, float16, bfloat16, float64.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of random draws.")
+@plugin_option
 def merge(
     method: str,
     more: tuple[Path, ...],

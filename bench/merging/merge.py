@@ -206,7 +206,7 @@ def _method(name: str) -> tuple[Method, InPieces]:
     entry: Method = registry.METHODS.get(name)
     if name not in IN_PIECES:
         needs = ", ".join(sorted(entry.access - {"weights"}))
-        why = f"needs {needs} beside weights" if needs else "needs networks that run, or is no merge"
+        why = f"needs {needs} beside weights" if needs else "needs networks that run, or does not say in which pieces"
         raise BenchError(f"{name} cannot merge checkpoints: it {why}; {', '.join(sorted(IN_PIECES))} can")
     return entry, IN_PIECES[name]
 

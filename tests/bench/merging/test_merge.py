@@ -310,7 +310,7 @@ def test_a_head_of_one_size_is_merged_like_everything_else(tmp_path):
     [
         ({"method": "tiess"}, "'tiess'; did you mean 'ties'"),
         ({"method": "fisher-merge"}, "fisher-merge cannot merge checkpoints: it needs fisher beside weights; average,"),
-        ({"method": "git-rebasin"}, "it needs networks that run, or is no merge"),
+        ({"method": "git-rebasin"}, "it needs networks that run, or does not say in which pieces"),
         ({"method": "ties", "base": None}, "ties adds up what tuning changed: name the --base"),
         ({"models": []}, "average merges 2 or more models, and 0 are named"),
         ({"models": "a.safetensors"}, "models = 'a.safetensors': give a list of checkpoints"),
