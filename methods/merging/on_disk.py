@@ -14,10 +14,10 @@ from typing import Literal
 import torch
 from torch import nn
 
+from bench.metrics.magnitudes import Ranking
 from bench.scenarios.merge.in_pieces import Look, Merge, in_pieces
 from bench.scenarios.merge.scenario import MergeTask
 from methods.merging.dare import SCALING, dare, drop_and_rescale
-from methods.merging.ranking import Ranking
 from methods.merging.task_vectors import TaskVector, add, task_vectors
 from methods.merging.ties import above, elect_and_average
 

@@ -60,7 +60,7 @@ import torch
 import bench
 from bench import registry
 from bench.scenarios.merge.in_pieces import piece
-from methods.merging import ranking
+from bench.metrics import magnitudes
 
 method, out, sides, *paths = sys.argv[1:]
 registry.discover()
@@ -76,7 +76,7 @@ def told(what):
     return int(line.split()[1]) * 1024
 
 whole(8, 8)  # loads libraries
-ranked = ranking.Ranking()
+ranked = magnitudes.Ranking()
 ranked.count(0, torch.ones(3).numpy())
 open("/proc/self/clear_refs", "w").write("5")
 before = told("VmRSS")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods.merging.ranking import Ranking
+from bench.metrics.magnitudes import Ranking
 
 
 def found(vectors, place, pieces=3):
