@@ -28,10 +28,8 @@ from methods.distillation.losses import distillation_kl, others
 from methods.distillation.networks import another
 from methods.distillation.training import Batch, distil_outputs
 
-PAPER, YEAR = "arXiv:1805.04770", 2018
 
-
-@method(family="distillation", scenario="distill", access={"outputs", "labels"}, paper=PAPER, year=YEAR)
+@method(family="distillation", scenario="distill", access={"outputs", "labels"}, paper="arXiv:1805.04770", year=2018)
 def ban(task: DistillTask, *, generations: Count = 1, hard_weight: Weight = 0.0, ensemble: bool = False) -> nn.Module:
     """Born again: a student learns the teacher's probabilities, the next one learns the student's, and so on.
 
@@ -61,7 +59,7 @@ def ban(task: DistillTask, *, generations: Count = 1, hard_weight: Weight = 0.0,
     return Mixture(students).eval() if ensemble else students[-1]
 
 
-@method(family="distillation", scenario="distill", access={"outputs", "labels"}, paper=PAPER, year=YEAR)
+@method(family="distillation", scenario="distill", access={"outputs", "labels"}, paper="arXiv:1805.04770", year=2018)
 def cwtm(task: DistillTask) -> nn.Module:
     """Confidence weighted by teacher max: labels, weighted by how sure the teacher is of each image."""
 
@@ -71,7 +69,7 @@ def cwtm(task: DistillTask) -> nn.Module:
     return distil_outputs(task, loss)
 
 
-@method(family="distillation", scenario="distill", access={"outputs", "labels"}, paper=PAPER, year=YEAR)
+@method(family="distillation", scenario="distill", access={"outputs", "labels"}, paper="arXiv:1805.04770", year=2018)
 def dkpp(task: DistillTask) -> nn.Module:
     """Dark knowledge with permuted predictions: the teacher's largest probability, and the others in a drawn order."""
 
