@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 import bench
+import methods
 from bench import registry
 from bench.cli import describe
 from bench.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
-ROOMS = {ROOT / "bench", ROOT / "methods"}
+ROOMS = {Path(package.__file__).parent for package in (bench, methods)}
 
 
 @pytest.fixture(scope="module")
