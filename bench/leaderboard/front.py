@@ -250,7 +250,7 @@ def count_answers(found: Iterable[str]) -> dict[str, int]:
 
 def render_page(front: Front) -> str:
     """`index.html`."""
-    return template("front.html.jinja").render(front=front, mark=MARK, plural=_plural)
+    return template("front.html.jinja").render(front=front, mark=MARK, plural=measures.count)
 
 
 def render_markdown(front: Front) -> str:
@@ -283,7 +283,3 @@ def _papers(front: Front) -> str:
         numbers = [str(count.get(a, "")) for a in wording.ANSWERS]
         rows.append([markdown.paper_link(paper), str(len(answers)), *numbers])
     return markdown.table(["paper", "claims", *wording.ANSWERS], rows, "l" + "r" * (1 + len(wording.ANSWERS)))
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"

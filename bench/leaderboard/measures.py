@@ -54,6 +54,11 @@ def interval(metric: Metric, low: float | None, high: float | None, *, sign: boo
     return f"[{number(metric, low, sign=sign)}, {number(metric, high, sign=sign)}]"
 
 
+def count(number: int, what: str) -> str:
+    """`3 rows`, `1 row`."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def percent(value: float | None) -> str:
     """A share in whole percent."""
     return "–" if value is None else _typeset(f"{100 * value:.0f}") + " %"

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench.leaderboard import measures
+from bench.leaderboard.measures import count
 from bench.regressions.compare import Change, Comparison, OneSided
 from bench.regressions.snapshot import Place
 
@@ -19,7 +20,7 @@ LINE_OF_FILE = re.compile(r"^.*?:\d+: ")
 def lines(found: Comparison) -> Iterator[str]:
     """The comparison, worst first."""
     yield (
-        f"{found.a} -> {found.b}: {_count(found.paired, 'cell')} on both sides, {found.equal} equal to the last digit"
+        f"{found.a} -> {found.b}: {count(found.paired, 'cell')} on both sides, {found.equal} equal to the last digit"
     )
     yield from _faults(found.faults)
     judged = [change for change in found.changes if change.verdict != "changed"]
@@ -33,9 +34,9 @@ def lines(found: Comparison) -> Iterator[str]:
     yield from _rows("new", found.new)
     yield from _rows("gone", found.gone)
     for why, places in _by_reason(found.apart).items():
-        yield f"{'apart':<8}{_count(len(places), 'cell')} not compared, {why}: {_some(map(_named, places))}"
+        yield f"{'apart':<8}{count(len(places), 'cell')} not compared, {why}: {_some(map(_named, places))}"
     if found.seconds is not None:
-        yield f"{'seconds':<8}{found.seconds:.2f} x, geometric mean over {_count(found.timed, 'cell')} of one processor"
+        yield f"{'seconds':<8}{found.seconds:.2f} x, geometric mean over {count(found.timed, 'cell')} of one processor"
     yield verdict(found)
 
 
@@ -44,8 +45,8 @@ def verdict(found: Comparison) -> str:
     worse = sum(change.verdict == "worse" for change in found.changes)
     better = sum(change.verdict == "better" for change in found.changes)
     lost = sum(end.worse for end in found.endings)
-    told = f"{_count(worse, 'metric')} worse, {better} better, {len(found.changes) - worse - better} changed otherwise"
-    return f"{told}, {_count(lost, 'cell')} lost {'its' if lost == 1 else 'their'} result"
+    told = f"{count(worse, 'metric')} worse, {better} better, {len(found.changes) - worse - better} changed otherwise"
+    return f"{told}, {count(lost, 'cell')} lost {'its' if lost == 1 else 'their'} result"
 
 
 def as_data(found: Comparison) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def _line(change: Change) -> str:
         good = "" if metric.higher_is_better else ", in the good direction"
         told += f" ({measures.number(metric, plus, sign=True)}, 95 % {ends}{good}"
         told += f"; p {measures.p_value(change.p)}, q {measures.p_value(change.q)})"
-    told += f", {_count(len(change.seeds), 'seed')}"
+    told += f", {count(len(change.seeds), 'seed')}"
     if change.reason:
         told += f"; {change.reason}"
     return told + (f"; also other: {_some(change.because)}" if change.because else "")
@@ -93,7 +94,7 @@ def _rows(what: str, places: Iterable[Place]) -> Iterator[str]:
     for row, seeds in list(rows.items())[:SHOWN]:
         yield f"{what:<8}{row}: {_seeds(seeds)}"
     if len(rows) > SHOWN:
-        yield f"{what:<8}{_count(len(rows) - SHOWN, 'more row')} (`--format json` has all)"
+        yield f"{what:<8}{count(len(rows) - SHOWN, 'more row')} (`--format json` has all)"
 
 
 def _one_sided(found: Iterable[OneSided]) -> Iterator[str]:
@@ -105,7 +106,7 @@ def _one_sided(found: Iterable[OneSided]) -> Iterator[str]:
     for (side, row, seeds), metrics in list(rows.items())[:SHOWN]:
         yield f"{side:<8}{row}: {', '.join(metrics)} at {_seeds(seeds)}"
     if len(rows) > SHOWN:
-        rest = _count(len(rows) - SHOWN, "more row")
+        rest = count(len(rows) - SHOWN, "more row")
         yield f"{'metrics':<8}{rest} with metrics on one side (`--format json` has all)"
 
 
@@ -115,7 +116,7 @@ def _faults(faults: Iterable[str]) -> Iterator[str]:
     for fault in faults:
         kinds.setdefault(LINE_OF_FILE.sub("", fault), []).append(fault)
     for found in kinds.values():
-        yield f"warning: {found[0]}" + (f" (and {_count(len(found) - 1, 'line')} more)" if found[1:] else "")
+        yield f"warning: {found[0]}" + (f" (and {count(len(found) - 1, 'line')} more)" if found[1:] else "")
 
 
 def _seeds(seeds: Iterable[int]) -> str:
@@ -138,7 +139,3 @@ def _some(names: Iterable[str]) -> str:
 
 def _named(place: Place) -> str:
     return f"{place.suite}/{place.profile} {place.scenario}/{place.row}/{place.seed}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

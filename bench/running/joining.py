@@ -8,7 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.records.record import Record, conflicts
+from bench.records.record import Record, conflicts, same_numbers
 from bench.records.store import LOOKS, NO_RECORDS, Store
 from bench.verdicts import history
 
@@ -37,7 +37,8 @@ def join(folders: Sequence[Path], into: Path) -> list[Joined]:
         One entry a results file.
 
     Raises:
-        BenchError: a folder has no records or is the target, or the target cannot be written: nothing is joined then.
+        BenchError: a folder has no records or is the target, and nothing is joined; or a file cannot be written, and
+            what was joined before stays: the same command goes on from there.
     """
     sources = [(folder, list(_results_files(folder))) for folder in folders]
     for folder, files in sources:
@@ -89,9 +90,4 @@ def _same(one: Record, other: Record) -> bool:
     """Whether they say the same; seconds never come twice, so that boards of seconds go by the whole record."""
     if one.by_the_clock:
         return one.line() == other.line()
-    return (one.reason, one.metrics, one.examples, one.weights) == (
-        other.reason,
-        other.metrics,
-        other.examples,
-        other.weights,
-    )
+    return (one.reason, one.weights) == (other.reason, other.weights) and same_numbers(one, other)
